@@ -1,0 +1,404 @@
+//! What the sensor says: events, numbered in order, from packets to mail transactions.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::net::{Flow, Side};
+use super::stats::SensorStats;
+use super::time::Timestamp;
+
+/// One thing the sensor saw.
+#[derive(Debug)]
+pub struct Event {
+    /// Its number among the events of its source, from 0, without gaps.
+    pub seq: u64,
+    /// Time of the packet that completed it.
+    pub time: Timestamp,
+    /// Which source (interface, or the replay) it came from: an index into the pipeline's source names.
+    pub source: u16,
+    /// Which capture file its packet came from: an index into the replay's file names; 0 for live capture.
+    pub file: u32,
+    /// The number, from 1, of that packet within its file or interface; 0 when no packet completed it (a time-out).
+    pub packet: u64,
+    /// The flow it happened on; none for events about the capture as a whole.
+    pub flow: Option<Arc<Flow>>,
+    pub kind: EventKind,
+}
+
+/// What was seen.
+#[derive(Debug)]
+pub enum EventKind {
+    /// A mail transaction, or a session in which none began.
+    Smtp(Box<SmtpEvent>),
+    /// A server said hello on a mail flow: evidence that it serves mail.
+    Greeting(Reply),
+    /// How an attempt to connect to a mail port ended.
+    Connect(ConnectOutcome),
+    /// A DNS message.
+    Dns(Box<DnsMessage>),
+    /// A flow ended: always told for mail flows, for others when flow records are wanted.
+    FlowEnd(Box<FlowEnd>),
+    /// Something that ought not to be on a wire.
+    Anomaly(Anomaly),
+    /// Packet time went on: all counters so far. Raised about once a second of packet time, and at the end.
+    Tick(Box<SensorStats>),
+}
+
+/// A mail transaction (RFC 5321, section 3.3) with the session around it; `envelope` is none for a session
+/// that ended, or went to TLS, before any transaction began.
+#[derive(Clone, Debug, Default)]
+pub struct SmtpEvent {
+    /// Number of the transaction in its session, from 0.
+    pub tx_id: u32,
+    /// Time of the MAIL command (of the first byte, for a session without one).
+    pub started: Timestamp,
+    /// The name the client gave in HELO, EHLO or LHLO.
+    pub helo: Option<String>,
+    /// True for EHLO or LHLO, false for HELO.
+    pub extended: bool,
+    pub envelope: Option<Envelope>,
+    /// The reply to the end of the data, or for an event without a message the last reply seen.
+    pub reply: Option<Reply>,
+    /// True once the session was switched to TLS (RFC 3207) or began in it (RFC 8314).
+    pub tls: bool,
+    pub auth: Option<Auth>,
+    /// How the client speaks, as a set of named traits.
+    pub dialect: Dialect,
+    pub outcome: Outcome,
+    /// The message, when any of it was seen; taken out by the inspector.
+    pub message: Option<Message>,
+    /// Bytes of the flow's IP packets, both ways, since the flow's previous event.
+    pub wire_bytes: u64,
+    /// Sides whose packets were not in the capture: `[client, server]`.
+    pub unseen: [bool; 2],
+}
+
+/// The addresses a message travels under; not necessarily those in its headers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Envelope {
+    /// Reverse-path without angle brackets; empty for the null sender `<>`.
+    pub mail_from: String,
+    /// Forward-paths accepted, or not refused as far as was seen.
+    pub rcpt_to: Vec<String>,
+    /// Forward-paths the server refused, with the reason.
+    pub rcpt_rejected: Vec<Rejected>,
+    /// Recipients past the bound, counted but not kept.
+    pub rcpt_dropped: u32,
+}
+
+/// A recipient the server refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    pub address: String,
+    pub reply: Reply,
+}
+
+/// A server's reply (RFC 5321, section 4.2).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reply {
+    /// Three digits.
+    pub code: u16,
+    /// Its text, lines joined with a line feed, cut at a bound.
+    pub text: String,
+}
+
+/// An authentication exchange (RFC 4954). Never holds a user name, password or token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Auth {
+    /// The SASL mechanism in upper case, as `PLAIN`.
+    pub mechanism: String,
+    /// Whether the server accepted it; none when its answer was not seen.
+    pub accepted: Option<bool>,
+}
+
+/// How a transaction ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outcome {
+    /// The server took the message (2xx to the end of data).
+    Accepted,
+    /// The server refused the sender, all recipients, or the message.
+    Rejected,
+    /// The client reset it (RSET, or HELO/EHLO in between).
+    Reset,
+    /// The connection ended or was lost before a decision.
+    Aborted,
+    /// The server's decision was not in the capture.
+    #[default]
+    Unknown,
+}
+
+impl Outcome {
+    /// Its name in EVE (`smtp.outcome`).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Rejected => "rejected",
+            Self::Reset => "reset",
+            Self::Aborted => "aborted",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A message as it was sent: dots unstuffed, final line end included.
+#[derive(Clone, Debug, Default)]
+pub struct Message {
+    /// The bytes kept, at most the spool limit.
+    pub bytes: Vec<u8>,
+    /// How long it was on the wire, kept or not, without bytes lost in gaps.
+    pub size: u64,
+    /// True when `bytes` is not all of it: over the limit, or cut off before its end.
+    pub truncated: bool,
+    /// Number of places where the capture lost bytes.
+    pub gaps: u32,
+}
+
+/// Traits of how a client speaks SMTP (Stringhini and others 2012, "B@bel").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Dialect(pub u32);
+
+impl Dialect {
+    /// `MAIL FROM:<x>` or `RCPT TO:<x>` without a space after the colon: what RFC 5321 asks for.
+    pub const NO_SPACE_AFTER_COLON: u32 = 1;
+    /// A space after the colon: forbidden by RFC 5321, section 3.3, and common.
+    pub const SPACE_AFTER_COLON: u32 = 1 << 1;
+    /// The session was opened with HELO, not EHLO.
+    pub const HELO: u32 = 1 << 2;
+    /// `HELO localhost` or `EHLO localhost`, with or without a domain part.
+    pub const HELO_LOCALHOST: u32 = 1 << 3;
+    /// A bare word as name: no dot, not an address literal.
+    pub const HELO_BARE_WORD: u32 = 1 << 4;
+    /// An address literal in brackets as name.
+    pub const HELO_LITERAL: u32 = 1 << 5;
+    /// A command verb not in upper case.
+    pub const LOWER_CASE: u32 = 1 << 6;
+    /// A line ended in a bare line feed.
+    pub const BARE_LF: u32 = 1 << 7;
+    /// The client spoke before the server's greeting (RFC 5321, section 4.3.1).
+    pub const EARLY_TALKER: u32 = 1 << 8;
+    /// An address without angle brackets.
+    pub const NO_BRACKETS: u32 = 1 << 9;
+    /// Commands sent without waiting for replies.
+    pub const PIPELINED: u32 = 1 << 10;
+    /// BDAT (RFC 3030) in place of DATA.
+    pub const BDAT: u32 = 1 << 11;
+    /// RSET before the first MAIL.
+    pub const RSET_FIRST: u32 = 1 << 12;
+
+    /// Each trait's bit and its name in EVE and rules.
+    pub const NAMES: &'static [(u32, &'static str)] = &[
+        (Self::NO_SPACE_AFTER_COLON, "no-space-after-colon"),
+        (Self::SPACE_AFTER_COLON, "space-after-colon"),
+        (Self::HELO, "helo"),
+        (Self::HELO_LOCALHOST, "helo-localhost"),
+        (Self::HELO_BARE_WORD, "helo-bare-word"),
+        (Self::HELO_LITERAL, "helo-literal"),
+        (Self::LOWER_CASE, "lower-case"),
+        (Self::BARE_LF, "bare-lf"),
+        (Self::EARLY_TALKER, "early-talker"),
+        (Self::NO_BRACKETS, "no-brackets"),
+        (Self::PIPELINED, "pipelined"),
+        (Self::BDAT, "bdat"),
+        (Self::RSET_FIRST, "rset-first"),
+    ];
+
+    /// Marks a trait as seen.
+    pub fn add(&mut self, bit: u32) {
+        self.0 |= bit;
+    }
+
+    /// Whether a trait was seen.
+    pub const fn has(self, bit: u32) -> bool {
+        self.0 & bit != 0
+    }
+
+    /// The names of the traits seen, in the table's order.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        Self::NAMES.iter().filter(move |(bit, _)| self.has(*bit)).map(|(_, name)| *name)
+    }
+}
+
+/// How an attempt to open a mail connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectOutcome {
+    /// SYN was answered with SYN-ACK.
+    Answered,
+    /// SYN was answered with RST.
+    Refused,
+    /// Nothing answered before the flow timed out.
+    Unanswered,
+}
+
+/// A DNS message (RFC 1035, section 4), names in presentation form, without the final dot (the root is `.`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DnsMessage {
+    pub id: u16,
+    /// The 16 bits of flags and codes, as on the wire.
+    pub flags: u16,
+    pub queries: Vec<DnsQuestion>,
+    pub answers: Vec<DnsRecord>,
+    /// Records of the additional section that give addresses.
+    pub additionals: Vec<DnsRecord>,
+    /// True for DNS over TCP.
+    pub over_tcp: bool,
+}
+
+impl DnsMessage {
+    /// QR: whether this is a response.
+    pub const fn is_response(&self) -> bool {
+        self.flags & 0x8000 != 0
+    }
+
+    /// OPCODE.
+    pub const fn opcode(&self) -> u8 {
+        ((self.flags >> 11) & 0xf) as u8
+    }
+
+    /// RCODE, the four bits of the header.
+    pub const fn rcode(&self) -> u8 {
+        (self.flags & 0xf) as u8
+    }
+
+    /// TC: whether the answer was cut and will be asked again over TCP.
+    pub const fn is_truncated(&self) -> bool {
+        self.flags & 0x0200 != 0
+    }
+}
+
+/// A question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsQuestion {
+    pub name: String,
+    /// QTYPE (IANA number).
+    pub qtype: u16,
+}
+
+/// A resource record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DnsRecord {
+    pub name: String,
+    /// TYPE (IANA number).
+    pub rtype: u16,
+    pub ttl: u32,
+    pub data: DnsData,
+}
+
+/// The types of record data that are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DnsData {
+    A(Ipv4Addr),
+    Aaaa(Ipv6Addr),
+    Mx {
+        preference: u16,
+        exchange: String,
+    },
+    /// The target of CNAME, NS, PTR, DNAME.
+    Name(String),
+    /// Any other type that has a presentation form worth showing (TXT, SOA, SRV ...).
+    Text(String),
+    /// A type that is not read; only its length is known.
+    Opaque(usize),
+}
+
+/// MX, the type this sensor is about (RFC 1035, section 3.3.9).
+pub const QTYPE_MX: u16 = 15;
+
+/// A flow's end.
+#[derive(Clone, Debug)]
+pub struct FlowEnd {
+    /// Packets by side: `[client, server]`.
+    pub packets: [u64; 2],
+    /// Bytes of IP packets by side.
+    pub bytes: [u64; 2],
+    pub last: Timestamp,
+    /// The protocol found: `smtp`, `dns`, `tls`, or `failed`.
+    pub app_proto: &'static str,
+    pub reason: EndReason,
+    /// TCP flags seen by side, or-ed.
+    pub tcp_flags: [u8; 2],
+    /// Bytes of the flow's IP packets, both ways, since the flow's previous event.
+    pub wire_bytes: u64,
+}
+
+impl FlowEnd {
+    /// From first packet to last.
+    pub fn age(&self, started: Timestamp) -> Duration {
+        self.last.since(started)
+    }
+}
+
+/// Why a flow ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EndReason {
+    /// FIN both ways.
+    Finished,
+    Reset,
+    TimedOut,
+    /// Its place was needed.
+    Evicted,
+    /// A new connection took its addresses and ports.
+    Replaced,
+    /// The capture ended.
+    Shutdown,
+}
+
+impl EndReason {
+    /// Its name in metrics and EVE.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Reset => "reset",
+            Self::TimedOut => "timeout",
+            Self::Evicted => "evicted",
+            Self::Replaced => "replaced",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// Something that ought not to be on a wire, or a bound that was met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anomaly {
+    /// Stable name, kebab-case: `tcp-overlap-differs`.
+    pub name: &'static str,
+    pub layer: Layer,
+    /// Which side it came from, when one did.
+    pub side: Option<Side>,
+    /// What, in figures; empty when the name says it all.
+    pub detail: String,
+}
+
+/// Where an anomaly was met: Suricata's `anomaly.type` is derived from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    Decode,
+    Stream,
+    Smtp,
+    Dns,
+    Mail,
+    Archive,
+}
+
+impl Layer {
+    /// Suricata's `anomaly.type`.
+    pub const fn eve_type(self) -> &'static str {
+        match self {
+            Self::Decode => "decode",
+            Self::Stream => "stream",
+            _ => "applayer",
+        }
+    }
+
+    /// The layer's name in EVE (`anomaly.layer`).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Decode => "decode",
+            Self::Stream => "stream",
+            Self::Smtp => "smtp",
+            Self::Dns => "dns",
+            Self::Mail => "mail",
+            Self::Archive => "archive",
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Every bound, named, with its reason. Where an operator may want another, `settings.rs` has it.
+
+use std::time::Duration;
+
+// --- decode -----------------------------------------------------------------------------------------------------
+
+/// VLAN tags, MPLS labels and tunnels taken off one packet: real networks stack a handful; more is an attack.
+pub const MAX_ENCAPSULATION: usize = 16;
+/// IPv6 extension headers walked: RFC 8200 knows eight kinds, each but one expected once.
+pub const MAX_IPV6_EXTENSIONS: usize = 12;
+/// Datagrams being put together at once. 8,192 * 64 KiB is bounded further by `FRAGMENT_BYTES`.
+pub const FRAGMENT_DATAGRAMS: usize = 8_192;
+/// Bytes of fragments held, all datagrams together.
+pub const FRAGMENT_BYTES: usize = 16 << 20;
+/// Fragments of one datagram: 65,535 bytes in fragments of 8 would be 8,192; real ones need 45 at an MTU of 1,500.
+pub const FRAGMENTS_PER_DATAGRAM: usize = 1_024;
+/// RFC 8200, section 4.5: 60 seconds. RFC 791 suggests 15; hosts use 30.
+pub const FRAGMENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+// --- flow -------------------------------------------------------------------------------------------------------
+
+/// Flows in the table. At about 150 bytes each, 1,000,000 take some 150 MB of the 512 MiB promised.
+pub const FLOWS: usize = 1_000_000;
+/// Idle time-outs. TCP mail gets longer than the five minutes RFC 5321, section 4.5.3.2 gives each command.
+pub const TIMEOUT_NEW: Duration = Duration::from_secs(30);
+pub const TIMEOUT_TCP: Duration = Duration::from_secs(600);
+pub const TIMEOUT_MAIL: Duration = Duration::from_secs(900);
+pub const TIMEOUT_UDP: Duration = Duration::from_secs(60);
+/// A closed flow is remembered this long, so that late copies of its segments do not open it again.
+pub const TIMEOUT_CLOSED: Duration = Duration::from_secs(10);
+/// Out-of-order bytes held for one direction of a stream: more than any window a mail server offers by default.
+pub const STREAM_HELD_BYTES: usize = 1 << 20;
+/// Out-of-order segments held for one direction: bounds the cost of tiny segments.
+pub const STREAM_HELD_SEGMENTS: usize = 1_024;
+/// Out-of-order bytes held by all streams together.
+pub const STREAMS_HELD_BYTES: usize = 64 << 20;
+/// Streams followed in full at once.
+pub const STREAMS: usize = 200_000;
+/// A hole that the other side acknowledged is given up after this long: longer than any mirror port reorders.
+pub const GAP_PATIENCE: Duration = Duration::from_millis(1_000);
+/// ... or after this many more packets of the flow.
+pub const GAP_PATIENCE_PACKETS: u32 = 64;
+/// Delivered bytes kept for comparison with later copies, per direction.
+pub const STREAM_TAIL: usize = 4_096;
+
+// --- smtp -------------------------------------------------------------------------------------------------------
+
+/// RFC 5321, section 4.5.3.1.4 allows 512 octets a command line; extensions and real software go further.
+pub const SMTP_COMMAND_LINE: usize = 4_096;
+/// RFC 5321, section 4.5.3.1.5: 512 octets a reply line.
+pub const SMTP_REPLY_LINE: usize = 4_096;
+/// Text of one multi-line reply kept.
+pub const SMTP_REPLY_TEXT: usize = 1_024;
+/// RFC 5321, section 4.5.3.1.8 asks for at least 100 recipients; large lists use thousands.
+pub const SMTP_RECIPIENTS: usize = 1_000;
+/// Commands awaiting their replies.
+pub const SMTP_PIPELINE: usize = 2_048;
+/// Client bytes held while the reply that decides how to read them is awaited.
+pub const SMTP_UNDECIDED: usize = 64 << 10;
+/// A message kept in full up to here: above the 25 to 50 MB that large providers take.
+pub const MESSAGE_BYTES: usize = 64 << 20;
+/// Bytes of unfinished messages held by the sensor; past it new bytes are dropped and messages marked truncated.
+pub const MESSAGES_HELD_BYTES: usize = 192 << 20;
+/// Anomalies told for one session or message: the first ones say what is wrong.
+pub const ANOMALIES: usize = 16;
+
+// --- dns --------------------------------------------------------------------------------------------------------
+
+/// A DNS message over TCP (RFC 1035, section 4.2.2): the length field has 16 bits.
+pub const DNS_MESSAGE: usize = 65_535;
+/// Records of one message that are read.
+pub const DNS_RECORDS: usize = 256;
+
+// --- pipeline ---------------------------------------------------------------------------------------------------
+
+/// Events in a batch between threads: fewer cost channel time, more cost delay.
+pub const BATCH: usize = 64;
+/// Batches between sensor and correlator.
+pub const BATCHES: usize = 256;
+/// Messages waiting for an inspector.
+pub const INSPECT_QUEUE: usize = 1_024;
+/// Bytes of messages waiting for or under inspection.
+pub const INSPECT_BYTES: usize = 96 << 20;
+
+// --- mail -------------------------------------------------------------------------------------------------------
+
+/// MIME nesting, message/rfc822 included: readers stop far earlier.
+pub const MIME_DEPTH: usize = 64;
+/// Parts of one message.
+pub const MIME_PARTS: usize = 2_000;
+/// Header bytes of one block; header fields of one block.
+pub const HEADER_BYTES: usize = 256 << 10;
+pub const HEADER_FIELDS: usize = 1_000;
+/// Decoded text kept for rules and links.
+pub const TEXT_BYTES: usize = 256 << 10;
+pub const URLS: usize = 100;
+
+// --- archives ---------------------------------------------------------------------------------------------------
+
+/// Archives within archives.
+pub const ARCHIVE_DEPTH: usize = 5;
+/// Members listed of all archives in one message.
+pub const ARCHIVE_MEMBERS: usize = 1_000;
+/// Bytes unpacked of all archives in one message.
+pub const ARCHIVE_BYTES: u64 = 100 << 20;
+/// Unpacked to packed: deflate cannot exceed 1,032; legitimate documents stay below 100 for long stretches.
+pub const ARCHIVE_RATIO: u64 = 250;
+
+// --- correlator -------------------------------------------------------------------------------------------------
+
+/// Home hosts with state.
+pub const HOSTS: usize = 100_000;
+/// Exchangers, addresses and domains remembered for one host's chain.
+pub const CHAIN_ENTRIES: usize = 512;
+/// Evidence and timeline entries kept in one incident.
+pub const INCIDENT_ENTRIES: usize = 64;
+
+// --- output -----------------------------------------------------------------------------------------------------
+
+/// Per-host metric series (`--top`): DESIGN section 8.
+pub const TOP_HOSTS: usize = 50;

@@ -1,0 +1,200 @@
+//! Addresses, ports, flows, and which side of the fence a host stands on.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+
+use super::time::Timestamp;
+
+/// The transport a flow runs over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Transport {
+    Tcp,
+    Udp,
+}
+
+impl Transport {
+    /// Suricata's name for it in `proto`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Udp => "UDP",
+        }
+    }
+
+    /// The IP protocol number (IANA).
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+        }
+    }
+}
+
+/// Who said it: the side that opened the flow, or the side that answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    Client,
+    Server,
+}
+
+impl Side {
+    /// The other side.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+
+    /// 0 for the client, 1 for the server: an index into per-side pairs.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// The VLAN identifiers (12 bits each) a packet carried, outermost first. At most three are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Vlans {
+    ids: [u16; 3],
+    len: u8,
+}
+
+impl Vlans {
+    /// Adds a tag inside those already there; a fourth and later ones are not kept.
+    pub fn push(&mut self, id: u16) {
+        if let Some(slot) = self.ids.get_mut(usize::from(self.len)) {
+            *slot = id & 0x0fff;
+            self.len += 1;
+        }
+    }
+
+    /// The identifiers, outermost first.
+    pub fn as_slice(&self) -> &[u16] {
+        &self.ids[..usize::from(self.len)]
+    }
+}
+
+/// A flow's identity, fixed when the first event on it is raised; shared by all its events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flow {
+    /// Suricata's `flow_id`: stable for one capture, below 2^53 so that JSON readers keep it exact.
+    pub id: u64,
+    /// Community ID version 1, seed 0 (`1:...`).
+    pub community_id: Box<str>,
+    pub client: SocketAddr,
+    pub server: SocketAddr,
+    pub transport: Transport,
+    pub vlans: Vlans,
+    /// Time of its first packet.
+    pub started: Timestamp,
+    /// True when the capture began inside the flow, so that its opening was not seen.
+    pub midstream: bool,
+}
+
+/// The networks we answer for (`--home-net`).
+#[derive(Clone, Debug)]
+pub struct HomeNet(Vec<IpNet>);
+
+impl HomeNet {
+    /// Home is what any of `nets` contains.
+    pub fn new(nets: Vec<IpNet>) -> Self {
+        Self(nets)
+    }
+
+    /// Whether `host` is ours. An IPv4 address mapped into IPv6 counts as the IPv4 address.
+    pub fn contains(&self, host: IpAddr) -> bool {
+        let host = host.to_canonical();
+        self.0.iter().any(|net| net.contains(&host))
+    }
+
+    /// Which way traffic from `client` to `server` goes.
+    pub fn direction(&self, client: IpAddr, server: IpAddr) -> Direction {
+        match (self.contains(client), self.contains(server)) {
+            (true, false) => Direction::Outbound,
+            (false, true) => Direction::Inbound,
+            (true, true) => Direction::Internal,
+            (false, false) => Direction::External,
+        }
+    }
+}
+
+/// Private IPv4 ranges (RFC 1918), IPv6 unique local (RFC 4193) and link-local addresses (RFC 4291, 2.5.6).
+impl Default for HomeNet {
+    fn default() -> Self {
+        let nets = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "fe80::/10"];
+        Self(nets.iter().filter_map(|net| net.parse().ok()).collect())
+    }
+}
+
+/// Which way a flow goes, seen from the home networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Direction {
+    /// From a home host to the world.
+    Outbound,
+    /// From the world to a home host.
+    Inbound,
+    /// Between two home hosts.
+    Internal,
+    /// Between two hosts that are both none of ours.
+    External,
+}
+
+impl Direction {
+    /// Its name in rules and in evidence.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Outbound => "outbound",
+            Self::Inbound => "inbound",
+            Self::Internal => "internal",
+            Self::External => "external",
+        }
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_home_is_private_space_in_both_families() {
+        let home = HomeNet::default();
+        for (host, ours) in [
+            ("10.1.2.3", true),
+            ("172.31.255.255", true),
+            ("172.32.0.0", false),
+            ("::ffff:192.168.3.4", true),
+            ("fd00::1", true),
+            ("2001:db8::1", false),
+            ("198.51.100.7", false),
+        ] {
+            assert_eq!(home.contains(host.parse().unwrap()), ours, "{host}");
+        }
+    }
+
+    #[test]
+    fn direction_is_seen_from_home() {
+        let home = HomeNet::default();
+        let (ours, theirs) = ("10.0.0.1".parse().unwrap(), "203.0.113.1".parse().unwrap());
+        assert_eq!(home.direction(ours, theirs), Direction::Outbound);
+        assert_eq!(home.direction(theirs, ours), Direction::Inbound);
+        assert_eq!(home.direction(ours, ours), Direction::Internal);
+        assert_eq!(home.direction(theirs, theirs), Direction::External);
+    }
+
+    #[test]
+    fn a_fourth_vlan_tag_is_not_kept() {
+        let mut vlans = Vlans::default();
+        for id in [1, 2, 3, 4] {
+            vlans.push(id);
+        }
+        assert_eq!(vlans.as_slice(), [1, 2, 3]);
+    }
+}

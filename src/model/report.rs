@@ -1,0 +1,43 @@
+//! What is said at the end: every host that mailed, and what was lost on the way.
+
+use std::net::IpAddr;
+
+use super::alert::{Evidence, Severity, Verdict};
+use super::stats::{InspectStats, SensorStats};
+use super::time::Timestamp;
+
+/// The whole run in one value: what the summary and `--format json` print.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Time of the first and last packet; none when there was no packet.
+    pub span: Option<(Timestamp, Timestamp)>,
+    /// Home hosts under suspicion, and those that mailed most; worst verdict first, then most mail bytes.
+    pub hosts: Vec<HostReport>,
+    /// Home hosts that mailed at all, listed or not.
+    pub mailing_hosts: u64,
+    /// Alerts by rule name, worst severity first, then by name.
+    pub alerts: Vec<(String, Severity, u64)>,
+    pub sensor: SensorStats,
+    pub inspect: InspectStats,
+}
+
+/// One home host.
+#[derive(Clone, Debug)]
+pub struct HostReport {
+    pub host: IpAddr,
+    pub verdict: Verdict,
+    /// As [`super::alert::Incident::role`].
+    pub role: Option<String>,
+    /// When it first did what it is judged for; for a clean host, when it first mailed.
+    pub since: Timestamp,
+    pub last_seen: Timestamp,
+    pub messages: u64,
+    pub recipients: u64,
+    /// Bytes of IP packets of its mail flows, both ways.
+    pub mail_bytes: u64,
+    pub mx_lookups: u64,
+    /// 0 to 1, as [`super::alert::Incident::share_of_link`].
+    pub share_of_link: f64,
+    /// Strongest first.
+    pub evidence: Vec<Evidence>,
+}

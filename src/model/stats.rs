@@ -1,0 +1,123 @@
+//! Counters: everything seen and everything lost. Plain sums; each stage owns its own and hands out copies.
+
+/// What the sensor counted since its start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SensorStats {
+    pub capture: CaptureStats,
+    pub decode: DecodeStats,
+    pub flow: FlowStats,
+    pub smtp: SmtpStats,
+    pub dns: DnsStats,
+}
+
+/// Packets as they came in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CaptureStats {
+    pub packets: u64,
+    /// Bytes on the wire (not only those captured).
+    pub bytes: u64,
+    /// Packets of which the capture kept only the beginning (snaplen).
+    pub cut: u64,
+    /// Packets the kernel dropped for want of buffer space.
+    pub kernel_drops: u64,
+    /// Packets the interface or its driver dropped.
+    pub interface_drops: u64,
+    /// Records of a capture file that could not be read.
+    pub damaged: u64,
+}
+
+/// What became of the packets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DecodeStats {
+    pub ipv4: u64,
+    pub ipv6: u64,
+    pub tcp: u64,
+    pub udp: u64,
+    pub vlan: u64,
+    /// Tunnel headers taken off.
+    pub tunnels: u64,
+    /// Neither IPv4 nor IPv6 (ARP and the like), or a transport that is not followed.
+    pub other: u64,
+    /// Malformed: a header that is not all there or contradicts itself.
+    pub invalid: u64,
+    pub unsupported_link: u64,
+    pub fragments: u64,
+    pub fragments_reassembled: u64,
+    /// Fragments given up: timed out, or over the bound.
+    pub fragments_dropped: u64,
+    /// Fragments that overlap others with different bytes.
+    pub fragments_overlap: u64,
+}
+
+/// The flow table and TCP reassembly.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlowStats {
+    pub tcp_opened: u64,
+    pub udp_opened: u64,
+    /// Flows in the table now.
+    pub active: u64,
+    /// Streams kept in full now (mail, DNS over TCP, and those not yet told apart).
+    pub streams: u64,
+    /// Flows ended, in the order of [`FlowStats::END_REASONS`].
+    pub ended: [u64; 6],
+    /// Gaps told to a protocol, and the bytes lost in them.
+    pub gaps: u64,
+    pub gap_bytes: u64,
+    pub out_of_order: u64,
+    pub retransmitted: u64,
+    /// Second copies that differ from the first.
+    pub overlap_differs: u64,
+    /// Segments dropped because a stream's or the sensor's reassembly bound was met.
+    pub segments_dropped: u64,
+    /// Bytes held for reassembly now.
+    pub held_bytes: u64,
+    /// Segments outside any plausible window, not followed.
+    pub invalid_segments: u64,
+}
+
+impl FlowStats {
+    /// The names behind `ended`, in its order.
+    pub const END_REASONS: [&'static str; 6] = ["finished", "reset", "timeout", "evicted", "replaced", "shutdown"];
+}
+
+/// SMTP as spoken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SmtpStats {
+    pub sessions: u64,
+    pub tls_sessions: u64,
+    pub transactions: u64,
+    pub messages: u64,
+    /// Bytes of messages on the wire.
+    pub message_bytes: u64,
+    /// Messages of which not all was kept.
+    pub truncated: u64,
+    /// Sessions in which the parser lost its place and found it again.
+    pub resynchronised: u64,
+    /// Bytes of messages held in the sensor now.
+    pub held_bytes: u64,
+}
+
+/// DNS as spoken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DnsStats {
+    pub queries: u64,
+    pub responses: u64,
+    /// Questions for MX.
+    pub mx_queries: u64,
+    /// On port 53 and not DNS.
+    pub malformed: u64,
+}
+
+/// What the inspectors counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InspectStats {
+    pub inspected: u64,
+    /// Passed on uninspected because the queue was full (live capture).
+    pub shed_queue: u64,
+    /// Passed on uninspected because an inspector failed on it: a defect of ours.
+    pub shed_failed: u64,
+    pub attachments: u64,
+    pub members: u64,
+    /// Bounds met while unpacking.
+    pub bombs: u64,
+}

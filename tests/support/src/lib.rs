@@ -1,0 +1,1 @@
+//! Makes captures for mailsnare's tests and benches: seeded, inert, re-runnable.
