@@ -1,0 +1,474 @@
+//! The flow table: one keyed hash look-up a packet, a fixed number of bytes a flow, a bound on flows.
+//!
+//! A background flow costs one [`Entry`] and no allocation. What a mail or DNS flow needs besides is attached as
+//! a box. Idle flows are found by a hand that goes round the slots as packet time passes, so no list has to be
+//! relinked on each packet; a flow that has timed out but was not yet met by the hand counts as ended all the same
+//! when its next packet comes, so that what the hand met is never visible in the output.
+
+use std::hash::BuildHasher;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use community_id::calculate_community_id;
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use crate::model::event::EndReason;
+use crate::model::limits;
+use crate::model::net::{Flow, Side, Transport, Vlans};
+use crate::model::time::Timestamp;
+
+/// What makes two packets belong to one flow: both ends and the transport. The lower end (by address, then port)
+/// comes first, so both directions give the same key. VLAN tags are not part of it: a mirror often shows the two
+/// directions, or the same packet twice, under different tags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    low: [u64; 2],
+    high: [u64; 2],
+    ports: u32,
+    transport: Transport,
+}
+
+impl Key {
+    /// The key of a packet, and whether its sender is the lower end.
+    pub fn new(src: IpAddr, src_port: u16, dst: IpAddr, dst_port: u16, transport: Transport) -> (Self, bool) {
+        let (from, to) = ((words(src), src_port), (words(dst), dst_port));
+        let sender_is_low = from <= to;
+        let (low, high) = if sender_is_low { (from, to) } else { (to, from) };
+        let ports = u32::from(low.1) << 16 | u32::from(high.1);
+        (Self { low: low.0, high: high.0, ports, transport }, sender_is_low)
+    }
+
+    /// The transport.
+    pub const fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// The lower or the higher end.
+    pub fn end(&self, low: bool) -> SocketAddr {
+        let (address, port) = if low { (self.low, self.ports >> 16) } else { (self.high, self.ports & 0xffff) };
+        SocketAddr::new(address_of(address), port as u16)
+    }
+}
+
+/// One flow. `T` is what its owner attaches to flows worth more than counting.
+#[derive(Debug)]
+pub struct Entry<T> {
+    key: Key,
+    pub started: Timestamp,
+    pub last: Timestamp,
+    /// Bytes of IP packets by side: `[client, server]`.
+    pub bytes: [u64; 2],
+    /// Packets by side; saturating.
+    pub packets: [u32; 2],
+    /// For TCP: sequence number of the first data byte by side, valid where the SYN of that side was seen.
+    pub first_seq: [u32; 2],
+    /// TCP flags seen, or-ed, by side.
+    pub tcp_flags: [u8; 2],
+    pub vlans: Vlans,
+    /// Which end of the key is the client.
+    client_is_low: bool,
+    /// The capture began inside it.
+    pub midstream: bool,
+    /// Not worth another look: its content is known to be of no interest.
+    pub ignored: bool,
+    /// FIN both ways or RST: only late copies are expected.
+    pub closed: bool,
+    /// A connection attempt that was reported already.
+    pub connect_told: bool,
+    /// In use; free slots keep their place for the next flow.
+    occupied: bool,
+    pub attached: Option<Box<T>>,
+}
+
+impl<T> Entry<T> {
+    /// Which side the lower end of the key is on.
+    pub fn side(&self, sender_is_low: bool) -> Side {
+        if sender_is_low == self.client_is_low { Side::Client } else { Side::Server }
+    }
+
+    /// The client's address and port.
+    pub fn client(&self) -> SocketAddr {
+        self.key.end(self.client_is_low)
+    }
+
+    /// The server's address and port.
+    pub fn server(&self) -> SocketAddr {
+        self.key.end(!self.client_is_low)
+    }
+
+    pub const fn transport(&self) -> Transport {
+        self.key.transport
+    }
+
+    /// Turns the flow round: what was taken for the client is the server.
+    pub fn swap_sides(&mut self) {
+        self.client_is_low = !self.client_is_low;
+        self.bytes.swap(0, 1);
+        self.packets.swap(0, 1);
+        self.first_seq.swap(0, 1);
+        self.tcp_flags.swap(0, 1);
+    }
+
+    /// Its identity, for events. Costs a hash: only for flows that have something to tell.
+    pub fn identity(&self) -> Flow {
+        let (client, server) = (self.client(), self.server());
+        let community_id = calculate_community_id(
+            0,
+            client.ip(),
+            server.ip(),
+            Some(client.port()),
+            Some(server.port()),
+            self.key.transport.number(),
+            false,
+        );
+        Flow {
+            id: flow_id(&self.key, self.started),
+            community_id: community_id.unwrap_or_default().into_boxed_str(),
+            client,
+            server,
+            transport: self.key.transport,
+            vlans: self.vlans,
+            started: self.started,
+            midstream: self.midstream,
+        }
+    }
+
+    /// How long it may be idle.
+    fn patience(&self) -> Duration {
+        match self.key.transport {
+            Transport::Udp => limits::TIMEOUT_UDP,
+            Transport::Tcp if self.closed => limits::TIMEOUT_CLOSED,
+            Transport::Tcp if self.attached.is_some() => limits::TIMEOUT_MAIL,
+            Transport::Tcp if self.packets[0] == 0 || self.packets[1] == 0 => limits::TIMEOUT_NEW,
+            Transport::Tcp => limits::TIMEOUT_TCP,
+        }
+    }
+
+    fn timed_out(&self, now: Timestamp) -> bool {
+        now.since(self.last) > self.patience()
+    }
+}
+
+/// All flows of one source.
+#[derive(Debug)]
+pub struct FlowTable<T> {
+    index: HashTable<u32>,
+    slots: Vec<Entry<T>>,
+    free: Vec<u32>,
+    hasher: RandomState,
+    capacity: usize,
+    /// The slot the sweeping hand looks at next.
+    hand: usize,
+}
+
+/// Where a packet's flow is.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    slot: u32,
+    /// True when this packet opened it.
+    pub opened: bool,
+}
+
+impl<T> FlowTable<T> {
+    /// A table of at most `capacity` flows. Its hash is keyed anew each time: an unkeyed one can be attacked
+    /// through chosen ports.
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            index: HashTable::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            hasher: RandomState::default(),
+            capacity: capacity.clamp(1, u32::MAX as usize),
+            hand: 0,
+        }
+    }
+
+    /// Flows in the table.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Bytes the table takes, attached boxes not counted.
+    pub fn memory(&self) -> usize {
+        self.slots.capacity() * size_of::<Entry<T>>() + self.index.allocation_size() + self.free.capacity() * 4
+    }
+
+    /// Finds or opens the flow of a packet. `ended` is given each flow that had to end for it: its own past life
+    /// when that timed out, or another that gave up its place.
+    pub fn find_or_open(
+        &mut self,
+        key: Key,
+        sender_is_client: impl FnOnce() -> bool,
+        sender_is_low: bool,
+        now: Timestamp,
+        mut ended: impl FnMut(Entry<T>, EndReason),
+    ) -> Place {
+        let hash = self.hasher.hash_one(key);
+        if let Some(&slot) = self.index.find(hash, |&slot| self.slots[slot as usize].key == key) {
+            if !self.slots[slot as usize].timed_out(now) {
+                return Place { slot, opened: false };
+            }
+            if let Some(entry) = self.remove(slot) {
+                ended(entry, EndReason::TimedOut);
+            }
+        }
+        if self.index.len() >= self.capacity
+            && let Some(entry) = self.least_valuable().and_then(|slot| self.remove(slot))
+        {
+            ended(entry, EndReason::Evicted);
+        }
+        let client_is_low = sender_is_client() == sender_is_low;
+        Place { slot: self.insert(hash, Entry::new(key, client_is_low, now)), opened: true }
+    }
+
+    /// The flow at a place.
+    pub fn get(&mut self, place: Place) -> &mut Entry<T> {
+        &mut self.slots[place.slot as usize]
+    }
+
+    /// Ends the flow at a place and opens it anew with the same ends (port reuse).
+    pub fn reopen(&mut self, place: Place, sender_is_low: bool, now: Timestamp) -> Entry<T> {
+        let key = self.slots[place.slot as usize].key;
+        std::mem::replace(&mut self.slots[place.slot as usize], Entry::new(key, sender_is_low, now))
+    }
+
+    /// Looks at the next `count` slots for flows that timed out.
+    pub fn sweep(&mut self, count: usize, now: Timestamp, mut ended: impl FnMut(Entry<T>)) {
+        for _ in 0..count.min(self.slots.len()) {
+            self.hand = if self.hand + 1 < self.slots.len() { self.hand + 1 } else { 0 };
+            if self.slots[self.hand].occupied
+                && self.slots[self.hand].timed_out(now)
+                && let Some(entry) = self.remove(self.hand as u32)
+            {
+                ended(entry);
+            }
+        }
+    }
+
+    /// Slots in use or free: what a whole round of the hand looks at.
+    pub fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Ends every flow, in the order of their slots.
+    pub fn drain(&mut self, mut ended: impl FnMut(Entry<T>)) {
+        self.index.clear();
+        self.free.clear();
+        for entry in self.slots.drain(..).filter(|entry| entry.occupied) {
+            ended(entry);
+        }
+    }
+
+    fn insert(&mut self, hash: u64, entry: Entry<T>) -> u32 {
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = entry;
+                slot
+            }
+            None => {
+                self.slots.push(entry);
+                (self.slots.len() - 1) as u32
+            }
+        };
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.index.insert_unique(hash, slot, |&slot| hasher.hash_one(slots[slot as usize].key));
+        slot
+    }
+
+    fn remove(&mut self, slot: u32) -> Option<Entry<T>> {
+        let key = self.slots[slot as usize].key;
+        let found = self.index.find_entry(self.hasher.hash_one(key), |&other| other == slot);
+        found.ok()?.remove();
+        self.free.push(slot);
+        let vacant = Entry { occupied: false, ..Entry::new(key, true, Timestamp::default()) };
+        Some(std::mem::replace(&mut self.slots[slot as usize], vacant))
+    }
+
+    /// Whom to give up when the table is full: among the slots after the hand, a closed flow, else one that nobody
+    /// answered, else the longest idle without anything attached, else the longest idle (DESIGN, section 9).
+    fn least_valuable(&mut self) -> Option<u32> {
+        let mut best: Option<(u8, Timestamp, usize)> = None;
+        for _ in 0..SAMPLE.min(self.slots.len()) {
+            self.hand = if self.hand + 1 < self.slots.len() { self.hand + 1 } else { 0 };
+            let entry = &self.slots[self.hand];
+            if entry.occupied {
+                let worth = (entry.worth(), entry.last, self.hand);
+                best = Some(best.map_or(worth, |least| least.min(worth)));
+            }
+        }
+        best.map(|(_, _, slot)| slot as u32)
+    }
+}
+
+impl<T> Entry<T> {
+    fn new(key: Key, client_is_low: bool, now: Timestamp) -> Self {
+        Self {
+            key,
+            started: now,
+            last: now,
+            bytes: [0; 2],
+            packets: [0; 2],
+            first_seq: [0; 2],
+            tcp_flags: [0; 2],
+            vlans: Vlans::default(),
+            client_is_low,
+            midstream: false,
+            ignored: false,
+            closed: false,
+            connect_told: false,
+            occupied: true,
+            attached: None,
+        }
+    }
+
+    fn worth(&self) -> u8 {
+        match (&self.attached, self.closed, self.packets[1]) {
+            (None, true, _) => 0,
+            (None, false, 0) => 1,
+            (None, false, _) => 2,
+            (Some(_), true, _) => 3,
+            (Some(_), false, _) => 4,
+        }
+    }
+}
+
+fn words(address: IpAddr) -> [u64; 2] {
+    match address {
+        // As an IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2).
+        IpAddr::V4(v4) => [0, 0xffff_0000_0000 | u64::from(u32::from(v4))],
+        IpAddr::V6(v6) => {
+            let bits = u128::from(v6);
+            [(bits >> 64) as u64, bits as u64]
+        }
+    }
+}
+
+fn address_of(words: [u64; 2]) -> IpAddr {
+    let bits = u128::from(words[0]) << 64 | u128::from(words[1]);
+    Ipv6Addr::from(bits).to_canonical()
+}
+
+/// Stable over runs (no keyed hash): FNV-1a over the ends and the start, cut to 53 bits for JSON readers.
+fn flow_id(key: &Key, started: Timestamp) -> u64 {
+    let words = [
+        key.low[0],
+        key.low[1],
+        key.high[0],
+        key.high[1],
+        u64::from(key.ports),
+        u64::from(key.transport.number()),
+        started.as_nanos() as u64,
+    ];
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in words.iter().flat_map(|word| word.to_le_bytes()) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    (hash ^ hash >> 53) & ((1 << 53) - 1)
+}
+
+/// Slots looked at for the least valuable flow: enough to find a poor one, few enough to stay cheap under a flood.
+const SAMPLE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_parts(seconds, 0)
+    }
+
+    fn key(port: u16) -> (Key, bool) {
+        Key::new("10.0.0.1".parse().unwrap(), port, "192.0.2.1".parse().unwrap(), 25, Transport::Tcp)
+    }
+
+    fn open(table: &mut FlowTable<u8>, port: u16, now: Timestamp) -> (Place, Vec<EndReason>) {
+        let (key, low) = key(port);
+        let mut ended = Vec::new();
+        let place = table.find_or_open(key, || true, low, now, |_, reason| ended.push(reason));
+        (place, ended)
+    }
+
+    #[test]
+    fn both_directions_are_one_flow_with_the_opener_as_client() {
+        let mut table = FlowTable::<u8>::new(10);
+        let (a, b) = ("10.0.0.9".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        let (there, low) = Key::new(a, 4000, b, 25, Transport::Tcp);
+        let (back, back_low) = Key::new(b, 25, a, 4000, Transport::Tcp);
+        assert_eq!(there, back);
+        let first = table.find_or_open(there, || true, low, at(1), |_, _| panic!("nothing ends"));
+        let second = table.find_or_open(back, || true, back_low, at(1), |_, _| panic!("nothing ends"));
+        assert!(first.opened && !second.opened);
+        let entry = table.get(second);
+        assert_eq!(
+            (entry.client().to_string(), entry.server().to_string()),
+            ("10.0.0.9:4000".into(), "10.0.0.2:25".into())
+        );
+        assert_eq!((entry.side(low), entry.side(back_low)), (Side::Client, Side::Server));
+        entry.swap_sides();
+        assert_eq!(entry.client().to_string(), "10.0.0.2:25");
+    }
+
+    #[test]
+    fn community_id_is_the_published_one() {
+        // From the specification's own test vectors (community-id-spec, baseline_deflt).
+        let (key, low) =
+            Key::new("128.232.110.120".parse().unwrap(), 34855, "66.35.250.204".parse().unwrap(), 80, Transport::Tcp);
+        let mut table = FlowTable::<u8>::new(1);
+        let place = table.find_or_open(key, || true, low, at(1), |_, _| ());
+        assert_eq!(&*table.get(place).identity().community_id, "1:LQU9qZlK+B5F3KDmev6m5PMibrg=");
+    }
+
+    #[test]
+    fn an_idle_flow_ends_when_its_next_packet_comes_even_if_the_hand_never_met_it() {
+        let mut table = FlowTable::new(10);
+        open(&mut table, 1, at(0));
+        let (place, ended) = open(&mut table, 1, at(3_600));
+        assert!(place.opened);
+        assert_eq!(ended, [EndReason::TimedOut]);
+        assert_eq!(table.len(), 1);
+    }
+
+    #[test]
+    fn a_full_table_gives_up_a_flow_without_attachment_first() {
+        let mut table = FlowTable::new(3);
+        for port in 1..=3 {
+            let (place, _) = open(&mut table, port, at(i64::from(port)));
+            if port != 2 {
+                table.get(place).attached = Some(Box::new(0));
+            }
+        }
+        let (_, ended) = open(&mut table, 4, at(4));
+        assert_eq!(ended, [EndReason::Evicted]);
+        assert_eq!(table.len(), 3);
+        assert!(open(&mut table, 2, at(4)).0.opened, "the unattached flow was the one to go");
+    }
+
+    #[test]
+    fn the_hand_finds_what_timed_out_and_nothing_else() {
+        let mut table = FlowTable::new(100);
+        for port in 0..50 {
+            open(&mut table, port, at(if port % 2 == 0 { 0 } else { 100 }));
+        }
+        let mut ended = 0;
+        table.sweep(table.slots(), at(101), |_| ended += 1);
+        assert_eq!((ended, table.len()), (25, 25));
+    }
+
+    #[test]
+    fn ids_survive_json_readers_and_do_not_depend_on_the_keyed_hash() {
+        let ids: Vec<u64> = (0..2)
+            .map(|_| {
+                let mut table = FlowTable::new(1);
+                let (place, _) = open(&mut table, 77, at(5));
+                table.get(place).identity().id
+            })
+            .collect();
+        assert_eq!(ids[0], ids[1]);
+        assert!(ids[0] < 1 << 53);
+    }
+}
