@@ -1,1 +1,3 @@
-//! To be written: protocol.
+//! What the bytes mean: one state machine a protocol, sans-IO, both directions.
+
+pub mod smtp;

@@ -1,0 +1,189 @@
+//! A server's replies (RFC 5321, section 4.2), put together from lines.
+
+use crate::model::event::Reply;
+use crate::model::limits;
+
+/// Collects reply lines into replies. Keeps at most one reply.
+#[derive(Debug, Default)]
+pub struct ReplyReader {
+    line: LineBuffer,
+    open: Option<Reply>,
+}
+
+impl ReplyReader {
+    /// Takes bytes up to and including the next line end; gives what is left, and a reply if one is complete.
+    pub fn push<'a>(&mut self, bytes: &'a [u8]) -> (&'a [u8], Option<Reply>) {
+        let (rest, line) = self.line.push(bytes, limits::SMTP_REPLY_LINE);
+        let reply = line.and_then(|line| Self::line(&mut self.open, line.text));
+        (rest, reply)
+    }
+
+    /// Bytes were lost: what is half read cannot be completed.
+    pub fn lose(&mut self) {
+        self.open = None;
+        self.line.lose();
+    }
+
+    fn line(open: &mut Option<Reply>, line: &[u8]) -> Option<Reply> {
+        let (code, more, text) = parse_line(line)?;
+        // Some servers change the code within one reply; the last line's is what clients act on.
+        let reply = open.get_or_insert_default();
+        reply.code = code;
+        let room = limits::SMTP_REPLY_TEXT.saturating_sub(reply.text.len());
+        if room > 1 {
+            if !reply.text.is_empty() {
+                reply.text.push('\n');
+            }
+            reply.text.push_str(&String::from_utf8_lossy(&text[..text.len().min(room)]));
+        }
+        if more { None } else { open.take() }
+    }
+}
+
+/// Code, whether more lines follow, text. None when it is no reply line.
+fn parse_line(line: &[u8]) -> Option<(u16, bool, &[u8])> {
+    let (digits, rest) = line.split_at_checked(3)?;
+    if !digits.iter().all(u8::is_ascii_digit) || !(b'1'..=b'5').contains(&digits[0]) {
+        return None;
+    }
+    let code = digits.iter().fold(0, |code, digit| code * 10 + u16::from(digit - b'0'));
+    match rest.first() {
+        None => Some((code, false, b"")),
+        Some(b'-') => Some((code, true, rest[1..].trim_ascii())),
+        // RFC 5321 asks for a space; some servers use a tab or none before the text.
+        Some(_) => Some((code, false, rest.trim_ascii())),
+    }
+}
+
+/// A line, without its end.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Line<'a> {
+    pub text: &'a [u8],
+    /// It ended in LF without CR.
+    pub bare_lf: bool,
+    /// It was longer than the bound: `text` is its beginning.
+    pub too_long: bool,
+}
+
+/// Cuts a stream into lines, holding at most one unfinished line up to a bound.
+#[derive(Debug, Default)]
+pub struct LineBuffer {
+    held: Vec<u8>,
+    /// The held line was handed out: forget it at the next push.
+    done: bool,
+    /// The current line is over the bound; its rest is dropped.
+    too_long: bool,
+}
+
+impl LineBuffer {
+    /// Takes bytes up to and including the next line end, and gives what is left, with the line if it is complete.
+    /// A line that lies whole within `bytes` is not copied.
+    pub fn push<'a, 'b: 'a>(&'a mut self, bytes: &'b [u8], bound: usize) -> (&'b [u8], Option<Line<'a>>) {
+        if std::mem::take(&mut self.done) {
+            self.held.clear();
+            self.too_long = false;
+        }
+        let Some(end) = memchr::memchr(b'\n', bytes) else {
+            self.hold(bytes, bound);
+            return (&[], None);
+        };
+        let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
+        if self.held.is_empty() && line.len() <= bound {
+            return (rest, Some(finish(line, self.too_long)));
+        }
+        self.hold(line, bound);
+        self.done = true;
+        (rest, Some(finish(&self.held, self.too_long)))
+    }
+
+    /// Bytes were lost: the line under way is forgotten. What comes next may be the end of another line or a line of
+    /// its own (segments mostly begin with one); its reader must judge that by its content.
+    pub fn lose(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether a line has begun.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty() || self.done
+    }
+
+    fn hold(&mut self, bytes: &[u8], bound: usize) {
+        let room = bound.saturating_sub(self.held.len());
+        self.held.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.too_long |= bytes.len() > room;
+    }
+}
+
+fn finish(line: &[u8], too_long: bool) -> Line<'_> {
+    match line.strip_suffix(b"\r") {
+        Some(text) => Line { text, bare_lf: false, too_long },
+        None => Line { text: line, bare_lf: !too_long, too_long },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn replies(parts: &[&[u8]]) -> Vec<(u16, String)> {
+        let mut reader = ReplyReader::default();
+        let mut found = Vec::new();
+        for part in parts {
+            let mut rest: &[u8] = part;
+            while !rest.is_empty() {
+                let (left, reply) = reader.push(rest);
+                rest = left;
+                found.extend(reply.map(|reply| (reply.code, reply.text)));
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn multi_line_replies_are_one() {
+        let found = replies(&[b"250-mx.example\r\n250-SIZE 100\r\n250 PIPELINING\r\n354\r\n221 bye\n"]);
+        assert_eq!(
+            found,
+            [(250, "mx.example\nSIZE 100\nPIPELINING".into()), (354, String::new()), (221, "bye".into())]
+        );
+    }
+
+    #[test]
+    fn what_is_no_reply_is_passed_over() {
+        assert_eq!(replies(&[b"hello\r\n999 no\r\n25\r\n250 ok\r\n"]), [(250, "ok".into())]);
+    }
+
+    #[test]
+    fn text_and_lines_are_bounded() {
+        let long = [b"250 ".as_slice(), &[b'x'; 100_000], b"\r\n220 after\r\n"].concat();
+        let found = replies(&[&long]);
+        assert!(found[0].1.len() <= limits::SMTP_REPLY_TEXT);
+        assert_eq!(found[1], (220, "after".into()));
+    }
+
+    #[test]
+    fn after_a_loss_the_next_whole_line_counts() {
+        let mut reader = ReplyReader::default();
+        reader.push(b"250-half");
+        reader.lose();
+        let (rest, reply) = reader.push(b"rest of something\r\n354 go\r\n");
+        assert_eq!(reply, None);
+        assert_eq!(reader.push(rest).1.map(|reply| reply.code), Some(354));
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_gives_the_same_replies(cuts in prop::collection::vec(1usize..30, 0..8)) {
+            let whole: &[u8] = b"220 hi\r\n250-a\r\n250-b\r\n250 c\r\njunk\r\n354 go\r\n550 5.1.1 no\r\n";
+            let (mut parts, mut rest) = (Vec::new(), whole);
+            for cut in cuts {
+                let (part, left) = rest.split_at(cut.min(rest.len()));
+                parts.push(part);
+                rest = left;
+            }
+            parts.push(rest);
+            prop_assert_eq!(replies(&parts), replies(&[whole]));
+        }
+    }
+}

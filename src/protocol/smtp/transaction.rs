@@ -1,0 +1,142 @@
+//! One mail transaction while it is under way (RFC 5321, section 3.3).
+
+use crate::model::event::{Envelope, Message, Outcome, Rejected, Reply};
+use crate::model::limits;
+use crate::model::time::Timestamp;
+
+/// A transaction from MAIL to its decision. With pipelining, several are under way: the client is ahead of the
+/// server's replies.
+#[derive(Debug)]
+pub struct Transaction {
+    pub id: u32,
+    pub started: Timestamp,
+    pub mail_from: String,
+    recipients: Vec<Recipient>,
+    recipients_dropped: u32,
+    pub message: Option<Message>,
+    /// Bytes the client said the message will have, within reason.
+    pub size_hint: usize,
+    /// Replies still to come that concern it.
+    pub awaiting: u32,
+    /// Set once the client will add nothing more.
+    pub closed: Option<Closed>,
+    /// Its beginning was not seen.
+    pub headless: bool,
+    /// A refusal of the sender, or of the data before or while it was sent.
+    pub refusal: Option<Reply>,
+    /// The reply to the end of the data.
+    pub decision: Option<Reply>,
+}
+
+#[derive(Debug)]
+struct Recipient {
+    address: String,
+    refusal: Option<Reply>,
+}
+
+/// Why the client will add nothing more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// All of the message was sent.
+    Complete,
+    /// RSET, a new HELO or EHLO, or another MAIL.
+    Reset,
+    /// QUIT, or the connection's end.
+    Ended,
+}
+
+impl Transaction {
+    pub fn new(id: u32, started: Timestamp, mail_from: String) -> Self {
+        Self {
+            id,
+            started,
+            mail_from,
+            recipients: Vec::new(),
+            recipients_dropped: 0,
+            message: None,
+            size_hint: 0,
+            awaiting: 0,
+            closed: None,
+            headless: false,
+            refusal: None,
+            decision: None,
+        }
+    }
+
+    /// Adds a recipient; gives its index, or none past the bound.
+    pub fn add_recipient(&mut self, address: String) -> Option<usize> {
+        if self.recipients.len() >= limits::SMTP_RECIPIENTS {
+            self.recipients_dropped += 1;
+            return None;
+        }
+        self.recipients.push(Recipient { address, refusal: None });
+        Some(self.recipients.len() - 1)
+    }
+
+    /// The server refused the recipient at `index`.
+    pub fn refuse_recipient(&mut self, index: usize, reply: Reply) {
+        if let Some(recipient) = self.recipients.get_mut(index) {
+            recipient.refusal = Some(reply);
+        }
+    }
+
+    /// Indices of the recipients not refused so far, in order.
+    pub fn accepted(&self) -> impl Iterator<Item = usize> + '_ {
+        self.recipients.iter().enumerate().filter(|(_, r)| r.refusal.is_none()).map(|(index, _)| index)
+    }
+
+    /// Begins its message anew; gives the bytes kept of one that was begun before.
+    pub fn start_message(&mut self) -> u64 {
+        let fresh = Message { bytes: Vec::with_capacity(self.size_hint), ..Message::default() };
+        self.message.replace(fresh).map_or(0, |before| before.bytes.len() as u64)
+    }
+
+    /// Takes over the recipients of another: its MAIL was refused because this one was still open.
+    pub fn adopt(&mut self, other: Self) {
+        self.recipients.extend(other.recipients);
+    }
+
+    /// Whether there is anything worth telling.
+    pub fn is_empty(&self) -> bool {
+        self.headless && self.recipients.is_empty() && self.message.is_none()
+    }
+
+    pub fn outcome(&self) -> Outcome {
+        let all_refused = !self.recipients.is_empty() && self.accepted().next().is_none();
+        match (self.closed, &self.decision) {
+            (Some(Closed::Complete), Some(reply)) if is_success(reply.code) => Outcome::Accepted,
+            (Some(Closed::Complete), Some(_)) => Outcome::Rejected,
+            (_, _) if self.refusal.is_some() || all_refused => Outcome::Rejected,
+            (Some(Closed::Complete), None) => Outcome::Unknown,
+            (Some(Closed::Reset), _) => Outcome::Reset,
+            (Some(Closed::Ended) | None, _) => Outcome::Aborted,
+        }
+    }
+
+    /// The reply that decided it: to the end of data, else a refusal.
+    pub fn deciding_reply(&self) -> Option<Reply> {
+        let last_refused = || self.recipients.iter().rev().find_map(|r| r.refusal.clone());
+        self.decision.clone().or_else(|| self.refusal.clone()).or_else(last_refused)
+    }
+
+    /// Takes the envelope out.
+    pub fn envelope(&mut self) -> Envelope {
+        let mut envelope = Envelope {
+            mail_from: std::mem::take(&mut self.mail_from),
+            rcpt_dropped: self.recipients_dropped,
+            ..Envelope::default()
+        };
+        for Recipient { address, refusal } in self.recipients.drain(..) {
+            match refusal {
+                None => envelope.rcpt_to.push(address),
+                Some(reply) => envelope.rcpt_rejected.push(Rejected { address, reply }),
+            }
+        }
+        envelope
+    }
+}
+
+/// 2yz: the command was done (RFC 5321, section 4.2.1).
+pub fn is_success(code: u16) -> bool {
+    (200..300).contains(&code)
+}
