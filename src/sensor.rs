@@ -1,1 +1,696 @@
-//! To be written: sensor.
+//! Packets to events: decodes, finds the flow, reassembles what may be mail or DNS, and says what was said.
+//!
+//! Pure: packets and their times go in, events come out through [`Sensor::drain`]. A background packet costs one
+//! decode and one look-up in the flow table; only flows that are, or may be, mail or DNS over TCP get a
+//! [`Conversation`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::capture::Packet;
+use crate::decode::{Datagram, Decoded, Decoder, Segment};
+use crate::flow::flags::{ACK, FIN, RST, SYN};
+use crate::flow::{Entry, FlowTable, Key, Place, Sink, Stream, TcpPart};
+use crate::model::event::{
+    Anomaly, ConnectOutcome, DnsMessage, EndReason, Event, EventKind, FlowEnd, Layer,
+};
+use crate::model::limits;
+use crate::model::net::{Flow, Side, Transport};
+use crate::model::settings::{SensorSettings, TICK};
+use crate::model::stats::{CaptureStats, DnsStats, SensorStats, SmtpStats};
+use crate::model::time::Timestamp;
+use crate::protocol::dns::{self, Detail, TcpFramer};
+use crate::protocol::smtp::{self, Context, Said, Session, Standing};
+
+/// One source's packets to events.
+#[derive(Debug)]
+pub struct Sensor {
+    decoder: Decoder,
+    core: Core,
+}
+
+/// All but the decoder, from which decoded packets are borrowed.
+#[derive(Debug)]
+struct Core {
+    settings: SensorSettings,
+    mail_ports: PortSet,
+    table: FlowTable<Conversation>,
+    stats: SensorStats,
+    source: u16,
+    at: At,
+    next_tick: Option<Timestamp>,
+    next_seq: u64,
+    events: Vec<Event>,
+    /// Flows that ended while a place was sought for another.
+    ended: Vec<(Entry<Conversation>, EndReason)>,
+    /// What the protocols said of the packet at hand.
+    heard: Heard,
+}
+
+/// Where we are in the capture.
+#[derive(Clone, Copy, Debug, Default)]
+struct At {
+    time: Timestamp,
+    packet: u64,
+    file: u32,
+    /// Time of the packet before. Idle flows are aged by the earlier of the two, so that a single packet from the
+    /// far future (a damaged record, a clock that jumped) does not end everything.
+    before: Timestamp,
+}
+
+/// What is kept of a flow that is, or may be, worth following.
+#[derive(Debug)]
+struct Conversation {
+    flow: Arc<Flow>,
+    stream: Stream,
+    app: App,
+    /// Bytes of the flow told in events so far.
+    told_bytes: u64,
+    /// A SYN with another sequence number: a new connection, if the other side answers it.
+    reuse: Option<(Side, u32)>,
+}
+
+#[derive(Debug)]
+enum App {
+    Smtp(Box<Session>),
+    /// One framer a side.
+    DnsOverTcp(Box<[TcpFramer; 2]>),
+    /// DNS over UDP: only the flow's identity is kept.
+    DnsOverUdp,
+    /// SMTP that went over to TLS, or is over.
+    SmtpDone,
+    DnsDone,
+}
+
+/// Collects what protocols say while a stream delivers.
+#[derive(Debug, Default)]
+struct Heard {
+    smtp: Vec<Said>,
+    dns: Vec<DnsMessage>,
+    differs: Option<Side>,
+}
+
+impl Sensor {
+    /// A sensor for the source with this number.
+    pub fn new(settings: SensorSettings, source: u16) -> Self {
+        let core = Core {
+            mail_ports: PortSet::new(&settings.mail_ports),
+            table: FlowTable::new(settings.flows),
+            settings,
+            stats: SensorStats::default(),
+            source,
+            at: At::default(),
+            next_tick: None,
+            next_seq: 0,
+            events: Vec::new(),
+            ended: Vec::new(),
+            heard: Heard::default(),
+        };
+        Self { decoder: Decoder::new(), core }
+    }
+
+    /// Takes the next packet.
+    pub fn packet(&mut self, packet: &Packet<'_>) {
+        let core = &mut self.core;
+        core.arrive(packet);
+        if core.next_tick.is_none_or(|due| packet.time >= due || due.since(packet.time) > 2 * TICK) {
+            core.stats.decode = self.decoder.stats().clone();
+            core.tick(packet.time);
+        }
+        match self.decoder.decode(packet.link, packet.data, packet.wire_len, packet.time) {
+            Decoded::Tcp(segment) => core.tcp(&segment),
+            Decoded::Udp(datagram) => core.udp(&datagram),
+            Decoded::Other(..) | Decoded::Nothing => {}
+        }
+        for anomaly in self.decoder.take_anomalies() {
+            core.push(None, EventKind::Anomaly(anomaly));
+        }
+    }
+
+    /// The wire is idle, and it is `now`: ages flows.
+    pub fn idle(&mut self, now: Timestamp) {
+        self.core.at = At { time: now, before: now, packet: 0, ..self.core.at };
+        if self.core.next_tick.is_none_or(|due| now >= due) {
+            self.core.stats.decode = self.decoder.stats().clone();
+            self.core.tick(now);
+        }
+    }
+
+    /// Losses only the source knows of.
+    pub fn note_losses(&mut self, losses: &CaptureStats) {
+        let capture = &mut self.core.stats.capture;
+        capture.kernel_drops = losses.kernel_drops;
+        capture.interface_drops = losses.interface_drops;
+        capture.damaged = losses.damaged;
+    }
+
+    /// The capture is over: ends all flows and tells the final counters.
+    pub fn finish(&mut self) {
+        let core = &mut self.core;
+        core.at.packet = 0;
+        let mut table = std::mem::replace(&mut core.table, FlowTable::new(1));
+        table.drain(|entry| core.ended.push((entry, EndReason::Shutdown)));
+        core.end_flows();
+        core.stats.decode = self.decoder.stats().clone();
+        core.stats.flow.active = 0;
+        core.push_stats();
+    }
+
+    /// Events raised since the last call, in order.
+    pub fn drain(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.core.events)
+    }
+
+    /// How many events wait to be drained.
+    pub fn waiting(&self) -> usize {
+        self.core.events.len()
+    }
+
+    /// Counters so far; those of the decoder as of the last tick.
+    pub fn stats(&self) -> &SensorStats {
+        &self.core.stats
+    }
+}
+
+impl Core {
+    fn arrive(&mut self, packet: &Packet<'_>) {
+        let before = if self.at.packet == 0 && self.at.time == Timestamp::default() { packet.time } else { self.at.time };
+        self.at = At { time: packet.time, packet: packet.number, file: packet.file, before };
+        let capture = &mut self.stats.capture;
+        capture.packets += 1;
+        capture.bytes += u64::from(packet.wire_len);
+        capture.cut += u64::from((packet.data.len() as u64) < u64::from(packet.wire_len));
+    }
+
+    /// Once a second of packet time: ages flows, tells the counters.
+    fn tick(&mut self, now: Timestamp) {
+        let late = self.next_tick.map_or(Duration::ZERO, |due| now.since(due));
+        // A round of the hand takes four ticks; after a jump in time, one.
+        let slots = if late > 4 * TICK { self.table.slots() } else { self.table.slots() / 4 + 1 };
+        let aged_by = now.min(self.at.before);
+        self.table.sweep(slots, aged_by, |entry| self.ended.push((entry, EndReason::TimedOut)));
+        self.end_flows();
+        self.next_tick = Some(now.plus(TICK));
+        self.push_stats();
+    }
+
+    fn push_stats(&mut self) {
+        self.stats.flow.active = self.table.len() as u64;
+        let stats = Box::new(self.stats.clone());
+        self.push(None, EventKind::Tick(stats));
+    }
+
+    fn push(&mut self, flow: Option<Arc<Flow>>, kind: EventKind) {
+        let At { time, packet, file, .. } = self.at;
+        self.events.push(Event { seq: self.next_seq, time, source: self.source, file, packet, flow, kind });
+        self.next_seq += 1;
+    }
+
+    // --- TCP ----------------------------------------------------------------------------------------------------
+
+    fn tcp(&mut self, segment: &Segment<'_>) {
+        let (key, low) =
+            Key::new(segment.ip.src, segment.src_port, segment.ip.dst, segment.dst_port, Transport::Tcp);
+        let now = self.at.time;
+        let guess = || sender_is_client(segment, &self.mail_ports);
+        let mut place = self.table.find_or_open(key, guess, low, now, |entry, why| self.ended.push((entry, why)));
+        if !place.opened && is_reuse(self.table.get(place), segment, low) {
+            let sender_is_client = segment.flags & ACK == 0;
+            let client_is_low = if sender_is_client { low } else { !low };
+            let old = self.table.reopen(place, client_is_low, now);
+            self.ended.push((old, EndReason::Replaced));
+            place.opened = true;
+        }
+        if !self.ended.is_empty() {
+            self.end_flows();
+        }
+        let entry = self.table.get(place);
+        if place.opened {
+            self.stats.flow.tcp_opened += 1;
+            entry.vlans = segment.ip.vlans;
+            entry.midstream = segment.flags & SYN == 0;
+        }
+        let side = entry.side(low);
+        count(entry, side, segment.ip.bytes, now);
+        entry.tcp_flags[side.index()] |= segment.flags;
+        if segment.flags & SYN != 0 && (place.opened || entry.packets[side.index()] == 1) {
+            entry.first_seq[side.index()] = segment.seq.wrapping_add(1);
+        }
+        if segment.flags & RST != 0 || entry.tcp_flags[0] & entry.tcp_flags[1] & FIN != 0 {
+            let believed = entry.attached.as_ref().is_none_or(|conversation| {
+                segment.flags & RST != 0 && conversation.stream.plausible_reset(side, segment.seq)
+            });
+            entry.closed |= believed;
+        }
+        if !entry.connect_told && self.mail_ports.contains(entry.server().port()) {
+            self.connect(place, side, segment.flags);
+        }
+        self.follow(place, low, segment);
+    }
+
+    /// Tells how an attempt to open a mail connection ended.
+    fn connect(&mut self, place: Place, side: Side, flags: u8) {
+        let entry = self.table.get(place);
+        let outcome = match (side, flags & SYN != 0, flags & RST != 0) {
+            (Side::Server, true, _) if flags & ACK != 0 => ConnectOutcome::Answered,
+            (Side::Server, _, true) if entry.tcp_flags[0] & SYN != 0 => ConnectOutcome::Refused,
+            _ => return,
+        };
+        entry.connect_told = true;
+        let flow = entry.attached.as_ref().map_or_else(|| Arc::new(entry.identity()), |c| Arc::clone(&c.flow));
+        self.push(Some(flow), EventKind::Connect(outcome));
+    }
+
+    /// Gives a segment to the conversation of its flow, if it has or deserves one.
+    fn follow(&mut self, place: Place, low: bool, segment: &Segment<'_>) {
+        let entry = self.table.get(place);
+        let has_payload = !segment.payload.is_empty() || segment.missing > 0;
+        if entry.attached.is_none() {
+            if entry.ignored || !has_payload {
+                return;
+            }
+            let app = match wanted(entry, low, segment, &self.mail_ports) {
+                Wanted::Smtp { expected } => {
+                    let bound = self.settings.message_bytes;
+                    App::Smtp(Box::new(Session::new(entry.started, expected, entry.midstream, bound)))
+                }
+                Wanted::Dns => App::DnsOverTcp([TcpFramer::new(), TcpFramer::new()].into()),
+                Wanted::No => {
+                    entry.ignored = true;
+                    return;
+                }
+            };
+            if self.stats.flow.streams >= limits::STREAMS as u64 {
+                self.stats.flow.streams_refused += 1;
+                return;
+            }
+            self.stats.flow.streams += 1;
+            entry.attached = Some(Box::new(Conversation::new(entry, app)));
+        }
+        let side = entry.side(low);
+        let closed = entry.closed;
+        let Some(conversation) = entry.attached.as_deref_mut() else { return };
+        if segment.flags & SYN != 0 && segment.flags & ACK == 0 {
+            conversation.reuse = Some((side, segment.seq));
+        }
+        if matches!(conversation.app, App::Smtp(_) | App::DnsOverTcp(_)) {
+            let part = TcpPart {
+                seq: segment.seq,
+                ack: (segment.flags & ACK != 0).then_some(segment.ack),
+                flags: segment.flags,
+                payload: segment.payload,
+                missing: segment.missing,
+            };
+            let SensorStats { flow, smtp, dns, .. } = &mut self.stats;
+            let (heard, detail) = (&mut self.heard, detail(&self.settings));
+            let mut listener = Listener { app: &mut conversation.app, smtp, dns, heard, now: self.at.time, detail };
+            conversation.stream.segment(side, &part, self.at.time, flow, &mut listener);
+        }
+        let over = closed || conversation.stream.finished();
+        self.tell(place);
+        if over {
+            self.conclude(place);
+        }
+    }
+
+    /// Turns what was heard on a flow into events; lets go of what needs no more following.
+    fn tell(&mut self, place: Place) {
+        let entry = self.table.get(place);
+        let bytes = entry.bytes[0] + entry.bytes[1];
+        let Some(conversation) = entry.attached.as_deref_mut() else { return };
+        let flow = Arc::clone(&conversation.flow);
+        if let App::Smtp(session) = &conversation.app {
+            match session.standing() {
+                Standing::Other => {
+                    self.stats.flow.held_bytes -= conversation.stream.held_bytes() as u64;
+                    self.stats.flow.streams -= 1;
+                    entry.attached = None;
+                    entry.ignored = true;
+                    self.heard.clear();
+                    return;
+                }
+                _ if session.is_tls() => {
+                    self.stats.flow.held_bytes -= conversation.stream.held_bytes() as u64;
+                    conversation.let_go(App::SmtpDone);
+                }
+                _ => {}
+            }
+        }
+        if self.heard.is_empty() {
+            return;
+        }
+        let untold = conversation.untold(bytes, self.heard.has_mail());
+        self.push_heard(&flow, untold);
+    }
+
+    fn push_heard(&mut self, flow: &Arc<Flow>, mut wire_bytes: u64) {
+        let mut heard = std::mem::take(&mut self.heard);
+        if let Some(side) = heard.differs.take() {
+            let anomaly =
+                Anomaly { name: "tcp-overlap-differs", layer: Layer::Stream, side: Some(side), detail: String::new() };
+            self.push(Some(Arc::clone(flow)), EventKind::Anomaly(anomaly));
+        }
+        for said in heard.smtp.drain(..) {
+            let kind = match said {
+                Said::Event(mut event) => {
+                    event.wire_bytes = std::mem::take(&mut wire_bytes);
+                    EventKind::Smtp(event)
+                }
+                Said::Greeting(reply) => EventKind::Greeting(reply),
+                Said::Anomaly(anomaly) => EventKind::Anomaly(anomaly),
+            };
+            self.push(Some(Arc::clone(flow)), kind);
+        }
+        for message in heard.dns.drain(..) {
+            self.push(Some(Arc::clone(flow)), EventKind::Dns(Box::new(message)));
+        }
+        self.heard = heard;
+    }
+
+    /// The connection is over, though its entry stays a little to catch late copies.
+    fn conclude(&mut self, place: Place) {
+        let entry = self.table.get(place);
+        entry.closed = true;
+        let bytes = entry.bytes[0] + entry.bytes[1];
+        if let Some(mut conversation) = entry.attached.take() {
+            self.close_conversation(&mut conversation, bytes);
+            self.table.get(place).attached = Some(conversation);
+        }
+    }
+
+    /// Has a conversation say all that is still open.
+    fn close_conversation(&mut self, conversation: &mut Conversation, bytes: u64) {
+        if !matches!(conversation.app, App::Smtp(_) | App::DnsOverTcp(_)) {
+            return;
+        }
+        let now = self.at.time;
+        let SensorStats { flow, smtp, dns, .. } = &mut self.stats;
+        let (heard, detail) = (&mut self.heard, detail(&self.settings));
+        let mut listener = Listener { app: &mut conversation.app, smtp, dns, heard, now, detail };
+        conversation.stream.flush(flow, &mut listener);
+        let done = match &mut conversation.app {
+            App::Smtp(session) => {
+                session.close(&mut Context { now, stats: &mut self.stats.smtp, out: &mut self.heard.smtp });
+                App::SmtpDone
+            }
+            _ => App::DnsDone,
+        };
+        conversation.let_go(done);
+        let untold = conversation.untold(bytes, self.heard.has_mail());
+        self.push_heard(&Arc::clone(&conversation.flow), untold);
+    }
+
+    // --- UDP ----------------------------------------------------------------------------------------------------
+
+    fn udp(&mut self, datagram: &Datagram<'_>) {
+        let (key, low) =
+            Key::new(datagram.ip.src, datagram.src_port, datagram.ip.dst, datagram.dst_port, Transport::Udp);
+        let now = self.at.time;
+        let guess = || datagram.dst_port == dns::PORT || datagram.src_port != dns::PORT;
+        let place = self.table.find_or_open(key, guess, low, now, |entry, why| self.ended.push((entry, why)));
+        if !self.ended.is_empty() {
+            self.end_flows();
+        }
+        let entry = self.table.get(place);
+        if place.opened {
+            self.stats.flow.udp_opened += 1;
+            entry.vlans = datagram.ip.vlans;
+        }
+        count(entry, entry.side(low), datagram.ip.bytes, now);
+        if datagram.src_port != dns::PORT && datagram.dst_port != dns::PORT {
+            return;
+        }
+        let Some(message) = read_dns(datagram.payload, false, detail(&self.settings), &mut self.stats.dns) else {
+            return;
+        };
+        let conversation = match entry.attached.take() {
+            Some(conversation) => conversation,
+            None => Box::new(Conversation::new(entry, App::DnsOverUdp)),
+        };
+        let flow = Arc::clone(&conversation.flow);
+        entry.attached = Some(conversation);
+        self.push(Some(flow), EventKind::Dns(Box::new(message)));
+    }
+
+    // --- ends ---------------------------------------------------------------------------------------------------
+
+    fn end_flows(&mut self) {
+        for (entry, reason) in std::mem::take(&mut self.ended) {
+            self.end_flow(entry, reason);
+        }
+    }
+
+    fn end_flow(&mut self, mut entry: Entry<Conversation>, mut reason: EndReason) {
+        let bytes = entry.bytes[0] + entry.bytes[1];
+        let mut attached = entry.attached.take();
+        if let Some(conversation) = attached.as_deref_mut() {
+            self.close_conversation(conversation, bytes);
+            if conversation.is_stream() {
+                self.stats.flow.streams -= 1;
+            }
+        }
+        if entry.closed && reason == EndReason::TimedOut {
+            let reset = (entry.tcp_flags[0] | entry.tcp_flags[1]) & RST != 0;
+            reason = if reset { EndReason::Reset } else { EndReason::Finished };
+        }
+        self.stats.flow.ended[reason as usize] += 1;
+        let is_mail = attached.as_ref().is_some_and(|c| matches!(c.app, App::SmtpDone));
+        let mail_port = entry.transport() == Transport::Tcp && self.mail_ports.contains(entry.server().port());
+        let unanswered = mail_port && !entry.connect_told && entry.tcp_flags == [SYN, 0];
+        if !(is_mail || unanswered || self.settings.flow_records) {
+            return;
+        }
+        let flow = attached.as_ref().map_or_else(|| Arc::new(entry.identity()), |c| Arc::clone(&c.flow));
+        if unanswered {
+            self.push(Some(Arc::clone(&flow)), EventKind::Connect(ConnectOutcome::Unanswered));
+        }
+        let told = attached.as_ref().map_or(0, |c| c.told_bytes);
+        let end = FlowEnd {
+            packets: entry.packets.map(u64::from),
+            bytes: entry.bytes,
+            last: entry.last,
+            app_proto: attached.as_ref().map_or("failed", |c| c.app.name()),
+            reason,
+            tcp_flags: entry.tcp_flags,
+            wire_bytes: bytes - told.min(bytes),
+        };
+        if is_mail || self.settings.flow_records {
+            self.push(Some(flow), EventKind::FlowEnd(Box::new(end)));
+        }
+    }
+}
+
+impl Conversation {
+    fn new(entry: &Entry<Self>, app: App) -> Self {
+        let first_seq = [Side::Client, Side::Server].map(|side| {
+            let opened = entry.tcp_flags[side.index()] & SYN != 0;
+            opened.then_some(entry.first_seq[side.index()])
+        });
+        let flow = Arc::new(entry.identity());
+        Self { flow, stream: Stream::new(first_seq), app, told_bytes: 0, reuse: None }
+    }
+
+    /// Stops following: only the flow's identity and its account stay.
+    fn let_go(&mut self, app: App) {
+        self.stream = Stream::new([None; 2]);
+        self.app = app;
+    }
+
+    /// Of the flow's `bytes`, those no event has told; told from now on if `telling`.
+    fn untold(&mut self, bytes: u64, telling: bool) -> u64 {
+        let untold = bytes - self.told_bytes.min(bytes);
+        if telling {
+            self.told_bytes = bytes;
+        }
+        untold
+    }
+
+    fn is_stream(&self) -> bool {
+        !matches!(self.app, App::DnsOverUdp)
+    }
+}
+
+impl App {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Smtp(_) | Self::SmtpDone => "smtp",
+            Self::DnsOverTcp(_) | Self::DnsOverUdp | Self::DnsDone => "dns",
+        }
+    }
+}
+
+impl Heard {
+    fn is_empty(&self) -> bool {
+        self.smtp.is_empty() && self.dns.is_empty() && self.differs.is_none()
+    }
+
+    fn has_mail(&self) -> bool {
+        self.smtp.iter().any(|said| matches!(said, Said::Event(_)))
+    }
+
+    fn clear(&mut self) {
+        self.smtp.clear();
+        self.dns.clear();
+        self.differs = None;
+    }
+}
+
+/// Hands what a stream delivers to the protocol on it.
+struct Listener<'a> {
+    app: &'a mut App,
+    smtp: &'a mut SmtpStats,
+    dns: &'a mut DnsStats,
+    heard: &'a mut Heard,
+    now: Timestamp,
+    detail: Detail,
+}
+
+impl Sink for Listener<'_> {
+    fn data(&mut self, side: Side, bytes: &[u8], other_unseen: bool) {
+        match self.app {
+            App::Smtp(session) => {
+                let mut cx = Context { now: self.now, stats: self.smtp, out: &mut self.heard.smtp };
+                match side {
+                    Side::Client => session.client(bytes, other_unseen, &mut cx),
+                    Side::Server => session.server(bytes, other_unseen, &mut cx),
+                }
+            }
+            App::DnsOverTcp(framers) => framers[side.index()].push(bytes, |message| {
+                self.heard.dns.extend(read_dns(message, true, self.detail, self.dns));
+            }),
+            App::DnsOverUdp | App::SmtpDone | App::DnsDone => {}
+        }
+    }
+
+    fn gap(&mut self, side: Side, lost: u64) {
+        match self.app {
+            App::Smtp(session) => {
+                let mut cx = Context { now: self.now, stats: self.smtp, out: &mut self.heard.smtp };
+                session.gap(side, lost, &mut cx);
+            }
+            App::DnsOverTcp(framers) => framers[side.index()].gap(lost),
+            App::DnsOverUdp | App::SmtpDone | App::DnsDone => {}
+        }
+    }
+
+    fn differs(&mut self, side: Side) {
+        self.heard.differs = Some(side);
+    }
+}
+
+/// Reads a DNS message and counts it; a damaged one as far as it was readable.
+fn read_dns(bytes: &[u8], over_tcp: bool, detail: Detail, stats: &mut DnsStats) -> Option<DnsMessage> {
+    if let Ok(glance) = dns::glance(bytes) {
+        stats.queries += u64::from(!glance.response);
+        stats.responses += u64::from(glance.response);
+        stats.mx_queries += u64::from(!glance.response && glance.mx);
+    }
+    match dns::parse(bytes, over_tcp, detail) {
+        Ok(message) => message,
+        Err(malformed) => {
+            stats.malformed += 1;
+            malformed.readable.map(|readable| *readable)
+        }
+    }
+}
+
+const fn detail(settings: &SensorSettings) -> Detail {
+    if settings.all_dns { Detail::All } else { Detail::ChainOnly }
+}
+
+/// What a flow's first payload says of it.
+enum Wanted {
+    /// Mail, or what may be; `expected` on a mail port.
+    Smtp { expected: bool },
+    Dns,
+    No,
+}
+
+/// Judges the first payload of a flow, by port and by content. Turns the flow round where its opening was not seen
+/// and the content shows that the sides were guessed wrong.
+fn wanted(entry: &mut Entry<Conversation>, low: bool, segment: &Segment<'_>, mail_ports: &PortSet) -> Wanted {
+    if mail_ports.contains(entry.server().port()) {
+        return Wanted::Smtp { expected: true };
+    }
+    if entry.server().port() == dns::PORT {
+        return Wanted::Dns;
+    }
+    let side = entry.side(low);
+    let opening_seen = entry.tcp_flags[side.index()] & SYN != 0;
+    if opening_seen && segment.seq != entry.first_seq[side.index()] {
+        // Its first bytes are still to come.
+        return Wanted::Smtp { expected: false };
+    }
+    let speaks_as = if smtp::may_greet(segment.payload) {
+        Side::Server
+    } else if smtp::opens_smtp(segment.payload) {
+        Side::Client
+    } else {
+        return Wanted::No;
+    };
+    match (speaks_as == side, entry.midstream) {
+        (true, _) => Wanted::Smtp { expected: false },
+        (false, true) => {
+            entry.swap_sides();
+            Wanted::Smtp { expected: false }
+        }
+        (false, false) => Wanted::No,
+    }
+}
+
+/// Whether the sender of a flow's first packet opened it. Certain for SYN and SYN-ACK; else the side with the port of
+/// a service is the server, else the side with the lower port below 1,024, else the first to be seen is the client.
+fn sender_is_client(segment: &Segment<'_>, mail_ports: &PortSet) -> bool {
+    let (src, dst) = (segment.src_port, segment.dst_port);
+    let serves = |port| port == dns::PORT || mail_ports.contains(port);
+    match (segment.flags & SYN != 0, segment.flags & ACK != 0) {
+        (true, ack) => !ack,
+        _ if serves(src) != serves(dst) => serves(dst),
+        _ if (src < 1024) != (dst < 1024) => dst < 1024,
+        _ => true,
+    }
+}
+
+/// Whether a segment opens a new connection between the ends of an old one (RFC 9293, section 3.6.1).
+///
+/// A SYN that nobody has answered could be forged to have a live session forgotten, so where a session is followed
+/// and alive, the answer is awaited; where the other side is not in the capture, the SYN is believed.
+fn is_reuse(entry: &mut Entry<Conversation>, segment: &Segment<'_>, low: bool) -> bool {
+    let side = entry.side(low);
+    match (segment.flags & SYN != 0, segment.flags & ACK != 0) {
+        (true, false) => {
+            let same = entry.tcp_flags[side.index()] & SYN != 0
+                && segment.seq.wrapping_add(1) == entry.first_seq[side.index()];
+            let alive = entry.attached.is_some() && !entry.closed && entry.packets[side.other().index()] > 0;
+            !same && entry.packets[side.index()] > 0 && !alive
+        }
+        (true, true) => entry.attached.as_ref().and_then(|conversation| conversation.reuse).is_some_and(
+            |(opener, seq)| opener == side.other() && segment.ack == seq.wrapping_add(1) && segment.seq.wrapping_add(1) != entry.first_seq[side.index()],
+        ),
+        _ => false,
+    }
+}
+
+fn count(entry: &mut Entry<Conversation>, side: Side, bytes: u32, now: Timestamp) {
+    entry.last = now;
+    entry.bytes[side.index()] += u64::from(bytes);
+    entry.packets[side.index()] = entry.packets[side.index()].saturating_add(1);
+}
+
+/// A set of ports: one bit each.
+#[derive(Debug)]
+struct PortSet(Box<[u64; 1024]>);
+
+impl PortSet {
+    fn new(ports: &[u16]) -> Self {
+        let mut bits = Box::new([0; 1024]);
+        for port in ports {
+            bits[usize::from(port / 64)] |= 1 << (port % 64);
+        }
+        Self(bits)
+    }
+
+    const fn contains(&self, port: u16) -> bool {
+        self.0[(port / 64) as usize] & (1 << (port % 64)) != 0
+    }
+}

@@ -58,6 +58,8 @@ pub struct FlowStats {
     pub active: u64,
     /// Streams kept in full now (mail, DNS over TCP, and those not yet told apart).
     pub streams: u64,
+    /// Flows worth following in full that could not be, because `limits::STREAMS` was met.
+    pub streams_refused: u64,
     /// Flows ended, in the order of [`FlowStats::END_REASONS`].
     pub ended: [u64; 6],
     /// Gaps told to a protocol, and the bytes lost in them.

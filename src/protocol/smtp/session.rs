@@ -399,10 +399,8 @@ impl Session {
             None => self.begin(String::new(), true, cx),
         };
         self.expect_for(transaction, Pending::Chunk { transaction, last });
-        if let Some(open) = self.open() {
-            if open.message.is_none() {
-                open.start_message();
-            }
+        if let Some(open) = self.open().filter(|open| open.message.is_none()) {
+            open.start_message();
         }
         // RFC 3030, section 2: the octets follow at once, whatever the server will say.
         self.mode = Mode::Chunk { remaining: size, last };
