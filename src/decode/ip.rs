@@ -48,7 +48,7 @@ impl Walk {
         let header = Ipv6HeaderSlice::from_slice(self.rest(bytes)).map_err(|_| Fault::Invalid)?;
         let total = match usize::from(header.payload_length()) {
             // Jumbograms (RFC 2675) and segmentation offload: as long as the frame.
-            0 => self.on_wire(),
+            0 if header.next_header().0 != NO_NEXT_HEADER => self.on_wire(),
             payload => IPV6_HEADER + payload,
         };
         self.shorten(total)?;
@@ -187,6 +187,7 @@ const UDP: u8 = 17;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
 const AUTHENTICATION: u8 = 51;
+const NO_NEXT_HEADER: u8 = 59;
 const DESTINATION: u8 = 60;
 const MOBILITY: u8 = 135;
 const HIP: u8 = 139;

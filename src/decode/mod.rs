@@ -199,3 +199,6 @@ fn be16(bytes: &[u8], at: usize) -> Option<u16> {
 fn be32(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().copied().map(u32::from_be_bytes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -176,8 +176,8 @@ fn gtp_u(payload: &[u8], on_wire: usize) -> Option<Step> {
     is_plausible_ip(payload.get(at..)?, on_wire - at).then(|| Step::to(Layer::Ip, at))
 }
 
-/// Teredo (RFC 4380, section 5.1.1): an authentication header, an origin indication, both optional, then IPv6 as long
-/// as the datagram.
+/// Teredo (RFC 4380, section 5.1.1): an authentication header, an origin indication, both optional, then IPv6, one
+/// end of which has a Teredo or a link-local address. Trailers may follow (MS-TERE, section 2.2.3).
 fn teredo(payload: &[u8], on_wire: usize) -> Option<Step> {
     let mut at = 0;
     if be16(payload, at)? == 1 {
@@ -188,8 +188,13 @@ fn teredo(payload: &[u8], on_wire: usize) -> Option<Step> {
         at += 8;
     }
     let packet = payload.get(at..)?;
-    let len = usize::from(be16(packet, 4)?) + 40;
-    (packet.first()? >> 4 == 6 && at + len == on_wire).then(|| Step::to(Layer::Ipv6, at))
+    let is_own = |address: usize| {
+        packet
+            .get(address..)
+            .is_some_and(|rest| rest.starts_with(&[0x20, 0x01, 0, 0]) || rest.starts_with(&[0xfe, 0x80]))
+    };
+    let fits = packet.first()? >> 4 == 6 && is_plausible_ip(packet, on_wire - at) && (is_own(8) || is_own(24));
+    fits.then(|| Step::to(Layer::Ipv6, at))
 }
 
 /// An L2TP version 2 data message (RFC 2661, section 3.1) that carries IP.
