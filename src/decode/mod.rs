@@ -1,8 +1,101 @@
 //! Frame to IP to segment or datagram: link layers, tags, tunnels, fragments.
+//!
+//! [`Decoder::decode`] tries two ways. `fast` knows the packet nine in ten are (Ethernet, VLAN tags, one IP header,
+//! TCP or UDP) and refuses everything else; `walk` takes any packet apart one header at a time, in a loop bounded by
+//! [`limits::MAX_ENCAPSULATION`](crate::model::limits::MAX_ENCAPSULATION). Both must agree where both apply; a
+//! property test holds them to it.
+//!
+//! | file | knows |
+//! | --- | --- |
+//! | `link` | link types, EtherTypes, LLC, PPP, PPPoE, MPLS |
+//! | `ip` | IPv4, IPv6 and its extension headers, AH, what an IP payload can be |
+//! | `tunnel` | GRE, ERSPAN, NSH, EtherIP; VXLAN, Geneve, GTP-U, Teredo, L2TP over UDP |
+//! | `fragment` | fragments put together, within bounds |
+//! | `transport` | TCP and UDP headers |
+//!
+//! Lengths are taken from the innermost header that states one, so padding and trailers never become payload.
+//! Checksums are not verified: the sender's own packets are captured before the hardware fills them in, and what a
+//! middlebox spoils does not matter to a sensor that looks for infected hosts. Not decoded: IEEE 802.11, ATM, frame
+//! relay, ESP (RFC 4303), IPComp (RFC 3173), L2TPv3. A packet inside which nothing further can be read is told as its
+//! carrier (the UDP datagram, or IP with the tunnel's protocol number).
+
+mod fast;
+mod fragment;
+mod ip;
+mod link;
+mod transport;
+mod tunnel;
+mod walk;
 
 use std::net::IpAddr;
 
+use crate::model::event::{Anomaly, Layer as EventLayer};
+use crate::model::limits;
 use crate::model::net::Vlans;
+use crate::model::stats::DecodeStats;
+use crate::model::time::Timestamp;
+
+use fragment::FragmentPool;
+use walk::{Outcome, Walk};
+
+/// Takes packets apart. Holds the fragments that wait for others, and its counters; no clock, no I/O.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    context: Context,
+    /// The datagram last put together from fragments; what was decoded from it borrows from here.
+    held: Vec<u8>,
+}
+
+impl Decoder {
+    /// A decoder that has seen nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Decodes one packet. The result borrows from the packet or, after reassembly of fragments, from the decoder.
+    ///
+    /// `link` is the LINKTYPE_ value of pcap files, `wire_len` the packet's length in bytes before the capture cut
+    /// it, `now` the packet's time. Whatever cannot be followed is counted in [`Decoder::stats`].
+    pub fn decode<'a>(&'a mut self, link: u32, data: &'a [u8], wire_len: u32, now: Timestamp) -> Decoded<'a> {
+        if link == link::ETHERNET
+            && let Some(decoded) = fast::decode(data)
+        {
+            self.context.count_headers(&decoded);
+            self.context.count(&decoded);
+            return decoded;
+        }
+        self.decode_any(link, data, wire_len, now)
+    }
+
+    /// The general path: any packet, one header at a time.
+    fn decode_any<'a>(&'a mut self, link: u32, data: &'a [u8], wire_len: u32, now: Timestamp) -> Decoded<'a> {
+        let mut walk = Walk::new(link, data.len(), wire_len);
+        let mut outcome = walk.run(data, now, &mut self.context);
+        // Ends: a datagram within a datagram lies one tunnel deeper, and the walk counts those.
+        while let Outcome::Whole(whole) = outcome {
+            whole.write_to(&mut self.held);
+            walk.resume(&whole, self.held.len());
+            outcome = walk.run(&self.held, now, &mut self.context);
+        }
+        let decoded = match outcome {
+            Outcome::Found(found) if walk.resumed => found.over(&self.held),
+            Outcome::Found(found) => found.over(data),
+            Outcome::Whole(_) | Outcome::Nothing => Decoded::Nothing,
+        };
+        self.context.count(&decoded);
+        decoded
+    }
+
+    /// Everything counted so far.
+    pub fn stats(&self) -> &DecodeStats {
+        &self.context.stats
+    }
+
+    /// Anomalies since the last call, at most [`limits::ANOMALIES`]. Costs nothing when there are none.
+    pub fn take_anomalies(&mut self) -> Vec<Anomaly> {
+        std::mem::take(&mut self.context.anomalies.0)
+    }
+}
 
 /// What a packet turned out to be, innermost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,3 +146,59 @@ pub struct Datagram<'a> {
     /// Payload bytes that were on the wire but not captured.
     pub missing: u32,
 }
+
+/// What a walk over a packet reads and writes besides the packet.
+#[derive(Debug, Default)]
+struct Context {
+    stats: DecodeStats,
+    anomalies: Anomalies,
+    fragments: FragmentPool,
+}
+
+impl Context {
+    /// Counts what came out.
+    fn count(&mut self, decoded: &Decoded<'_>) {
+        match decoded {
+            Decoded::Tcp(_) => self.stats.tcp += 1,
+            Decoded::Udp(_) => self.stats.udp += 1,
+            Decoded::Other(..) => self.stats.other += 1,
+            Decoded::Nothing => {}
+        }
+    }
+
+    /// Counts the headers the fast path went over; the walk counts them as it meets them.
+    fn count_headers(&mut self, decoded: &Decoded<'_>) {
+        let (Decoded::Tcp(Segment { ip, .. }) | Decoded::Udp(Datagram { ip, .. })) = decoded else { return };
+        match ip.src {
+            IpAddr::V4(_) => self.stats.ipv4 += 1,
+            IpAddr::V6(_) => self.stats.ipv6 += 1,
+        }
+        self.stats.vlan += u64::from(!ip.vlans.as_slice().is_empty());
+    }
+}
+
+/// Anomalies not yet taken out: the first ones say what is wrong, the rest are dropped.
+#[derive(Debug, Default)]
+struct Anomalies(Vec<Anomaly>);
+
+impl Anomalies {
+    /// Notes an anomaly; `detail` is only made when there is room for it.
+    fn add(&mut self, name: &'static str, detail: impl FnOnce() -> String) {
+        if self.0.len() < limits::ANOMALIES {
+            self.0.push(Anomaly { name, layer: EventLayer::Decode, side: None, detail: detail() });
+        }
+    }
+}
+
+/// A big-endian 16-bit number at `at`.
+fn be16(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..)?.first_chunk().copied().map(u16::from_be_bytes)
+}
+
+/// A big-endian 32-bit number at `at`.
+fn be32(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().copied().map(u32::from_be_bytes)
+}
+
+#[cfg(test)]
+mod tests;

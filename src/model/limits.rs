@@ -14,8 +14,9 @@ pub const FRAGMENT_DATAGRAMS: usize = 8_192;
 pub const FRAGMENT_BYTES: usize = 16 << 20;
 /// Fragments of one datagram: 65,535 bytes in fragments of 8 would be 8,192; real ones need 45 at an MTU of 1,500.
 pub const FRAGMENTS_PER_DATAGRAM: usize = 1_024;
-/// RFC 8200, section 4.5: 60 seconds. RFC 791 suggests 15; hosts use 30.
-pub const FRAGMENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// RFC 8200, section 4.5 (IPv6): 60 seconds; RFC 1122, section 3.3.2 (IPv4): 60 to 120. Not less, or a datagram whose
+/// fragments are sent slowly would reach the host and escape the sensor.
+pub const FRAGMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 // --- flow -------------------------------------------------------------------------------------------------------
 
