@@ -588,6 +588,18 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_readme_holds() {
+        let readme = include_str!("../README.md");
+        let example = readme.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let layer = read(example).unwrap();
+        assert_eq!(layer.interface, Some(vec!["eth1".to_owned()]));
+        // It shows the defaults of the tables.
+        assert_eq!((layer.detect, layer.sensor), (DetectSettings::default(), SensorSettings::default()));
+        assert_eq!(layer.inspect, InspectSettings::default());
+        assert_eq!(layer.events, Some(Events::default()));
+    }
+
+    #[test]
     fn a_file_that_is_not_there_is_named() {
         let error = Layer::load(Path::new("no/such.toml")).unwrap_err().to_string();
         assert!(error.starts_with("cannot read the configuration file no/such.toml: "), "{error}");
