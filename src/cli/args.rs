@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Arg, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use ipnet::IpNet;
 
@@ -32,7 +32,7 @@ pub enum Command {
     #[command(after_help = REPLAY_HELP)]
     Replay(Replay),
     /// Listen on interfaces until stopped
-    #[command(after_help = LIVE_HELP)]
+    #[command(after_help = LIVE_HELP, mut_args = several)]
     Live(Live),
     /// Check or list rules
     Rules(Rules),
@@ -71,8 +71,8 @@ pub struct Replay {
 
 #[derive(Debug, Args)]
 pub struct Live {
-    /// Interface to listen on; may be repeated
-    #[arg(short, long, value_name = "NAME", value_delimiter = ',', value_hint = ValueHint::Other)]
+    /// Interface to listen on; several may be named, or the option repeated
+    #[arg(short, long, num_args = 1.., value_name = "NAME", value_delimiter = ',', value_hint = ValueHint::Other)]
     pub interface: Vec<String>,
 
     /// Bytes kept of each packet; fewer lose the ends of messages [default: 262144]
@@ -163,6 +163,14 @@ pub enum RulesCommand {
     },
 }
 
+/// Lets a repeatable option take several values at once: no capture file could be mistaken for one of them here.
+fn several(option: Arg) -> Arg {
+    match option.get_id().as_str() {
+        "rules" | "home_net" | "mail_server" => option.num_args(1..),
+        _ => option,
+    }
+}
+
 /// A parser for a value that is one of `names`, so that help and completions list them.
 fn named<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
 where
@@ -216,5 +224,20 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_option_after_which_a_capture_may_follow_takes_one_value() {
+        let typed = ["mailsnare", "replay", "--home-net", "10.0.0.0/8", "a.pcap", "--home-net=::/0,192.0.2.1"];
+        let Command::Replay(replay) = Cli::try_parse_from(typed).unwrap().command else { panic!("not replay") };
+        assert_eq!((replay.captures, replay.common.home_net.len()), (vec!["a.pcap".into()], 3));
+    }
+
+    #[test]
+    fn where_no_capture_may_follow_options_take_several() {
+        let typed =
+            ["mailsnare", "live", "-i", "eth0", "eth1", "--home-net", "10.0.0.0/8", "::/0", "--interface", "lo"];
+        let Command::Live(live) = Cli::try_parse_from(typed).unwrap().command else { panic!("not live") };
+        assert_eq!((live.interface, live.common.home_net.len()), (vec!["eth0".into(), "eth1".into(), "lo".into()], 2));
     }
 }
