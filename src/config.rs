@@ -1,1 +1,615 @@
-//! To be written: config.
+//! What the settings mean, checked: from the configuration file and the command line to one [`Config`].
+//!
+//! A [`Layer`] holds what one place says, with holes for what it leaves open. The command line is laid over the
+//! file, and [`Config::new`] fills the holes that stay with defaults. Keys of the file are named as the options;
+//! the tables `[detect]`, `[inspect]` and `[sensor]` are those of [`crate::model::settings`].
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use ipnet::IpNet;
+use serde::de::{DeserializeSeed, Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::model::alert::Severity;
+use crate::model::net::HomeNet;
+use crate::model::settings::{DetectSettings, InspectSettings, SensorSettings};
+
+/// Everything that `replay` and `live` share, with no holes left.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Rule files or folders; none for the pack built into the binary.
+    pub rules: Option<Vec<PathBuf>>,
+    pub home_net: HomeNet,
+    /// Hosts allowed to send mail straight to the world.
+    pub mail_servers: Vec<IpNet>,
+    /// Where EVE lines go; none for nowhere.
+    pub eve: Option<Destination>,
+    pub events: Events,
+    /// Capture filter in pcap-filter syntax, not yet compiled.
+    pub bpf: Option<String>,
+    /// Inspector threads.
+    pub workers: usize,
+    /// Where to serve metrics; none for nowhere.
+    pub metrics: Option<SocketAddr>,
+    /// Folder for attachments; none when they are not written.
+    pub extract: Option<PathBuf>,
+    pub detect: DetectSettings,
+    pub inspect: InspectSettings,
+    pub sensor: SensorSettings,
+}
+
+impl Config {
+    /// Fills what `layer` leaves open. `metrics` is the command's default for serving metrics, `cores` the number of
+    /// processor cores.
+    pub fn new(layer: Layer, metrics: Option<SocketAddr>, cores: usize) -> Self {
+        let events = layer.events.unwrap_or_default();
+        let mut sensor = layer.sensor;
+        sensor.flow_records = events.flow;
+        sensor.all_dns = events.dns == DnsEvents::All;
+        let mut inspect = layer.inspect;
+        inspect.keep_content = layer.extract.is_some();
+        Self {
+            rules: layer.rules,
+            home_net: layer.home_net.map_or_else(HomeNet::default, HomeNet::new),
+            mail_servers: layer.mail_server.unwrap_or_default(),
+            eve: layer.eve,
+            events,
+            bpf: layer.bpf,
+            workers: layer.workers.map_or(cores.saturating_sub(1).clamp(1, usize::from(MAX_WORKERS)), usize::from),
+            metrics: layer.metrics.map_or(metrics, |said| said.0),
+            extract: layer.extract,
+            detect: layer.detect,
+            inspect,
+            sensor,
+        }
+    }
+}
+
+/// What one place, file or command line, says; none where it says nothing. Its fields are the file's keys.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Layer {
+    #[serde(deserialize_with = "paths")]
+    pub rules: Option<Vec<PathBuf>>,
+    #[serde(deserialize_with = "networks")]
+    pub home_net: Option<Vec<IpNet>>,
+    #[serde(deserialize_with = "networks")]
+    pub mail_server: Option<Vec<IpNet>>,
+    #[serde(deserialize_with = "text")]
+    pub eve: Option<Destination>,
+    #[serde(deserialize_with = "events")]
+    pub events: Option<Events>,
+    pub bpf: Option<String>,
+    #[serde(deserialize_with = "workers")]
+    pub workers: Option<u16>,
+    #[serde(deserialize_with = "text")]
+    pub metrics: Option<Metrics>,
+    pub extract: Option<PathBuf>,
+    #[serde(deserialize_with = "text")]
+    pub log_level: Option<LogLevel>,
+    #[serde(deserialize_with = "names")]
+    pub interface: Option<Vec<String>>,
+    #[serde(deserialize_with = "snaplen")]
+    pub snaplen: Option<u32>,
+    pub no_promiscuous: Option<bool>,
+    #[serde(deserialize_with = "ring_mib")]
+    pub ring_mib: Option<u32>,
+    #[serde(deserialize_with = "text")]
+    pub fail_on: Option<Severity>,
+    #[serde(deserialize_with = "text")]
+    pub format: Option<Format>,
+    /// In the file only, as are the two below.
+    pub detect: DetectSettings,
+    pub inspect: InspectSettings,
+    pub sensor: SensorSettings,
+}
+
+impl Layer {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not TOML, or holds an unknown key or an impossible value.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        Self::read(path, &text)
+    }
+
+    /// Reads the text of a configuration file; `path` is for messages only.
+    ///
+    /// # Errors
+    /// As [`Layer::load`], but for reading.
+    pub fn read(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| {
+            let (line, column) = position(text, error.span().map_or(0, |span| span.start));
+            ConfigError::Invalid { path: path.to_owned(), line, column, what: better(error.message()) }
+        })
+    }
+
+    /// What this layer says, and where it says nothing what `below` says. The tables are `below`'s: the command
+    /// line has none.
+    pub fn over(self, below: Self) -> Self {
+        Self {
+            rules: self.rules.or(below.rules),
+            home_net: self.home_net.or(below.home_net),
+            mail_server: self.mail_server.or(below.mail_server),
+            eve: self.eve.or(below.eve),
+            events: self.events.or(below.events),
+            bpf: self.bpf.or(below.bpf),
+            workers: self.workers.or(below.workers),
+            metrics: self.metrics.or(below.metrics),
+            extract: self.extract.or(below.extract),
+            log_level: self.log_level.or(below.log_level),
+            interface: self.interface.or(below.interface),
+            snaplen: self.snaplen.or(below.snaplen),
+            no_promiscuous: self.no_promiscuous.or(below.no_promiscuous),
+            ring_mib: self.ring_mib.or(below.ring_mib),
+            fail_on: self.fail_on.or(below.fail_on),
+            format: self.format.or(below.format),
+            detect: below.detect,
+            inspect: below.inspect,
+            sensor: below.sensor,
+        }
+    }
+}
+
+/// Why a configuration file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read the configuration file {path}: {source}", path = path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    /// Line and column count from 1; columns are characters.
+    #[error("{path}:{line}:{column}: {what}", path = path.display())]
+    Invalid { path: PathBuf, line: usize, column: usize, what: String },
+}
+
+/// Where lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    Stdout,
+    File(PathBuf),
+}
+
+impl FromStr for Destination {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "" => Err("expected a file name, or - for standard output".to_owned()),
+            "-" => Ok(Self::Stdout),
+            path => Ok(Self::File(path.into())),
+        }
+    }
+}
+
+/// Whether and where metrics are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metrics(pub Option<SocketAddr>);
+
+impl FromStr for Metrics {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let address = text.parse().map(|address| Self(Some(address)));
+        address.map_err(|_| {
+            format!("'{text}' is no address with a port; write it as 127.0.0.1:9847 or [::1]:9847, or off")
+        })
+    }
+}
+
+/// Which EVE types are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Events {
+    pub alert: bool,
+    pub incident: bool,
+    pub smtp: bool,
+    pub fileinfo: bool,
+    pub dns: DnsEvents,
+    pub flow: bool,
+    pub anomaly: bool,
+    pub stats: bool,
+}
+
+/// Which DNS messages are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DnsEvents {
+    None,
+    /// Those that ask for MX.
+    Mx,
+    All,
+}
+
+impl Events {
+    /// No type at all.
+    pub const NONE: Self = Self {
+        alert: false,
+        incident: false,
+        smtp: false,
+        fileinfo: false,
+        dns: DnsEvents::None,
+        flow: false,
+        anomaly: false,
+        stats: false,
+    };
+
+    /// The names that `--events` takes.
+    pub const NAMES: [&'static str; 9] =
+        ["alert", "incident", "smtp", "fileinfo", "dns:mx", "dns", "flow", "anomaly", "stats"];
+
+    /// Adds a type by its name.
+    ///
+    /// # Errors
+    /// A sentence that names what would be right.
+    pub fn add(&mut self, name: &str) -> Result<(), String> {
+        match name {
+            "alert" => self.alert = true,
+            "incident" => self.incident = true,
+            "smtp" => self.smtp = true,
+            "fileinfo" => self.fileinfo = true,
+            "dns:mx" => self.dns = self.dns.max(DnsEvents::Mx),
+            "dns" => self.dns = DnsEvents::All,
+            "flow" => self.flow = true,
+            "anomaly" => self.anomaly = true,
+            "stats" => self.stats = true,
+            _ => return Err(unknown("event type", name, &Self::NAMES)),
+        }
+        Ok(())
+    }
+}
+
+/// All but flows, and of DNS only questions for MX.
+impl Default for Events {
+    fn default() -> Self {
+        Self {
+            alert: true,
+            incident: true,
+            smtp: true,
+            fileinfo: true,
+            dns: DnsEvents::Mx,
+            flow: false,
+            anomaly: true,
+            stats: true,
+        }
+    }
+}
+
+impl FromStr for Events {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut events = Self::NONE;
+        text.split(',').map(str::trim).try_for_each(|name| events.add(name))?;
+        Ok(events)
+    }
+}
+
+/// How a result is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    #[default]
+    Table,
+    Json,
+}
+
+impl Format {
+    /// The names that `--format` takes.
+    pub const NAMES: [&'static str; 2] = ["table", "json"];
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "table" => Ok(Self::Table),
+            "json" => Ok(Self::Json),
+            _ => Err(unknown("format", text, &Self::NAMES)),
+        }
+    }
+}
+
+/// How much is logged to standard error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogLevel {
+    Off,
+    Error,
+    Warn,
+    #[default]
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogLevel {
+    /// The names that `--log-level` takes.
+    pub const NAMES: [&'static str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+}
+
+impl FromStr for LogLevel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            "error" => Ok(Self::Error),
+            "warn" => Ok(Self::Warn),
+            "info" => Ok(Self::Info),
+            "debug" => Ok(Self::Debug),
+            "trace" => Ok(Self::Trace),
+            _ => Err(unknown("log level", text, &Self::NAMES)),
+        }
+    }
+}
+
+/// Reads a network: an address with a prefix length, or one address alone.
+///
+/// # Errors
+/// A sentence that says what would be right.
+pub fn network(text: &str) -> Result<IpNet, String> {
+    let net = text.parse::<IpNet>().map(|net| net.trunc()).or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    net.map_err(|_| format!("'{text}' is no network; write it as 192.0.2.0/24, 2001:db8::/32, or one address"))
+}
+
+/// Says that `name` is not known as a `what`, and what is.
+fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+    let nearest = known.iter().map(|known| (strsim::jaro_winkler(known, name), known));
+    match nearest.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        Some((likeness, nearest)) if likeness > ALIKE => {
+            format!("unknown {what} '{name}'; did you mean '{nearest}'?")
+        }
+        _ => format!("unknown {what} '{name}'; use one of {}", known.join(", ")),
+    }
+}
+
+/// A reader's message, with the nearest known name where it complains about an unknown one.
+fn better(message: &str) -> String {
+    for (start, what) in [("unknown field `", "key"), ("unknown variant `", "value")] {
+        if let Some((name, known)) = message.strip_prefix(start).and_then(|rest| rest.split_once('`')) {
+            // What follows is ", expected one of `a`, `b`" or ", expected `a` or `b`".
+            let known: Vec<_> = known.split('`').skip(1).step_by(2).collect();
+            return unknown(what, name, &known);
+        }
+    }
+    message.to_owned()
+}
+
+/// The line and column of a place in a text, both from 1; columns count characters.
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    (before.matches('\n').count() + 1, line.chars().count() + 1)
+}
+
+/// A value given as a string.
+fn text<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(from: D) -> Result<Option<T>, D::Error> {
+    from.deserialize_str(One(T::from_str)).map(Some)
+}
+
+fn events<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Events>, D::Error> {
+    let Some(names) = list(from, |name| Events::from_str(name).map(|_| name.to_owned()))? else { return Ok(None) };
+    names.join(",").parse().map(Some).map_err(D::Error::custom)
+}
+
+fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<IpNet>>, D::Error> {
+    list(from, network)
+}
+
+fn paths<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<PathBuf>>, D::Error> {
+    list(from, |text| Ok(text.into()))
+}
+
+fn names<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {
+    list(from, |text| Ok(text.to_owned()))
+}
+
+fn workers<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
+    ranged(from, 1, u32::from(MAX_WORKERS)).map(|workers| u16::try_from(workers).ok())
+}
+
+fn snaplen<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    ranged(from, MIN_SNAPLEN, MAX_SNAPLEN).map(Some)
+}
+
+fn ring_mib<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    ranged(from, 1, MAX_RING_MIB).map(Some)
+}
+
+fn ranged<'de, D: Deserializer<'de>>(from: D, least: u32, most: u32) -> Result<u32, D::Error> {
+    let value = i64::deserialize(from)?;
+    let within = u32::try_from(value).ok().filter(|value| (least..=most).contains(value));
+    within.ok_or_else(|| D::Error::custom(format!("{value} is out of range; use {least} to {most}")))
+}
+
+/// A list of strings, or one string alone.
+fn list<'de, D: Deserializer<'de>, T>(from: D, read: Read<T>) -> Result<Option<Vec<T>>, D::Error> {
+    from.deserialize_any(Many(read)).map(Some)
+}
+
+/// Makes a value of a string, or says what would be right.
+type Read<T> = fn(&str) -> Result<T, String>;
+
+/// Takes one string. Its complaint is the visitor's, so that the reader adds the place of this very string.
+struct One<T>(Read<T>);
+
+/// Takes a list of strings, or one.
+struct Many<T>(Read<T>);
+
+impl<T> Visitor<'_> for One<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        (self.0)(text).map_err(E::custom)
+    }
+}
+
+impl<'de, T> DeserializeSeed<'de> for One<T> {
+    type Value = T;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<T, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl<'de, T> Visitor<'de> for Many<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string or a list of strings")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Vec<T>, E> {
+        Ok(vec![One(self.0).visit_str(text)?])
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Vec<T>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(One(self.0))? {
+            list.push(item);
+        }
+        Ok(list)
+    }
+}
+
+/// Inspector threads: more than any one machine has cores to spare for.
+pub const MAX_WORKERS: u16 = 256;
+/// Bytes kept of each packet: less cannot hold the headers of IPv6 and TCP behind tags.
+pub const MIN_SNAPLEN: u32 = 128;
+/// Longer than any packet, offloaded ones included; also the default.
+pub const MAX_SNAPLEN: u32 = 262_144;
+/// Kernel buffer for one interface: half a second of mail at 1 Gbit/s.
+pub const RING_MIB: u32 = 64;
+/// Libpcap takes a 32-bit number of bytes.
+pub const MAX_RING_MIB: u32 = 2_047;
+/// Jaro-Winkler likeness above which two names are taken for one mistyped.
+const ALIKE: f64 = 0.8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Layer, String> {
+        Layer::read(Path::new("test.toml"), text).map_err(|error| error.to_string())
+    }
+
+    fn complaint(text: &str) -> String {
+        read(text).unwrap_err()
+    }
+
+    #[test]
+    fn an_empty_file_leaves_everything_to_the_defaults() {
+        let config = Config::new(read("").unwrap(), None, 8);
+        assert_eq!((config.workers, config.metrics, config.eve, config.rules), (7, None, None, None));
+        assert_eq!(config.events, "alert,incident,smtp,fileinfo,dns:mx,anomaly,stats".parse().unwrap());
+        assert!(config.home_net.contains("192.168.1.1".parse().unwrap()));
+        assert!(!config.sensor.flow_records && !config.sensor.all_dns && !config.inspect.keep_content);
+        assert_eq!(Config::new(Layer::default(), None, 1).workers, 1);
+    }
+
+    #[test]
+    fn every_setting_is_read() {
+        let text = r#"
+            rules = ["a.toml", "b"]
+            home-net = ["192.0.2.1/24", "2001:db8::1"]
+            mail-server = "192.0.2.25"
+            eve = "-"
+            events = ["alert", "dns", "flow"]
+            bpf = "port 25"
+            workers = 3
+            metrics = "[::1]:9000"
+            extract = "out"
+            log-level = "warn"
+            interface = "eth0"
+            snaplen = 2000
+            no-promiscuous = true
+            ring-mib = 8
+            fail-on = "high"
+            format = "json"
+            [detect.mail-volume]
+            messages = 7
+            [inspect]
+            hashes = ["sha256"]
+            [sensor]
+            mail-ports = [26]
+        "#;
+        let layer = read(text).unwrap();
+        assert_eq!(layer.interface, Some(vec!["eth0".to_owned()]));
+        assert_eq!((layer.snaplen, layer.no_promiscuous, layer.ring_mib), (Some(2000), Some(true), Some(8)));
+        assert_eq!((layer.fail_on, layer.format), (Some(Severity::High), Some(Format::Json)));
+        assert_eq!(layer.log_level, Some(LogLevel::Warn));
+        let config = Config::new(layer, None, 8);
+        assert_eq!(config.rules, Some(vec!["a.toml".into(), "b".into()]));
+        assert!(config.home_net.contains("192.0.2.200".parse().unwrap()));
+        assert!(config.home_net.contains("2001:db8::1".parse().unwrap()));
+        assert!(!config.home_net.contains("10.0.0.1".parse().unwrap()));
+        assert_eq!(config.mail_servers, ["192.0.2.25/32".parse::<IpNet>().unwrap()]);
+        assert_eq!((config.eve, config.workers), (Some(Destination::Stdout), 3));
+        assert_eq!(config.metrics, Some("[::1]:9000".parse().unwrap()));
+        assert!(config.events.alert && !config.events.smtp && config.events.dns == DnsEvents::All);
+        assert!(config.sensor.all_dns && config.sensor.flow_records && config.inspect.keep_content);
+        assert_eq!((config.detect.mail_volume.messages, config.sensor.mail_ports), (7, vec![26]));
+    }
+
+    #[test]
+    fn what_is_laid_over_wins() {
+        let below = read("workers = 3\nmetrics = \"127.0.0.1:1\"\nbpf = \"tcp\"\n[sensor]\nflows = 5").unwrap();
+        let above = Layer { workers: Some(4), metrics: Some(Metrics(None)), ..Layer::default() };
+        let config = Config::new(above.over(below), "127.0.0.1:2".parse().ok(), 8);
+        assert_eq!((config.workers, config.metrics, config.bpf.as_deref()), (4, None, Some("tcp")));
+        assert_eq!(config.sensor.flows, 5);
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_its_place_and_what_would_be_right() {
+        for (text, what) in [
+            ("\nhome_net = \"10.0.0.0/8\"", "test.toml:2:1: unknown key 'home_net'; did you mean 'home-net'?"),
+            ("[detect.mail-volume]\n  mesages = 3", "test.toml:2:3: unknown key 'mesages'; did you mean 'messages'?"),
+            ("home-net = [\n  \"10.0.0.0/8\",\n  \"ten\"]", "test.toml:3:3: 'ten' is no network; write it as"),
+            ("events = [\"alrt\"]", "test.toml:1:11: unknown event type 'alrt'; did you mean 'alert'?"),
+            ("workers = 0", "test.toml:1:11: 0 is out of range; use 1 to 256"),
+            ("fail-on = \"worst\"", "test.toml:1:11: unknown severity 'worst'; use one of critical"),
+            ("[inspect]\nhashes = [\"sha-256\"]", "test.toml:2:11: unknown value 'sha-256'; did you mean 'sha256'?"),
+            ("metrics = \"9847\"", "test.toml:1:11: '9847' is no address with a port; write it as 127.0.0.1:9847"),
+            ("eve = 1", "test.toml:1:7: invalid type: integer `1`, expected a string"),
+            ("workers = 1\nworkers = 2", "test.toml:2:1: duplicate key"),
+        ] {
+            assert!(complaint(text).starts_with(what), "{text:?}: {}", complaint(text));
+        }
+        assert!(complaint("xyz = 1").contains("unknown key 'xyz'; use one of rules, home-net"));
+    }
+
+    #[test]
+    fn the_example_of_the_readme_holds() {
+        let readme = include_str!("../README.md");
+        let example = readme.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let layer = read(example).unwrap();
+        assert_eq!(layer.interface, Some(vec!["eth1".to_owned()]));
+        // It shows the defaults of the tables.
+        assert_eq!((layer.detect, layer.sensor), (DetectSettings::default(), SensorSettings::default()));
+        assert_eq!(layer.inspect, InspectSettings::default());
+        assert_eq!(layer.events, Some(Events::default()));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let error = Layer::load(Path::new("no/such.toml")).unwrap_err().to_string();
+        assert!(error.starts_with("cannot read the configuration file no/such.toml: "), "{error}");
+    }
+
+    #[test]
+    fn all_dns_includes_mx() {
+        for text in ["dns,dns:mx", "dns:mx, dns"] {
+            assert_eq!(text.parse::<Events>().unwrap().dns, DnsEvents::All);
+        }
+        assert!("".parse::<Events>().is_err());
+    }
+}

@@ -1,1 +1,118 @@
-//! To be written: cli.
+//! The command line: what was typed ([`args`]), what it means ([`settings`]), and one file for each command.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, error::ErrorKind};
+use tracing::level_filters::LevelFilter;
+
+use crate::config::LogLevel;
+
+pub mod args;
+mod live;
+mod man;
+mod replay;
+mod rules;
+pub mod settings;
+
+/// Parses the command line, runs one command, and returns its exit code (0, 1, 2 or 3).
+pub fn main() -> ExitCode {
+    let args::Cli { command, log_level } = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return explain(&error),
+    };
+    match run(command, log_level) {
+        Ok(code) => code,
+        Err(Failure::Failed(why)) => {
+            complain(&why);
+            ExitCode::FAILURE
+        }
+        Err(Failure::Usage(why)) => {
+            complain(&why);
+            ExitCode::from(WRONG_USAGE)
+        }
+    }
+}
+
+/// Why a command did not do what it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// It could not: what, which file, what to do. Exit code 1.
+    #[error("{0}")]
+    Failed(String),
+    /// What was asked for makes no sense. Exit code 2.
+    #[error("{0}")]
+    Usage(String),
+}
+
+fn run(command: args::Command, log_level: Option<LogLevel>) -> Result<ExitCode, Failure> {
+    match command {
+        args::Command::Replay(typed) => {
+            let settings = settings::Replay::new(typed, log_level)?;
+            start_log(settings.log_level);
+            replay::run(&settings)
+        }
+        args::Command::Live(typed) => {
+            let settings = settings::Live::new(typed, log_level)?;
+            start_log(settings.log_level);
+            live::run(&settings)
+        }
+        args::Command::Rules(typed) => {
+            start_log(log_level.unwrap_or_default());
+            rules::run(&typed.command)
+        }
+        args::Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut args::Cli::command(), "mailsnare", &mut script);
+            print(&script)
+        }
+        args::Command::Man => print(&man::page()),
+    }
+}
+
+/// Prints clap's message: help and version to standard output with 0, a mistake to standard error with 2.
+fn explain(error: &clap::Error) -> ExitCode {
+    // Nothing is left to tell anyone when even this cannot be written.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(WRONG_USAGE),
+    }
+}
+
+/// Logs go to standard error, with colours on a terminal unless `NO_COLOR` is set (no-color.org).
+fn start_log(level: LogLevel) {
+    let filter = match level {
+        LogLevel::Off => LevelFilter::OFF,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let log = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal() && !plain)
+        .with_target(false)
+        .with_max_level(filter);
+    // A second log in one process can only be a test's; the first one stays.
+    let _ = log.try_init();
+}
+
+fn complain(why: &str) {
+    let _ = writeln!(io::stderr(), "mailsnare: {why}");
+}
+
+/// Writes to standard output; a reader that has seen enough (as `head`) is no failure.
+fn print(bytes: &[u8]) -> Result<ExitCode, Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Failed(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+const WRONG_USAGE: u8 = 2;

@@ -71,6 +71,8 @@ pub const ANOMALIES: usize = 16;
 pub const DNS_MESSAGE: usize = 65_535;
 /// Records of one message that are read.
 pub const DNS_RECORDS: usize = 256;
+/// Pieces of a TCP stream searched for the start of a message after a gap: past so many it is no DNS, or never in step.
+pub const DNS_RESYNC: u32 = 64;
 
 // --- pipeline ---------------------------------------------------------------------------------------------------
 

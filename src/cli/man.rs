@@ -1,0 +1,67 @@
+//! `mailsnare man`: one page, made from the command line's own description.
+
+use clap::{Command, CommandFactory};
+use clap_mangen::Man;
+
+use super::args::Cli;
+
+/// The manual page in roff.
+pub fn page() -> Vec<u8> {
+    let command = Cli::command();
+    let mut page = Vec::new();
+    // Writing to memory does not fail.
+    let main = Man::new(command.clone()).manual("mailsnare");
+    let _ = main
+        .render_title(&mut page)
+        .and_then(|()| main.render_name_section(&mut page))
+        .and_then(|()| main.render_synopsis_section(&mut page))
+        .and_then(|()| main.render_description_section(&mut page));
+    for (name, command) in leaves(command) {
+        page.extend(format!(".SH \"{}\"\n", name.to_uppercase()).bytes());
+        page.extend(section(&name, command));
+    }
+    let _ = main.render_extra_section(&mut page);
+    page
+}
+
+/// The commands that do something, each with its full name, in the order of the help.
+fn leaves(command: Command) -> Vec<(String, Command)> {
+    let mut leaves = Vec::new();
+    for command in command.get_subcommands() {
+        let name = command.get_name().to_owned();
+        if command.has_subcommands() {
+            leaves.extend(command.get_subcommands().map(|sub| (format!("{name} {}", sub.get_name()), sub.clone())));
+        } else {
+            leaves.push((name, command.clone()));
+        }
+    }
+    leaves
+}
+
+/// A command's synopsis, options and examples, one level below the page's sections.
+fn section(name: &str, command: Command) -> Vec<u8> {
+    let (options, help) = (command.get_arguments().next().is_some(), command.get_after_help().is_some());
+    let man = Man::new(command.bin_name(format!("mailsnare {name}")));
+    let mut text = Vec::new();
+    let _ = man.render_description_section(&mut text).and_then(|()| man.render_synopsis_section(&mut text));
+    if options {
+        let _ = man.render_options_section(&mut text);
+    }
+    if help {
+        let _ = man.render_extra_section(&mut text);
+    }
+    String::from_utf8_lossy(&text).replace("\n.SH ", "\n.SS ").replacen(".SH ", ".SS ", 1).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_tells_of_every_command_and_the_exit_codes() {
+        let page = String::from_utf8(page()).unwrap();
+        for part in [".TH mailsnare 1", ".SH \"REPLAY\"", ".SH \"RULES CHECK\"", "\\-\\-home\\-net", "Exit codes"] {
+            assert!(page.contains(part), "{part}");
+        }
+    }
+}

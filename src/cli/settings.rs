@@ -1,0 +1,193 @@
+//! What was typed and what the configuration file says, made into one.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::thread;
+
+use super::{Failure, args};
+use crate::config::{Config, Destination, Format, Layer, LogLevel, MAX_SNAPLEN, RING_MIB};
+use crate::model::alert::Severity;
+
+/// All that `replay` needs to know.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    pub captures: Vec<PathBuf>,
+    pub fail_on: Option<Severity>,
+    pub format: Format,
+    pub log_level: LogLevel,
+    pub config: Config,
+}
+
+/// All that `live` needs to know.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// At least one.
+    pub interfaces: Vec<String>,
+    pub snaplen: u32,
+    pub promiscuous: bool,
+    pub ring_mib: u32,
+    pub log_level: LogLevel,
+    pub config: Config,
+}
+
+impl Replay {
+    /// Lays the command line over the configuration file, if one is named.
+    ///
+    /// # Errors
+    /// The file cannot be used, or two settings exclude each other.
+    pub fn new(typed: args::Replay, log_level: Option<LogLevel>) -> Result<Self, Failure> {
+        let args::Replay { captures, fail_on, format, metrics, common } = typed;
+        let file = file(&common)?;
+        let layer = Layer { fail_on, format, metrics, log_level, ..shared(common) }.over(file);
+        if layer.format == Some(Format::Json) && layer.eve == Some(Destination::Stdout) {
+            return Err(Failure::Usage(
+                "--eve - and --format json both want standard output; give --eve a file".to_owned(),
+            ));
+        }
+        Ok(Self {
+            captures,
+            fail_on: layer.fail_on,
+            format: layer.format.unwrap_or_default(),
+            log_level: layer.log_level.unwrap_or_default(),
+            config: Config::new(layer, None, cores()),
+        })
+    }
+}
+
+impl Live {
+    /// Lays the command line over the configuration file, if one is named.
+    ///
+    /// # Errors
+    /// The file cannot be used, or no interface is named in either place.
+    pub fn new(typed: args::Live, log_level: Option<LogLevel>) -> Result<Self, Failure> {
+        let args::Live { interface, snaplen, no_promiscuous, ring_mib, metrics, common } = typed;
+        let file = file(&common)?;
+        let interface = given(interface);
+        let no_promiscuous = no_promiscuous.then_some(true);
+        let layer =
+            Layer { interface, snaplen, no_promiscuous, ring_mib, metrics, log_level, ..shared(common) }.over(file);
+        let interfaces = layer.interface.clone().unwrap_or_default();
+        if interfaces.is_empty() {
+            return Err(Failure::Usage(
+                "no interface to listen on; name one with --interface, as --interface eth0 ('ip link' lists them)"
+                    .to_owned(),
+            ));
+        }
+        Ok(Self {
+            interfaces,
+            snaplen: layer.snaplen.unwrap_or(MAX_SNAPLEN),
+            promiscuous: !layer.no_promiscuous.unwrap_or_default(),
+            ring_mib: layer.ring_mib.unwrap_or(RING_MIB),
+            log_level: layer.log_level.unwrap_or_default(),
+            config: Config::new(layer, Some(METRICS), cores()),
+        })
+    }
+}
+
+fn file(common: &args::Common) -> Result<Layer, Failure> {
+    match &common.config {
+        Some(path) => Layer::load(path).map_err(|error| Failure::Failed(error.to_string())),
+        None => Ok(Layer::default()),
+    }
+}
+
+fn shared(common: args::Common) -> Layer {
+    Layer {
+        rules: given(common.rules),
+        home_net: given(common.home_net),
+        mail_server: given(common.mail_server),
+        eve: common.eve,
+        events: common.events,
+        bpf: common.bpf,
+        workers: common.workers,
+        extract: common.extract,
+        ..Layer::default()
+    }
+}
+
+/// A repeatable option that was not given leaves the place to the configuration file.
+fn given<T>(values: Vec<T>) -> Option<Vec<T>> {
+    (!values.is_empty()).then_some(values)
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Where `live` serves metrics unless told otherwise: this machine only.
+const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9847);
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use clap::Parser;
+
+    use super::*;
+
+    fn replay(typed: &[&str]) -> Result<Replay, Failure> {
+        let cli = args::Cli::try_parse_from([&["mailsnare", "replay"], typed].concat()).unwrap();
+        match cli.command {
+            args::Command::Replay(typed) => Replay::new(typed, cli.log_level),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn live(typed: &[&str]) -> Result<Live, Failure> {
+        let cli = args::Cli::try_parse_from([&["mailsnare", "live"], typed].concat()).unwrap();
+        match cli.command {
+            args::Command::Live(typed) => Live::new(typed, cli.log_level),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let file = file("workers = 2\nfail-on = \"low\"\neve = \"file.json\"\nhome-net = \"192.0.2.0/24\"\n");
+        let path = file.path().to_str().unwrap();
+        let settings =
+            replay(&["a.pcap", "--config", path, "--workers", "5", "--home-net", "198.51.100.0/24"]).unwrap();
+        assert_eq!((settings.config.workers, settings.fail_on), (5, Some(Severity::Low)));
+        assert_eq!(settings.config.eve, Some(Destination::File("file.json".into())));
+        assert!(settings.config.home_net.contains("198.51.100.1".parse().unwrap()));
+        assert!(!settings.config.home_net.contains("192.0.2.1".parse().unwrap()));
+    }
+
+    #[test]
+    fn metrics_are_on_for_live_and_off_for_replay() {
+        assert_eq!(replay(&["a.pcap"]).unwrap().config.metrics, None);
+        assert_eq!(live(&["-i", "eth0"]).unwrap().config.metrics, Some("127.0.0.1:9847".parse().unwrap()));
+        assert_eq!(live(&["-i", "eth0", "--metrics", "off"]).unwrap().config.metrics, None);
+    }
+
+    #[test]
+    fn interfaces_come_from_either_place() {
+        let file = file("interface = [\"eth0\", \"eth1\"]\nno-promiscuous = true\n");
+        let path = file.path().to_str().unwrap();
+        let settings = live(&["--config", path]).unwrap();
+        assert_eq!((settings.interfaces, settings.promiscuous), (vec!["eth0".to_owned(), "eth1".into()], false));
+        assert_eq!(live(&["--config", path, "-i", "lo"]).unwrap().interfaces, ["lo"]);
+        assert!(matches!(live(&[]), Err(Failure::Usage(why)) if why.contains("--interface")));
+    }
+
+    #[test]
+    fn standard_output_has_one_use() {
+        let both = replay(&["a.pcap", "--eve", "-", "--format", "json"]);
+        assert!(matches!(both, Err(Failure::Usage(why)) if why.contains("standard output")));
+        assert!(replay(&["a.pcap", "--eve", "-"]).is_ok());
+    }
+
+    #[test]
+    fn a_broken_file_is_a_failure_and_no_wrong_usage() {
+        let file = file("worker = 1\n");
+        let path = file.path().to_str().unwrap();
+        let Err(Failure::Failed(why)) = replay(&["a.pcap", "--config", path]) else { panic!("took it") };
+        assert_eq!(why, format!("{path}:1:1: unknown key 'worker'; did you mean 'workers'?"));
+    }
+}

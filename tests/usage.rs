@@ -1,0 +1,66 @@
+//! The command line as a shell sees it: exit codes, and what goes to which stream.
+
+use assert_cmd::Command;
+
+fn mailsnare(typed: &[&str]) -> (i32, String, String) {
+    let output = Command::cargo_bin("mailsnare").unwrap().args(typed).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn help_and_version_are_data() {
+    for typed in [&["--help"][..], &["replay", "--help"], &["live", "-h"], &["rules", "check", "--help"], &["man"]] {
+        let (code, out, err) = mailsnare(typed);
+        assert_eq!((code, err.as_str()), (0, ""), "{typed:?}");
+        assert!(out.len() > 100, "{typed:?}: {out}");
+    }
+    assert_eq!(mailsnare(&["--version"]).1, format!("mailsnare {}\n", env!("CARGO_PKG_VERSION")));
+    let help = mailsnare(&["--help"]).1;
+    assert!(help.contains("Exit codes:") && help.contains("mailsnare replay trace.pcap"), "{help}");
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_says_what_would_be_right() {
+    for (typed, hint) in [
+        (&[][..], "Usage: mailsnare"),
+        (&["replay"], "<CAPTURE>..."),
+        (&["replya", "x.pcap"], "'replay'"),
+        (&["replay", "x.pcap", "--evnts", "dns"], "'--events'"),
+        (&["replay", "x.pcap", "--events", "smpt"], "did you mean 'smtp'?"),
+        (&["replay", "x.pcap", "--fail-on", "worst"], "critical, high, medium, low, info"),
+        (&["replay", "x.pcap", "--home-net", "10.0.0.0/33"], "192.0.2.0/24"),
+        (&["replay", "x.pcap", "--workers", "0"], "1..=256"),
+        (&["replay", "x.pcap", "--eve", "-", "--format", "json"], "give --eve a file"),
+        (&["replay", "x.pcap", "--interface", "eth0"], "--interface"),
+        (&["live"], "--interface eth0"),
+        (&["live", "-i", "eth0", "--metrics", "9847"], "127.0.0.1:9847"),
+        (&["completions", "cmd.exe"], "bash"),
+    ] {
+        let (code, out, err) = mailsnare(typed);
+        assert_eq!((code, out.as_str()), (2, ""), "{typed:?}");
+        assert!(err.contains(hint), "{typed:?}: {err}");
+    }
+}
+
+#[test]
+fn a_configuration_file_that_cannot_be_used_exits_with_1() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mailsnare.toml");
+    std::fs::write(&path, "[detect.direct-to-mx]\ndomain = 3\n").unwrap();
+    let path = path.to_str().unwrap();
+    let (code, out, err) = mailsnare(&["replay", "x.pcap", "--config", path]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert_eq!(err, format!("mailsnare: {path}:2:1: unknown key 'domain'; did you mean 'domains'?\n"));
+
+    let (code, _, err) = mailsnare(&["replay", "x.pcap", "--config", "no-such.toml"]);
+    assert!(code == 1 && err.contains("no-such.toml"), "{code} {err}");
+}
+
+#[test]
+fn completions_name_the_options() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (code, out, _) = mailsnare(&["completions", shell]);
+        assert!(code == 0 && out.contains("home-net"), "{shell}");
+    }
+}
