@@ -108,7 +108,10 @@ impl PcapngFile {
         };
         let version = (header.major_version, header.minor_version);
         if !matches!(version, (1, 0 | 2)) {
-            return Damage::fatal(format!("a section is of version {}.{}, not 1.0", version.0, version.1));
+            return Damage::fatal(format!(
+                "a section is of version {}.{}; 1.0 and 1.2 are known",
+                version.0, version.1
+            ));
         }
         self.order = order;
         self.interfaces.clear();
