@@ -1,4 +1,35 @@
 //! Where packets come from: capture files, standard input, live interfaces; and a source that spoils them for tests.
+//!
+//! [`ReplaySource`] reads pcap and pcapng, plain or compressed. [`LiveSource`] listens on an interface.
+//! [`MemorySource`] serves packets held in memory, and [`FaultSource`] drops, doubles, reorders and damages those of
+//! any other source. All are pulled through [`Source`], one packet at a time, each borrowed from the source's buffer.
+//!
+//! Within a replay the layers are, from the bytes up: `input` (file or stream, compression), `buffer` (the read
+//! buffer), `pcap_file` and `pcapng_file` (one record out of a slice of bytes, pure), `reader` (records of one file),
+//! `folder` (files in a folder), `file` (all files, in order, with what was wrong with them).
+
+mod bpf;
+mod buffer;
+mod error;
+mod fault;
+mod file;
+mod finding;
+mod folder;
+mod input;
+mod link;
+mod live;
+mod memory;
+mod pcap_file;
+mod pcapng_file;
+mod reader;
+mod record;
+
+pub use error::CaptureError;
+pub use fault::{FaultCounts, FaultSource, Faults};
+pub use file::{ReplayOptions, ReplaySource};
+pub use finding::{FileFinding, FindingKind};
+pub use live::{LiveOptions, LiveSource};
+pub use memory::{MemorySource, OwnedPacket};
 
 use crate::model::stats::CaptureStats;
 use crate::model::time::Timestamp;
@@ -11,7 +42,7 @@ pub struct Packet<'a> {
     pub link: u32,
     /// The bytes captured.
     pub data: &'a [u8],
-    /// The packet's length on the wire; `data` is shorter when the capture was cut (snaplen).
+    /// The packet's length on the wire; `data` is shorter when the capture was cut (snaplen), never longer.
     pub wire_len: u32,
     /// Number within its file or interface, from 1.
     pub number: u64,
@@ -39,10 +70,12 @@ pub trait Source {
     fn stats(&mut self) -> CaptureStats;
 }
 
-/// Why no packets can be had. Each says what, where, and what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum CaptureError {
-    /// Placeholder until the sources are written.
-    #[error("{0}")]
-    Other(String),
+impl<S: Source + ?Sized> Source for Box<S> {
+    fn next(&mut self) -> Result<Step<'_>, CaptureError> {
+        (**self).next()
+    }
+
+    fn stats(&mut self) -> CaptureStats {
+        (**self).stats()
+    }
 }

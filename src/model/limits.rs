@@ -2,6 +2,32 @@
 
 use std::time::Duration;
 
+// --- capture ----------------------------------------------------------------------------------------------------
+
+/// Bytes asked of a capture file at a time: large enough that the call costs nothing per packet.
+pub const CAPTURE_READ: usize = 1 << 20;
+/// Longest packet believed of a file whose header promises no more: libpcap's MAXIMUM_SNAPLEN.
+pub const CAPTURE_PACKET: u32 = 262_144;
+/// Longest record or block read, whatever the file promises: libpcap's bound for pcapng blocks.
+pub const CAPTURE_RECORD: usize = 16 << 20;
+/// Longest pcapng block whose options are parsed: each 4 bytes of options cost some 40 while they are.
+pub const CAPTURE_OPTIONS: usize = 1 << 20;
+/// Interfaces of one pcapng section: dumpcap writes one for each it listens on; a packet block of old names 16 bits.
+pub const CAPTURE_INTERFACES: usize = 65_536;
+/// Capture files of one replay: a year of rotation every five minutes is 105,120.
+pub const CAPTURE_FILES: usize = 200_000;
+/// Folders within folders searched for captures.
+pub const CAPTURE_FOLDER_DEPTH: usize = 16;
+/// Damage told of one file, and of all files together; the rest is only counted.
+pub const CAPTURE_FINDINGS_PER_FILE: usize = 8;
+pub const CAPTURE_FINDINGS: usize = 1_000;
+/// Link types of one replay that a filter is compiled for: real captures mix two or three.
+pub const FILTER_LINK_TYPES: usize = 64;
+/// Window of a zstd frame: what the zstd tool itself takes without being told to (`--long=27`).
+pub const ZSTD_WINDOW: u64 = 128 << 20;
+/// Packets still taken from the kernel's ring after the stop: about what the default ring can hold.
+pub const LIVE_DRAIN_PACKETS: u64 = 1_000_000;
+
 // --- decode -----------------------------------------------------------------------------------------------------
 
 /// VLAN tags, MPLS labels and tunnels taken off one packet: real networks stack a handful; more is an attack.

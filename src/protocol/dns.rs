@@ -26,6 +26,9 @@ use crate::model::limits;
 
 mod tcp;
 
+/// The port of DNS (IANA).
+pub const PORT: u16 = 53;
+
 /// Which messages are worth reading in full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
