@@ -89,8 +89,8 @@ impl Case {
         let key = |ground: &&mut Ground| ground.rule == alert.rule && ground.bearing == signal.bearing;
         if let Some(known) = self.grounds.iter_mut().find(key) {
             known.times = known.times.saturating_add(1);
-            known.first = known.first.min(signal.since);
-            known.last = known.last.max(alert.time);
+            known.first = known.first.min(signal.since).min(alert.time);
+            known.last = known.last.max(signal.since).max(alert.time);
             if alert.severity < known.severity {
                 known.severity = alert.severity;
                 self.tell_step(signal);
@@ -105,8 +105,9 @@ impl Case {
             rule: alert.rule.clone(),
             severity: alert.severity,
             bearing: signal.bearing,
-            first: signal.since,
-            last: alert.time,
+            // A clock that stepped back must not end a case before it began.
+            first: signal.since.min(alert.time),
+            last: signal.since.max(alert.time),
             times: 1,
             evidence: alert.evidence.clone(),
         };
@@ -217,6 +218,16 @@ mod tests {
             }
             assert_eq!(case.verdict(), expected, "{signals:?}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_stepped_back_does_not_end_a_case_before_it_began() {
+        let mut case = Case::default();
+        let mut late = signal("volume", "y", Severity::Medium, Bearing::Behaviour, 10);
+        late.since = Timestamp::from_parts(20, 0);
+        case.note(&late);
+        let span = (Timestamp::from_parts(10, 0), Timestamp::from_parts(20, 0));
+        assert_eq!(case.span(), Some(span));
     }
 
     #[test]
