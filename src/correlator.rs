@@ -1,1 +1,401 @@
-//! To be written: correlator.
+//! The third stage: events with findings in, alerts and incidents out. All host state is here.
+//!
+//! Pure: takes events in sequence order, has no clock but theirs, and says the same about the same events whatever the
+//! hash keys of the run. What is told of whom: only home hosts have state. An event is shown to the detectors once for
+//! each home host that has a part in it, the client first.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::detect::host::{Host, Load};
+use crate::detect::hosts::HostTable;
+use crate::detect::incident::{host_report, incident};
+use crate::detect::name_rule::ASKED_AS;
+use crate::detect::{Detectors, Scene, Signal, Signals, content_rule};
+use crate::model::alert::{Alert, Incident, Severity, Verdict};
+use crate::model::event::{DnsMessage, Event, EventKind, QTYPE_MX};
+use crate::model::limits;
+use crate::model::mail::{Findings, RuleHit};
+use crate::model::net::{Direction, Flow, HomeNet, Side};
+use crate::model::report::{HostReport, Report};
+use crate::model::rulebook::RuleBook;
+use crate::model::settings::{DetectSettings, SensorSettings};
+use crate::model::stats::{CorrelateStats, SensorStats};
+use crate::model::time::Timestamp;
+
+/// What the correlator needs to know beforehand.
+#[derive(Clone, Debug)]
+pub struct CorrelatorSettings {
+    pub home: HomeNet,
+    /// Hosts declared to be mail servers (`--mail-server`).
+    pub mail_servers: Vec<IpNet>,
+    /// Ports on which a flow is a mail flow whatever is spoken; as the sensor's.
+    pub mail_ports: Vec<u16>,
+    pub detect: DetectSettings,
+    /// Home hosts with state at once.
+    pub hosts: usize,
+    /// Names and addresses remembered for all of them together.
+    pub host_entries: usize,
+}
+
+impl Default for CorrelatorSettings {
+    fn default() -> Self {
+        Self {
+            home: HomeNet::default(),
+            mail_servers: Vec::new(),
+            mail_ports: SensorSettings::default().mail_ports,
+            detect: DetectSettings::default(),
+            hosts: limits::HOSTS,
+            host_entries: limits::HOST_ENTRIES,
+        }
+    }
+}
+
+/// Something to be told to people.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Said {
+    Alert(Box<Alert>),
+    Incident(Box<Incident>),
+}
+
+/// Joins events into cases against hosts.
+pub struct Correlator {
+    settings: CorrelatorSettings,
+    rules: Arc<dyn RuleBook + Send + Sync>,
+    detectors: Detectors,
+    hosts: HostTable,
+    link: Link,
+    /// Time of the newest event, or of the wire when idle.
+    now: Timestamp,
+    /// Earliest and latest event.
+    span: Option<(Timestamp, Timestamp)>,
+    incidents: u64,
+    mailing_hosts: u64,
+    /// Alerts by rule, in the order of [`Severity::ALL`].
+    alerts: BTreeMap<String, [u64; Severity::ALL.len()]>,
+    /// Kept to be used again for the next event.
+    signals: Signals,
+    gone: Vec<Box<Host>>,
+}
+
+impl Correlator {
+    /// A correlator that has seen nothing yet.
+    pub fn new(settings: CorrelatorSettings, rules: Arc<dyn RuleBook + Send + Sync>) -> Self {
+        Self {
+            detectors: Detectors::new(&settings.detect),
+            hosts: HostTable::new(settings.hosts, settings.host_entries),
+            settings,
+            rules,
+            link: Link::default(),
+            now: Timestamp::default(),
+            span: None,
+            incidents: 0,
+            mailing_hosts: 0,
+            alerts: BTreeMap::new(),
+            signals: Signals::default(),
+            gone: Vec::new(),
+        }
+    }
+
+    /// Puts another rule set in force. Hits of events still to come must be those of the new set.
+    pub fn set_rules(&mut self, rules: Arc<dyn RuleBook + Send + Sync>) {
+        self.rules = rules;
+    }
+
+    /// Takes the next event in order; appends what is to be said about it.
+    pub fn take(&mut self, event: &Event, findings: &Findings, out: &mut Vec<Said>) {
+        self.now = event.time;
+        let (first, last) = self.span.unwrap_or((event.time, event.time));
+        self.span = Some((first.min(event.time), last.max(event.time)));
+        if let EventKind::Tick(stats) = &event.kind {
+            self.link.tick(event.source, stats);
+        }
+        let Some(flow) = event.flow.as_deref() else { return };
+        let parties = Parties::of(flow, &self.settings.home);
+        self.note_role(&event.kind, flow, &parties, out);
+        let named = self.names_asked(&event.kind, &parties);
+        let hits = if named.is_empty() { &findings.hits } else { &named };
+        let moment = Moment { event, flow, findings, hits, parties };
+        if parties.client_is_home() && self.concerns_client(&moment) {
+            self.show(&moment, Side::Client, out);
+        }
+        if parties.server_is_home() && !hits.is_empty() && matches!(event.kind, EventKind::Smtp(_)) {
+            self.show(&moment, Side::Server, out);
+        }
+        if parties.direction == Direction::External && matches!(event.kind, EventKind::Smtp(_)) {
+            self.pass_by(&moment, out);
+        }
+    }
+
+    /// Idle wire: time went on without events.
+    pub fn advance(&mut self, now: Timestamp, _out: &mut Vec<Said>) {
+        self.now = now;
+    }
+
+    /// The end: closes all incidents, in the order of their numbers.
+    pub fn finish(&mut self, out: &mut Vec<Said>) {
+        let (now, captured) = (self.now, self.link.captured);
+        let hosts = self.hosts.iter();
+        let mut last: Vec<Incident> =
+            hosts.filter_map(|host| incident(host, &self.detectors, now, captured, true)).collect();
+        last.sort_by_key(|incident| incident.id);
+        out.extend(last.into_iter().map(|incident| Said::Incident(Box::new(incident))));
+    }
+
+    /// The whole run so far. What the inspectors counted is left for the pipeline to fill in.
+    pub fn report(&self) -> Report {
+        Report {
+            span: self.span,
+            hosts: self.hosts_for_metrics(limits::TOP_HOSTS),
+            mailing_hosts: self.mailing_hosts,
+            alerts: self.alerts_by_rule(),
+            sensor: self.link.sum(),
+            correlate: self.stats(),
+            ..Report::default()
+        }
+    }
+
+    /// Hosts under suspicion, and the `top` by mail bytes among the rest that mailed; worst verdict first, then most
+    /// mail bytes, then by address. At most [`limits::REPORT_HOSTS`].
+    pub fn hosts_for_metrics(&self, top: usize) -> Vec<HostReport> {
+        let rank = |host: &Host| (std::cmp::Reverse((host.verdict(), host.facts.tally.bytes)), host.facts.addr);
+        let mut hosts: Vec<&Host> =
+            self.hosts.iter().filter(|host| host.case.is_some() || host.facts.first_mail.is_some()).collect();
+        hosts.sort_unstable_by_key(|host| rank(host));
+        let suspects = hosts.partition_point(|host| host.verdict() != Verdict::Clean);
+        hosts.truncate(suspects.saturating_add(top).min(limits::REPORT_HOSTS));
+        hosts.into_iter().map(|host| host_report(host, &self.detectors, self.link.captured)).collect()
+    }
+
+    /// What it counted.
+    pub fn stats(&self) -> CorrelateStats {
+        CorrelateStats {
+            hosts: self.hosts.len() as u64,
+            hosts_evicted: self.hosts.evicted(),
+            entries: self.hosts.entries() as u64,
+        }
+    }
+
+    /// What an event tells about the role of its server.
+    fn note_role(&mut self, kind: &EventKind, flow: &Flow, parties: &Parties, out: &mut Vec<Said>) {
+        if !parties.server_is_home() || parties.client == parties.server {
+            return;
+        }
+        let (port, now) = (flow.server.port(), self.now);
+        match kind {
+            // RFC 5321, section 4.2.3: 220 is the greeting of a service that is ready; 554 says that there is none.
+            EventKind::Greeting(reply) if reply.code == 220 && self.settings.mail_ports.contains(&port) => {
+                let place = self.hosts.open(parties.server, &self.settings.mail_servers);
+                if let Some(host) = self.hosts.host_mut(place) {
+                    host.facts.role.greets(parties.client, port, now);
+                }
+                self.hosts.settle(place, &mut self.gone);
+                self.close_gone(out);
+            }
+            EventKind::Dns(message) if message.is_response() && port == DNS_PORT => {
+                let place = self.hosts.open(parties.server, &self.settings.mail_servers);
+                if let Some(host) = self.hosts.host_mut(place) {
+                    host.facts.role.answers_names();
+                }
+                self.hosts.settle(place, &mut self.gone);
+                self.close_gone(out);
+            }
+            _ => {}
+        }
+    }
+
+    /// Rules met by the names a home host asks for.
+    fn names_asked(&self, kind: &EventKind, parties: &Parties) -> Vec<RuleHit> {
+        match kind {
+            EventKind::Dns(message) if !message.is_response() && parties.client_is_home() => {
+                message.queries.iter().flat_map(|query| self.rules.match_dns(&query.name, ASKED_AS)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether the client's state has anything to do with the event. Most questions have nothing to do with mail:
+    /// they make no state.
+    fn concerns_client(&self, moment: &Moment<'_>) -> bool {
+        let known = || self.hosts.find(moment.parties.client).is_some();
+        match &moment.event.kind {
+            EventKind::Smtp(_) | EventKind::Connect(_) => true,
+            EventKind::Dns(message) if message.is_response() => asks_mx(message) || known(),
+            EventKind::Dns(message) => asks_mx(message) || !moment.hits.is_empty(),
+            EventKind::FlowEnd(end) => {
+                end.app_proto == "smtp" || self.settings.mail_ports.contains(&moment.flow.server.port())
+            }
+            EventKind::Greeting(_) | EventKind::Anomaly(_) | EventKind::Tick(_) => false,
+        }
+    }
+
+    /// Shows an event to the detectors as one home host takes part in it.
+    fn show(&mut self, moment: &Moment<'_>, part: Side, out: &mut Vec<Said>) {
+        let (event, flow, parties) = (moment.event, moment.flow, &moment.parties);
+        let (addr, peer) = match part {
+            Side::Client => (parties.client, parties.server),
+            Side::Server => (parties.server, parties.client),
+        };
+        let captured = self.link.captured;
+        let place = self.hosts.open(addr, &self.settings.mail_servers);
+        let Some(host) = self.hosts.host_mut(place) else { return };
+        let mut load = Load::default();
+        if part == Side::Client {
+            load = host.facts.load(&event.kind, flow, moment.findings, &self.settings.mail_ports);
+            let mailed_before = host.facts.first_mail.is_some();
+            host.facts.note(&load, &event.kind, flow, event.time, captured);
+            self.mailing_hosts += u64::from(!mailed_before && host.facts.first_mail.is_some());
+        }
+        let scene = moment.scene(part, peer, load, &*self.rules, captured);
+        self.detectors.see(&host.facts, &mut host.states, &scene, &mut self.signals);
+        for detector in self.signals.again.drain(..) {
+            if let Some(case) = &mut host.case {
+                case.again(detector, event.time);
+            }
+        }
+        for signal in self.signals.raised.drain(..) {
+            count(&mut self.alerts, &signal.alert);
+            let changed = judge(host, &signal, &mut self.incidents);
+            out.push(Said::Alert(Box::new(signal.alert)));
+            if changed && let Some(incident) = incident(host, &self.detectors, event.time, captured, false) {
+                out.push(Said::Incident(Box::new(incident)));
+            }
+        }
+        self.hosts.settle(place, &mut self.gone);
+        self.close_gone(out);
+    }
+
+    /// A message between strangers.
+    fn pass_by(&mut self, moment: &Moment<'_>, out: &mut Vec<Said>) {
+        let (peer, captured) = (moment.parties.server, self.link.captured);
+        let scene = moment.scene(Side::Client, peer, Load::default(), &*self.rules, captured);
+        for alert in content_rule::passing(&scene) {
+            count(&mut self.alerts, &alert);
+            out.push(Said::Alert(Box::new(alert)));
+        }
+    }
+
+    /// Tells the end of the cases of hosts the table gave up.
+    fn close_gone(&mut self, out: &mut Vec<Said>) {
+        for host in self.gone.drain(..) {
+            let last = incident(&host, &self.detectors, self.now, self.link.captured, true);
+            out.extend(last.map(|incident| Said::Incident(Box::new(incident))));
+        }
+    }
+
+    fn alerts_by_rule(&self) -> Vec<(String, Severity, u64)> {
+        let counts = self.alerts.iter().flat_map(|(rule, counts)| {
+            Severity::ALL.into_iter().zip(counts).map(move |(severity, count)| (rule.clone(), severity, *count))
+        });
+        let mut alerts: Vec<_> = counts.filter(|(_, _, count)| *count > 0).collect();
+        // Stable: rules come by name from the map.
+        alerts.sort_by_key(|(_, severity, _)| *severity);
+        alerts
+    }
+}
+
+/// Adds a signal to the host's case; true when that changed its verdict. The first change opens an incident.
+fn judge(host: &mut Host, signal: &Signal, incidents: &mut u64) -> bool {
+    let case = host.case.get_or_insert_default();
+    let changed = case.note(signal).is_some();
+    if changed && case.incident.is_none() {
+        *incidents += 1;
+        case.incident = Some(*incidents);
+    }
+    changed
+}
+
+fn count(alerts: &mut BTreeMap<String, [u64; Severity::ALL.len()]>, alert: &Alert) {
+    if !alerts.contains_key(&alert.rule) {
+        alerts.insert(alert.rule.clone(), Default::default());
+    }
+    let counts = alerts.get_mut(&alert.rule).and_then(|counts| counts.get_mut(alert.severity as usize));
+    if let Some(count) = counts {
+        *count = count.saturating_add(1);
+    }
+}
+
+fn asks_mx(message: &DnsMessage) -> bool {
+    message.queries.iter().any(|query| query.qtype == QTYPE_MX)
+}
+
+/// Who talks to whom.
+#[derive(Clone, Copy)]
+struct Parties {
+    client: IpAddr,
+    server: IpAddr,
+    direction: Direction,
+}
+
+impl Parties {
+    /// IPv4 addresses mapped into IPv6 (RFC 4291, section 2.5.5.2) are the IPv4 hosts they stand for.
+    fn of(flow: &Flow, home: &HomeNet) -> Self {
+        let (client, server) = (flow.client.ip().to_canonical(), flow.server.ip().to_canonical());
+        Self { client, server, direction: home.direction(client, server) }
+    }
+
+    fn client_is_home(&self) -> bool {
+        matches!(self.direction, Direction::Outbound | Direction::Internal)
+    }
+
+    fn server_is_home(&self) -> bool {
+        matches!(self.direction, Direction::Inbound | Direction::Internal)
+    }
+}
+
+/// An event with all that was found out about it before any host is looked at.
+struct Moment<'a> {
+    event: &'a Event,
+    flow: &'a Flow,
+    findings: &'a Findings,
+    hits: &'a [RuleHit],
+    parties: Parties,
+}
+
+impl<'a> Moment<'a> {
+    fn scene(&self, part: Side, peer: IpAddr, load: Load, rules: &'a dyn RuleBook, captured: u64) -> Scene<'a> {
+        Scene {
+            time: self.event.time,
+            kind: &self.event.kind,
+            flow: self.flow,
+            findings: self.findings,
+            peer,
+            part,
+            direction: self.parties.direction,
+            load,
+            hits: self.hits,
+            rules,
+            captured,
+        }
+    }
+}
+
+/// The last tick of each source.
+#[derive(Default)]
+struct Link {
+    sources: BTreeMap<u16, SensorStats>,
+    /// Bytes captured, all sources together.
+    captured: u64,
+}
+
+impl Link {
+    fn tick(&mut self, source: u16, stats: &SensorStats) {
+        let last = self.sources.entry(source).or_default();
+        self.captured = self.captured.saturating_sub(last.capture.bytes).saturating_add(stats.capture.bytes);
+        last.clone_from(stats);
+    }
+
+    fn sum(&self) -> SensorStats {
+        let mut sum = SensorStats::default();
+        self.sources.values().for_each(|stats| sum.add(stats));
+        sum
+    }
+}
+
+const DNS_PORT: u16 = 53;
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,158 @@
-//! To be written: detect.
+//! Detectors: one a file, each over the state of one home host and events without content.
+//!
+//! A detector is told of every event a home host has a part in, reads the facts all share ([`host::Facts`]), keeps a
+//! state of its own for each host, and raises [`Signal`]s. What a signal does to the host's verdict is not its
+//! business: [`verdict`] weighs them. A new detector is a file, and a line in the table below.
+
+use std::net::IpAddr;
+
+use crate::model::alert::{Alert, Evidence};
+use crate::model::event::EventKind;
+use crate::model::mail::{Findings, RuleHit};
+use crate::model::net::{Direction, Flow, Side};
+use crate::model::rulebook::RuleBook;
+use crate::model::settings::DetectSettings;
+use crate::model::time::Timestamp;
+
+pub mod chain;
+pub mod content_rule;
+pub mod direct_to_mx;
+pub mod host;
+pub mod hosts;
+pub mod incident;
+pub mod mail_volume;
+pub mod name_rule;
+pub mod pace;
+pub mod recent;
+pub mod role;
+pub mod verdict;
+
+use host::{Facts, Load};
+
+detectors! {
+    content_rule: content_rule::ContentRule,
+    name_rule: name_rule::NameRule,
+    direct_to_mx: direct_to_mx::DirectToMx,
+    mail_volume: mail_volume::MailVolume,
+}
+
+/// One way of telling that a host mails itself.
+pub trait Detector {
+    /// What it remembers of one host. Most hosts do little: let the default take no memory beyond a pointer.
+    type State: Default + std::fmt::Debug;
+
+    /// Its stable name: two signals of one detector are never two independent grounds.
+    const NAME: &'static str;
+
+    /// The detector with its thresholds.
+    fn new(settings: &DetectSettings) -> Self;
+
+    /// Takes the next event the host has a part in.
+    fn see(&self, host: &Facts, state: &mut Self::State, scene: &Scene<'_>, signals: &mut Signals);
+
+    /// Things remembered in `state` which a bound over all hosts must count.
+    fn entries(_state: &Self::State) -> usize {
+        0
+    }
+
+    /// What stands against the host by now, for `incident` lines; none where the evidence of the last alert will do.
+    fn account(&self, _state: &Self::State) -> Option<Evidence> {
+        None
+    }
+}
+
+/// One event as one home host takes part in it.
+#[derive(Clone, Copy)]
+pub struct Scene<'a> {
+    pub time: Timestamp,
+    pub kind: &'a EventKind,
+    pub flow: &'a Flow,
+    pub findings: &'a Findings,
+    /// The other end of the flow.
+    pub peer: IpAddr,
+    /// The host's part in the flow.
+    pub part: Side,
+    pub direction: Direction,
+    /// What the event adds; nothing where the host is the server.
+    pub load: Load,
+    /// Rules that matched: the message, or the name asked for.
+    pub hits: &'a [RuleHit],
+    pub rules: &'a dyn RuleBook,
+    /// All bytes captured so far, by the last tick of each source.
+    pub captured: u64,
+}
+
+/// What a signal means for its host's verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bearing {
+    /// The host sent what only an infected host sends.
+    Proof,
+    /// The host behaves as an infected one would; weighs by its severity.
+    Behaviour,
+    /// Worth telling, and says nothing about the host: it was sent something, or passed something on.
+    Note,
+}
+
+/// Something a detector has to say.
+#[derive(Debug)]
+pub struct Signal {
+    pub alert: Alert,
+    /// [`Detector::NAME`] of who says it.
+    pub detector: &'static str,
+    pub bearing: Bearing,
+    /// When what it is about began.
+    pub since: Timestamp,
+}
+
+/// Collects what detectors say about one event.
+#[derive(Debug, Default)]
+pub struct Signals {
+    pub raised: Vec<Signal>,
+    /// Detectors that saw more of what they last raised a signal for, and have nothing new to say.
+    pub again: Vec<&'static str>,
+}
+
+/// Makes of the table a field for each detector, a field for its state of each host, and the calls to all of them.
+macro_rules! detectors {
+    ($($field:ident: $detector:ty,)+) => {
+        /// All detectors, with their thresholds.
+        #[derive(Debug)]
+        pub struct Detectors {
+            $($field: $detector,)+
+        }
+
+        /// What all detectors remember of one host.
+        #[derive(Debug, Default)]
+        pub struct States {
+            $($field: <$detector as Detector>::State,)+
+        }
+
+        impl Detectors {
+            /// All detectors, with their thresholds from `settings`.
+            pub fn new(settings: &DetectSettings) -> Self {
+                Self { $($field: <$detector>::new(settings),)+ }
+            }
+
+            /// Tells every detector, in the order of the table, of an event.
+            pub fn see(&self, host: &Facts, states: &mut States, scene: &Scene<'_>, signals: &mut Signals) {
+                $(self.$field.see(host, &mut states.$field, scene, signals);)+
+            }
+
+            /// [`Detector::account`] of the detector of that name.
+            pub fn account(&self, states: &States, detector: &str) -> Option<Evidence> {
+                $(if <$detector>::NAME == detector {
+                    return self.$field.account(&states.$field);
+                })+
+                None
+            }
+        }
+
+        impl States {
+            /// Things remembered, over all detectors.
+            pub fn entries(&self) -> usize {
+                0 $(+ <$detector>::entries(&self.$field))+
+            }
+        }
+    };
+}
+use detectors;

@@ -138,7 +138,9 @@ pub struct Incident {
     /// Bytes of IP packets of its mail flows, both ways.
     pub mail_bytes: u64,
     pub mx_lookups: u64,
-    /// `mail_bytes` as a share (0 to 1) of all bytes captured since the host's first mail.
+    /// `mail_bytes` as a share (0 to 1) of all bytes captured since the host's first mail: those between the last
+    /// tick before its first event on a mail flow and the last tick so far, over all sources. 0 until that second
+    /// tick has come; never above 1, though mail bytes newer than the tick are already in `mail_bytes`.
     pub share_of_link: f64,
     pub evidence: Vec<Evidence>,
     pub timeline: Vec<Moment>,

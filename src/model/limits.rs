@@ -139,8 +139,28 @@ pub const ARCHIVE_RATIO: u64 = 250;
 
 /// Home hosts with state.
 pub const HOSTS: usize = 100_000;
-/// Exchangers, addresses and domains remembered for one host's chain.
+/// Names, addresses and domains remembered for all hosts' chains together: at about 150 bytes each, some 45 MB.
+pub const HOST_ENTRIES: usize = 300_000;
+/// Exchangers, addresses and domains remembered for one host's chain, each kind by itself.
 pub const CHAIN_ENTRIES: usize = 512;
+/// Domains that wait for a connection to an exchanger they share: large providers serve millions, a host asks a few
+/// between two connections.
+pub const CHAIN_SHARED: usize = 8;
+/// An MX or address answer explains connections for this long: most records live an hour or less, and a host that
+/// caches one for longer is told by its other deliveries.
+pub const CHAIN_AGE: Duration = Duration::from_secs(3_600);
+/// Clients a mail server was seen to greet, kept to be counted without repeats: past a few the number adds nothing.
+pub const ROLE_CLIENTS: usize = 16;
+/// An alert of the same kind and severity about the same host is not repeated sooner.
+pub const ALERT_REPEAT: Duration = Duration::from_secs(3_600);
+/// An alert about a name asked for is not repeated for the same host and rule sooner.
+pub const NAME_ALERT_REPEAT: Duration = Duration::from_secs(600);
+/// Name rules whose last alert is remembered for one host; past it the oldest may repeat early.
+pub const NAME_RULES: usize = 16;
+/// Characters of one matched value kept as evidence: enough to recognise it.
+pub const EVIDENCE_TEXT: usize = 200;
+/// Matched values kept as evidence of one alert.
+pub const EVIDENCE_VALUES: usize = 16;
 /// Evidence and timeline entries kept in one incident.
 pub const INCIDENT_ENTRIES: usize = 64;
 
@@ -148,3 +168,5 @@ pub const INCIDENT_ENTRIES: usize = 64;
 
 /// Per-host metric series (`--top`): DESIGN section 8.
 pub const TOP_HOSTS: usize = 50;
+/// Hosts in the report and with metric series, whatever the traffic: the worst come first.
+pub const REPORT_HOSTS: usize = 1_000;

@@ -8,6 +8,7 @@ pub mod limits;
 pub mod mail;
 pub mod net;
 pub mod report;
+pub mod rulebook;
 pub mod settings;
 pub mod stats;
 pub mod time;

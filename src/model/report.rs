@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::alert::{Evidence, Severity, Verdict};
-use super::stats::{InspectStats, SensorStats};
+use super::stats::{CorrelateStats, InspectStats, SensorStats};
 use super::time::Timestamp;
 
 /// The whole run in one value: what the summary and `--format json` print.
@@ -19,6 +19,7 @@ pub struct Report {
     pub alerts: Vec<(String, Severity, u64)>,
     pub sensor: SensorStats,
     pub inspect: InspectStats,
+    pub correlate: CorrelateStats,
 }
 
 /// One home host.

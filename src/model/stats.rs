@@ -123,3 +123,99 @@ pub struct InspectStats {
     /// Bounds met while unpacking.
     pub bombs: u64,
 }
+
+/// What the correlator counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CorrelateStats {
+    /// Home hosts with state now.
+    pub hosts: u64,
+    /// Home hosts whose state was given up because the table was full.
+    pub hosts_evicted: u64,
+    /// Entries of their chains held now.
+    pub entries: u64,
+}
+
+impl SensorStats {
+    /// Adds another source's counters, for sums over sources. Saturates.
+    pub fn add(&mut self, other: &Self) {
+        self.capture.add(&other.capture);
+        self.decode.add(&other.decode);
+        self.flow.add(&other.flow);
+        self.smtp.add(&other.smtp);
+        self.dns.add(&other.dns);
+    }
+}
+
+/// Adds the named counters of `$other` to those of `$self`.
+macro_rules! add_fields {
+    ($self:ident, $other:ident: $($field:ident),+ $(,)?) => {
+        // Naming every field makes a counter added later, and forgotten here, an error.
+        let Self { $($field),+ } = $other;
+        $(Sum::add(&mut $self.$field, $field);)+
+    };
+}
+
+trait Sum {
+    fn add(&mut self, other: &Self);
+}
+
+impl Sum for u64 {
+    fn add(&mut self, other: &Self) {
+        *self = self.saturating_add(*other);
+    }
+}
+
+impl<const N: usize> Sum for [u64; N] {
+    fn add(&mut self, other: &Self) {
+        self.iter_mut().zip(other).for_each(|(sum, more)| Sum::add(sum, more));
+    }
+}
+
+impl CaptureStats {
+    fn add(&mut self, other: &Self) {
+        add_fields!(self, other: packets, bytes, cut, kernel_drops, interface_drops, damaged);
+    }
+}
+
+impl DecodeStats {
+    fn add(&mut self, other: &Self) {
+        add_fields!(self, other: ipv4, ipv6, tcp, udp, vlan, tunnels, other, invalid, unsupported_link, fragments, fragments_reassembled, fragments_dropped, fragments_overlap);
+    }
+}
+
+impl FlowStats {
+    fn add(&mut self, other: &Self) {
+        add_fields!(self, other: tcp_opened, udp_opened, active, streams, ended, gaps, gap_bytes, out_of_order, retransmitted, overlap_differs, segments_dropped, held_bytes, invalid_segments);
+    }
+}
+
+impl SmtpStats {
+    fn add(&mut self, other: &Self) {
+        add_fields!(self, other: sessions, tls_sessions, transactions, messages, message_bytes, truncated, resynchronised, held_bytes);
+    }
+}
+
+impl DnsStats {
+    fn add(&mut self, other: &Self) {
+        add_fields!(self, other: queries, responses, mx_queries, malformed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_over_sources_saturate() {
+        let mut sum = SensorStats::default();
+        let mut one = SensorStats::default();
+        one.capture.bytes = u64::MAX - 1;
+        one.flow.ended = [1, 2, 3, 4, 5, 6];
+        one.dns.mx_queries = 7;
+        sum.add(&one);
+        sum.add(&one);
+        assert_eq!(sum.capture.bytes, u64::MAX);
+        assert_eq!(sum.flow.ended, [2, 4, 6, 8, 10, 12]);
+        assert_eq!(sum.dns.mx_queries, 14);
+    }
+}

@@ -1,0 +1,155 @@
+//! Rules that matched a message: who sent it, who passed it on, who was only sent it.
+//!
+//! What a host sends itself stands against it; what a mail server passes on does not stand against the server, and
+//! what arrives stands against nobody here.
+
+use std::net::IpAddr;
+
+use crate::model::alert::{Alert, Evidence, Figure, Severity};
+use crate::model::event::{EventKind, SmtpEvent};
+use crate::model::limits;
+use crate::model::mail::RuleHit;
+use crate::model::net::{Direction, Side};
+use crate::model::rulebook::RuleFacts;
+use crate::model::settings::DetectSettings;
+
+use super::host::Facts;
+use super::{Bearing, Detector, Scene, Signal, Signals};
+
+/// Turns each hit into an alert: one for each transaction, since each is a message someone may still open.
+#[derive(Debug)]
+pub struct ContentRule;
+
+impl Detector for ContentRule {
+    type State = ();
+    const NAME: &'static str = "content-rule";
+
+    fn new(_settings: &DetectSettings) -> Self {
+        Self
+    }
+
+    fn see(&self, host: &Facts, _state: &mut (), scene: &Scene<'_>, signals: &mut Signals) {
+        let EventKind::Smtp(smtp) = scene.kind else { return };
+        let position = match (scene.part, scene.direction) {
+            (Side::Client, _) if host.role.is_mail_server() => Position::Carrier,
+            (Side::Client, _) => Position::Sender,
+            (Side::Server, Direction::Inbound) => Position::Target,
+            // Told from the client's side already.
+            (Side::Server, _) => return,
+        };
+        for hit in scene.hits {
+            let Some(facts) = scene.rules.describe(hit.rule) else { continue };
+            let bearing = match position {
+                Position::Sender if facts.marks_infection => Bearing::Proof,
+                _ => Bearing::Note,
+            };
+            let severity = scene.rules.severity(hit.rule, position.counts_as());
+            let evidence = evidence(hit, &facts, position, smtp, scene, host);
+            let alert = rule_alert(&facts, severity, Some(host.addr), evidence, scene);
+            signals.raised.push(Signal { alert, detector: Self::NAME, bearing, since: smtp.started });
+        }
+    }
+}
+
+/// Alerts about a message between two strangers: nobody here has a part in it.
+pub fn passing<'a>(scene: &'a Scene<'_>) -> impl Iterator<Item = Alert> + 'a {
+    scene.hits.iter().filter_map(|hit| {
+        let facts = scene.rules.describe(hit.rule)?;
+        let severity = scene.rules.severity(hit.rule, Direction::External);
+        let text = format!("a message with the marks of {} passed by between hosts that are none of ours", facts.id);
+        let figures = vec![("matched", matched(hit))];
+        let evidence = Evidence { source: facts.id.into(), text, figures };
+        Some(rule_alert(&facts, severity, None, evidence, scene))
+    })
+}
+
+/// An alert in a rule's own words.
+pub(super) fn rule_alert(
+    facts: &RuleFacts<'_>,
+    severity: Severity,
+    host: Option<IpAddr>,
+    evidence: Evidence,
+    scene: &Scene<'_>,
+) -> Alert {
+    Alert {
+        time: scene.time,
+        rule: facts.id.into(),
+        sid: facts.sid,
+        rev: facts.rev,
+        title: facts.title.into(),
+        category: facts.category.into(),
+        severity,
+        host,
+        evidence: vec![evidence],
+        remediation: facts.remediation.into(),
+        references: facts.references.to_vec(),
+    }
+}
+
+/// What matched, cut to what an analyst needs.
+pub(super) fn matched(hit: &RuleHit) -> Figure {
+    let cut = |text: &String| text.chars().take(limits::EVIDENCE_TEXT).collect();
+    Figure::List(hit.evidence.iter().take(limits::EVIDENCE_VALUES).map(cut).collect())
+}
+
+/// Where the host stands towards the message.
+#[derive(Clone, Copy)]
+enum Position {
+    Sender,
+    Carrier,
+    Target,
+}
+
+impl Position {
+    /// The direction whose severity applies: only what a host sends of its own accord is as bad as outbound, and
+    /// sending it within the house is no better.
+    const fn counts_as(self) -> Direction {
+        match self {
+            Self::Sender => Direction::Outbound,
+            Self::Carrier | Self::Target => Direction::Inbound,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Sender => "sender",
+            Self::Carrier => "carrier",
+            Self::Target => "target",
+        }
+    }
+}
+
+fn evidence(
+    hit: &RuleHit,
+    facts: &RuleFacts<'_>,
+    position: Position,
+    smtp: &SmtpEvent,
+    scene: &Scene<'_>,
+    host: &Facts,
+) -> Evidence {
+    let (id, addr, peer, direction) = (facts.id, host.addr, scene.peer, scene.direction);
+    let port = scene.flow.server.port();
+    let text = match position {
+        Position::Sender => {
+            format!(
+                "{addr}, which is no mail server, sent a message with the marks of {id} to {peer} port {port} ({direction})"
+            )
+        }
+        Position::Carrier => format!(
+            "{addr} relayed a message with the marks of {id} to {peer} port {port} ({direction}); it is a {} and is not \
+             judged for it: its logs tell who sent it",
+            host.role.why().unwrap_or_default()
+        ),
+        Position::Target => {
+            format!("{peer} sent {addr} port {port} a message with the marks of {id}; nobody here is judged for it")
+        }
+    };
+    let figures = vec![
+        ("position", Figure::Text(position.name().into())),
+        ("direction", Figure::Text(direction.name().into())),
+        ("outcome", Figure::Text(smtp.outcome.name().into())),
+        ("recipients", Figure::Count(smtp.envelope.as_ref().map_or(0, |envelope| envelope.rcpt_to.len() as u64))),
+        ("matched", matched(hit)),
+    ];
+    Evidence { source: id.into(), text, figures }
+}

@@ -1,0 +1,256 @@
+//! What is kept of one home host, whoever judges it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+
+use crate::model::alert::Verdict;
+use crate::model::event::{EventKind, Outcome, QTYPE_MX};
+use crate::model::mail::Findings;
+use crate::model::net::Flow;
+use crate::model::time::Timestamp;
+
+use super::States;
+use super::role::Role;
+use super::verdict::Case;
+
+/// A home host: what is known of it, what each detector remembers of it, and the case against it.
+#[derive(Debug)]
+pub struct Host {
+    pub facts: Facts,
+    pub states: States,
+    /// None until something was said about it.
+    pub case: Option<Box<Case>>,
+}
+
+/// What all detectors may read of a host.
+#[derive(Debug)]
+pub struct Facts {
+    pub addr: IpAddr,
+    pub role: Role,
+    pub tally: Tally,
+    /// Its first event on a mail flow it opened, and where that flow led.
+    pub first_mail: Option<(Timestamp, SocketAddr)>,
+    pub first_message: Option<Timestamp>,
+    /// Its first question for a mail exchanger, and of which domain.
+    pub first_mx: Option<(Timestamp, Box<str>)>,
+    /// Last time it mailed or asked for an exchanger.
+    pub last_seen: Timestamp,
+    /// Whether anything answered it on a mail port: what one spoofed packet cannot bring about.
+    pub conversed: bool,
+    /// All bytes captured before its first mail.
+    captured_before: u64,
+    /// Mail flows lately counted as connections.
+    flows: FlowRing,
+}
+
+/// Sums over a host's life in the table. They saturate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Transactions that carried a message, or were accepted.
+    pub messages: u64,
+    /// Recipients not refused.
+    pub recipients: u64,
+    /// Bytes of IP packets, both ways, of mail flows it opened.
+    pub bytes: u64,
+    /// Attempts to connect to a mail port, however they ended.
+    pub connections: u64,
+    pub mx_lookups: u64,
+}
+
+impl Tally {
+    /// Adds `more`.
+    pub fn add(&mut self, more: &Self) {
+        for (sum, more) in [
+            (&mut self.messages, more.messages),
+            (&mut self.recipients, more.recipients),
+            (&mut self.bytes, more.bytes),
+            (&mut self.connections, more.connections),
+            (&mut self.mx_lookups, more.mx_lookups),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+    }
+}
+
+/// What one event adds to its client, and what it tells about the flow.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Load {
+    pub adds: Tally,
+    /// The event is of a mail flow.
+    pub mail: bool,
+    /// The first sign that the other side of this mail flow was reached.
+    pub contact: bool,
+}
+
+impl Host {
+    /// A host nothing is known of but its address.
+    pub fn new(addr: IpAddr, declared: &[IpNet]) -> Self {
+        let facts = Facts {
+            addr,
+            role: Role::of(addr, declared),
+            tally: Tally::default(),
+            first_mail: None,
+            first_message: None,
+            first_mx: None,
+            last_seen: Timestamp::default(),
+            conversed: false,
+            captured_before: 0,
+            flows: FlowRing::default(),
+        };
+        Self { facts, states: States::default(), case: None }
+    }
+
+    /// What is thought of it.
+    pub fn verdict(&self) -> Verdict {
+        self.case.as_ref().map_or(Verdict::Clean, |case| case.verdict())
+    }
+
+    /// How much would be lost with it: the table gives up the lowest first.
+    pub fn worth(&self) -> Worth {
+        match self.verdict() {
+            Verdict::Infected => Worth::Infected,
+            Verdict::Suspicious => Worth::Suspicious,
+            Verdict::Clean if self.case.is_some() || self.facts.role.is_mail_server() => Worth::Known,
+            Verdict::Clean if self.facts.conversed => Worth::Mailing,
+            Verdict::Clean => Worth::Quiet,
+        }
+    }
+}
+
+/// The classes in which hosts are given up, least valuable first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Worth {
+    /// Only asked, or knocked in vain: one spoofed packet does as much.
+    Quiet,
+    Mailing,
+    /// A mail server, or something was said about it.
+    Known,
+    Suspicious,
+    Infected,
+}
+
+impl Worth {
+    /// Number of classes.
+    pub const CLASSES: usize = Self::Infected as usize + 1;
+}
+
+impl Facts {
+    /// Reads what an event of a flow this host opened adds; remembers the flow as counted.
+    pub fn load(&mut self, kind: &EventKind, flow: &Flow, findings: &Findings, mail_ports: &[u16]) -> Load {
+        use crate::model::event::ConnectOutcome::Answered;
+
+        let known_port = mail_ports.contains(&flow.server.port());
+        let mut load = Load::default();
+        match kind {
+            EventKind::Connect(outcome) => {
+                load.mail = true;
+                // A flow whose other side is not in the capture may be counted already, by what was said on it.
+                load.adds.connections = u64::from(self.flows.enter(flow.id));
+                load.contact = *outcome == Answered && load.adds.connections > 0;
+            }
+            EventKind::Smtp(smtp) => {
+                load.mail = true;
+                load.adds.bytes = smtp.wire_bytes;
+                if let Some(envelope) = &smtp.envelope {
+                    let carried = smtp.message.is_some() || findings.email.is_some();
+                    load.adds.messages = u64::from(carried || smtp.outcome == Outcome::Accepted);
+                    load.adds.recipients = envelope.rcpt_to.len() as u64 + u64::from(envelope.rcpt_dropped);
+                }
+                // Where the opening was seen and the port is known, `Connect` told of the flow before.
+                let untold = flow.midstream || smtp.unseen != [false; 2] || !known_port;
+                load.contact = untold && smtp.tx_id == 0 && self.flows.enter(flow.id);
+                load.adds.connections = u64::from(load.contact);
+            }
+            EventKind::FlowEnd(end) if known_port || end.app_proto == "smtp" => {
+                load.mail = true;
+                load.adds.bytes = end.wire_bytes;
+            }
+            EventKind::Dns(message) if !message.is_response() => {
+                load.adds.mx_lookups = message.queries.iter().filter(|query| query.qtype == QTYPE_MX).count() as u64;
+            }
+            _ => {}
+        }
+        load
+    }
+
+    /// Counts an event of a flow this host opened.
+    pub fn note(&mut self, load: &Load, kind: &EventKind, flow: &Flow, now: Timestamp, captured: u64) {
+        self.tally.add(&load.adds);
+        if load.mail && self.first_mail.is_none() {
+            self.first_mail = Some((now, flow.server));
+            self.captured_before = captured;
+        }
+        if load.adds.messages > 0 && self.first_message.is_none() {
+            self.first_message = Some(now);
+        }
+        if let EventKind::Dns(message) = kind
+            && load.adds.mx_lookups > 0
+            && self.first_mx.is_none()
+        {
+            let asked = message.queries.iter().find(|query| query.qtype == QTYPE_MX);
+            self.first_mx = asked.map(|query| (now, query.name.as_str().into()));
+        }
+        self.conversed |= load.contact || matches!(kind, EventKind::Smtp(_));
+        if load.mail || load.adds.mx_lookups > 0 {
+            self.last_seen = now;
+        }
+    }
+
+    /// Its mail bytes as a share (0 to 1) of all bytes captured since its first mail; see
+    /// [`crate::model::alert::Incident::share_of_link`]. `captured` is the sum of the last ticks of all sources.
+    pub fn share_of_link(&self, captured: u64) -> f64 {
+        let since = captured.saturating_sub(self.captured_before);
+        if since == 0 { 0.0 } else { (self.tally.bytes as f64 / since as f64).min(1.0) }
+    }
+}
+
+/// The last few flows counted, so that a flow told of twice counts once. Only flows whose opening is not wholly in
+/// the capture are told of twice; with more of them open at once than it holds, some may be.
+#[derive(Debug, Default)]
+struct FlowRing {
+    ids: [u64; 8],
+    next: u8,
+}
+
+impl FlowRing {
+    /// Remembers a flow; false when it was remembered already.
+    fn enter(&mut self, flow: u64) -> bool {
+        // Zero marks an empty place.
+        let flow = flow.wrapping_add(1);
+        if self.ids.contains(&flow) {
+            return false;
+        }
+        if let Some(place) = self.ids.get_mut(usize::from(self.next)) {
+            *place = flow;
+        }
+        self.next = (self.next + 1) % self.ids.len() as u8;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flow_counts_once() {
+        let mut ring = FlowRing::default();
+        assert!(ring.enter(0) && !ring.enter(0));
+        for flow in 1..=8 {
+            assert!(ring.enter(flow));
+        }
+        assert!(ring.enter(0), "long gone, and no harm done");
+    }
+
+    #[test]
+    fn share_of_link_is_a_share() {
+        let mut host = Host::new(IpAddr::from([10, 0, 0, 1]), &[]);
+        host.facts.captured_before = 1_000;
+        host.facts.tally.bytes = 500;
+        assert_eq!(host.facts.share_of_link(1_000), 0.0, "no tick since");
+        assert_eq!(host.facts.share_of_link(3_000), 0.25);
+        assert_eq!(host.facts.share_of_link(1_100), 1.0, "the tick is older than the bytes");
+        assert_eq!(host.facts.share_of_link(0), 0.0, "a counter that went back");
+    }
+}

@@ -1,0 +1,94 @@
+//! A host's case put into words: `incident` lines and the report.
+
+use crate::model::alert::{Evidence, Figure, Incident, Moment, Verdict};
+use crate::model::limits;
+use crate::model::report::HostReport;
+use crate::model::time::Timestamp;
+
+use super::Detectors;
+use super::host::Host;
+
+/// The incident of a host that has one. `captured` is as for [`super::host::Facts::share_of_link`].
+pub fn incident(host: &Host, detectors: &Detectors, now: Timestamp, captured: u64, closed: bool) -> Option<Incident> {
+    let case = host.case.as_ref()?;
+    let (facts, tally) = (&host.facts, &host.facts.tally);
+    let (first_seen, last_seen) = case.span().unwrap_or((now, now));
+    Some(Incident {
+        time: now,
+        id: case.incident?,
+        host: facts.addr,
+        verdict: case.verdict(),
+        role: facts.role.why(),
+        first_seen,
+        last_seen,
+        messages: tally.messages,
+        recipients: tally.recipients,
+        mail_bytes: tally.bytes,
+        mx_lookups: tally.mx_lookups,
+        share_of_link: facts.share_of_link(captured),
+        evidence: evidence(host, detectors),
+        timeline: timeline(host),
+        closed,
+    })
+}
+
+/// A host's line in the report.
+pub fn host_report(host: &Host, detectors: &Detectors, captured: u64) -> HostReport {
+    let (facts, tally) = (&host.facts, &host.facts.tally);
+    let judged = host.case.as_ref().filter(|case| case.verdict() != Verdict::Clean).and_then(|case| case.span());
+    let since = judged.map(|(first, _)| first).or(facts.first_mail.as_ref().map(|(first, _)| *first));
+    HostReport {
+        host: facts.addr,
+        verdict: host.verdict(),
+        role: facts.role.why(),
+        since: since.unwrap_or(facts.last_seen),
+        last_seen: facts.last_seen,
+        messages: tally.messages,
+        recipients: tally.recipients,
+        mail_bytes: tally.bytes,
+        mx_lookups: tally.mx_lookups,
+        share_of_link: facts.share_of_link(captured),
+        evidence: evidence(host, detectors),
+    }
+}
+
+/// Evidence, strongest first: as it stands now where the detector can tell, else as of the last alert.
+fn evidence(host: &Host, detectors: &Detectors) -> Vec<Evidence> {
+    let grounds = host.case.as_ref().map(|case| case.grounds()).unwrap_or_default();
+    let mut all = Vec::new();
+    for ground in grounds {
+        if let Some(current) = detectors.account(&host.states, ground.detector) {
+            all.push(current);
+            continue;
+        }
+        for evidence in &ground.evidence {
+            let mut evidence = evidence.clone();
+            evidence.figures.push(("alerts", Figure::Count(ground.times)));
+            if ground.times > 1 {
+                evidence.text = format!("{}; {} alerts since {}", evidence.text, ground.times, ground.first);
+            }
+            all.push(evidence);
+        }
+    }
+    all.truncate(limits::INCIDENT_ENTRIES);
+    all
+}
+
+/// First steps and what was said, in order of time.
+fn timeline(host: &Host) -> Vec<Moment> {
+    let facts = &host.facts;
+    let mut timeline = Vec::new();
+    if let Some((time, name)) = &facts.first_mx {
+        timeline.push(Moment { time: *time, text: format!("first MX lookup ({name})") });
+    }
+    if let Some((time, server)) = &facts.first_mail {
+        timeline.push(Moment { time: *time, text: format!("first mail flow (to {server})") });
+    }
+    if let Some(time) = facts.first_message {
+        timeline.push(Moment { time, text: "first message".into() });
+    }
+    timeline.extend(host.case.iter().flat_map(|case| case.timeline()).cloned());
+    timeline.sort_by_key(|moment| moment.time);
+    timeline.truncate(limits::INCIDENT_ENTRIES);
+    timeline
+}

@@ -1,0 +1,117 @@
+//! A bounded map that forgets what was longest not touched.
+
+use std::collections::VecDeque;
+use std::hash::Hash;
+
+use foldhash::quality::RandomState;
+use hashbrown::{Equivalent, HashMap};
+
+/// At most `capacity` entries; a new one past it pushes out the one whose last insertion lies longest back.
+///
+/// The hash is keyed, since names and addresses are the other side's to choose; its order never shows: what is
+/// pushed out depends on the order of insertions alone.
+#[derive(Debug)]
+pub struct Recent<K, V> {
+    capacity: usize,
+    serial: u64,
+    map: HashMap<K, (u64, V), RandomState>,
+    /// Every insertion in order. An item whose number is no longer the entry's own is void.
+    order: VecDeque<(u64, K)>,
+}
+
+impl<K: Hash + Eq + Clone, V> Recent<K, V> {
+    /// An empty map for `capacity` entries; allocates nothing yet.
+    pub fn new(capacity: usize) -> Self {
+        Self { capacity, serial: 0, map: HashMap::default(), order: VecDeque::new() }
+    }
+
+    /// Entries held.
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
+    /// The entry, without making it any younger.
+    pub fn get<Q: Hash + Equivalent<K> + ?Sized>(&self, key: &Q) -> Option<&V> {
+        self.map.get(key).map(|(_, value)| value)
+    }
+
+    /// The entry, to be changed, without making it any younger.
+    pub fn get_mut<Q: Hash + Equivalent<K> + ?Sized>(&mut self, key: &Q) -> Option<&mut V> {
+        self.map.get_mut(key).map(|(_, value)| value)
+    }
+
+    /// Puts an entry in, or replaces it; either way it is now the youngest.
+    pub fn insert(&mut self, key: K, value: V) {
+        self.serial += 1;
+        self.order.push_back((self.serial, key.clone()));
+        self.map.insert(key, (self.serial, value));
+        while self.map.len() > self.capacity {
+            self.forget_oldest();
+        }
+        // Void items would pile up where the same few keys come again and again.
+        if self.order.len() > 2 * self.map.len() + SLACK {
+            let map = &self.map;
+            self.order.retain(|(serial, key)| map.get(key).is_some_and(|(current, _)| current == serial));
+        }
+    }
+
+    /// All values, in no order: for counting only.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.map.values().map(|(_, value)| value)
+    }
+
+    fn forget_oldest(&mut self) {
+        while let Some((serial, key)) = self.order.pop_front() {
+            if self.map.get(&key).is_some_and(|(current, _)| *current == serial) {
+                self.map.remove(&key);
+                return;
+            }
+        }
+        self.map.clear();
+    }
+}
+
+/// Void items tolerated besides one for each entry.
+const SLACK: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_longest_untouched_goes_first() {
+        let mut recent = Recent::new(2);
+        recent.insert("a", 1);
+        recent.insert("b", 2);
+        recent.insert("a", 3);
+        recent.insert("c", 4);
+        assert_eq!((recent.get("a"), recent.get("b"), recent.get("c")), (Some(&3), None, Some(&4)));
+    }
+
+    proptest! {
+        /// Against a plain list that is searched from the front.
+        #[test]
+        fn behaves_as_a_list_would(capacity in 0_usize..6, keys in prop::collection::vec(0_u8..10, 0..200)) {
+            let mut recent = Recent::new(capacity);
+            let mut list: Vec<(u8, usize)> = Vec::new();
+            for (number, key) in keys.into_iter().enumerate() {
+                recent.insert(key, number);
+                list.retain(|(known, _)| *known != key);
+                list.push((key, number));
+                list.drain(..list.len().saturating_sub(capacity));
+                prop_assert_eq!(recent.len(), list.len());
+                prop_assert!(recent.order.len() <= 2 * capacity + SLACK + 1);
+                for (key, number) in &list {
+                    prop_assert_eq!(recent.get(key), Some(number));
+                }
+            }
+        }
+    }
+}
