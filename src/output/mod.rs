@@ -4,3 +4,4 @@
 //! [`writer`], [`http`], [`extract`] and [`progress`] carry bytes out and know nothing of mail.
 
 pub mod eve;
+pub mod writer;
