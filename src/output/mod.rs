@@ -4,4 +4,6 @@
 //! [`writer`], [`http`], [`extract`] and [`progress`] carry bytes out and know nothing of mail.
 
 pub mod eve;
+pub mod extract;
+pub mod progress;
 pub mod writer;
