@@ -5,5 +5,6 @@
 
 pub mod eve;
 pub mod extract;
+pub mod http;
 pub mod progress;
 pub mod writer;
