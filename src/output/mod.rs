@@ -6,5 +6,6 @@
 pub mod eve;
 pub mod extract;
 pub mod http;
+pub mod metrics;
 pub mod progress;
 pub mod writer;
