@@ -8,4 +8,5 @@ pub mod extract;
 pub mod http;
 pub mod metrics;
 pub mod progress;
+pub mod summary;
 pub mod writer;
