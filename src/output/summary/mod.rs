@@ -10,7 +10,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 
 pub use self::json::json;
 use self::losses::losses;
@@ -88,16 +88,16 @@ fn named(hosts: &[&HostReport]) -> String {
 
 fn hosts(report: &Report, style: Style) -> String {
     let mut table = table(style);
-    let roles = report.hosts.iter().any(|host| host.role.is_some());
-    let mut header = vec!["HOST", "VERDICT"];
+    // How a host is known to be a mail server is told where there is room.
+    let roles = style.width.is_none_or(|width| width >= ROOMY) && report.hosts.iter().any(|host| host.role.is_some());
+    let mut header = vec!["HOST", "VERDICT", "SINCE (UTC)", "MESSAGES", "RCPTS", "MX", "MAIL", "SHARE"];
     header.extend(roles.then_some("ROLE"));
-    header.extend(["SINCE (UTC)", "MESSAGES", "RECIPIENTS", "MX LOOKUPS", "MAIL BYTES", "OF ALL TRAFFIC"]);
     table.set_header(header);
     let shown: Vec<_> = report.hosts.iter().take(suspects(report).clamp(LISTED, LISTED_MOST)).collect();
     for host in &shown {
-        let mut row = vec![Cell::new(host.host), Cell::new(host.verdict.name())];
-        row.extend(roles.then(|| Cell::new(plain(host.role.as_deref().unwrap_or_default()))));
-        row.push(Cell::new(time(host.since).trim_end_matches(" UTC")));
+        let since = time(host.since);
+        let minute = since.get(..MINUTE).unwrap_or(&since);
+        let mut row = vec![Cell::new(host.host), Cell::new(host.verdict.name()), Cell::new(minute)];
         let figures = [
             count(host.messages),
             count(host.recipients),
@@ -105,8 +105,16 @@ fn hosts(report: &Report, style: Style) -> String {
             bytes(host.mail_bytes),
             percent(host.share_of_link),
         ];
-        row.extend(figures.map(|figure| Cell::new(figure).set_alignment(CellAlignment::Right)));
+        row.extend(figures.map(Cell::new));
+        row.extend(roles.then(|| Cell::new(plain(host.role.as_deref().unwrap_or_default()))));
         table.add_row(row);
+    }
+    // On a narrow terminal an IPv6 address breaks, and no figure does.
+    for (index, column) in table.column_iter_mut().enumerate().skip(1) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+        if FIGURES.contains(&index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     let mut text = laid_out(&table);
     let more = report.mailing_hosts.saturating_sub(shown.len() as u64);
@@ -143,8 +151,10 @@ fn alerts(report: &Report, style: Style) -> String {
     let mut table = table(style);
     table.set_header(vec!["ALERTS", "SEVERITY", "RULE"]);
     for (rule, severity, number) in &report.alerts {
-        let number = Cell::new(count(*number)).set_alignment(CellAlignment::Right);
-        table.add_row(vec![number, Cell::new(severity.name()), Cell::new(plain(rule))]);
+        table.add_row(vec![count(*number), severity.name().to_owned(), plain(rule)]);
+    }
+    if let Some(column) = table.column_mut(0) {
+        column.set_cell_alignment(CellAlignment::Right);
     }
     laid_out(&table)
 }
@@ -227,6 +237,12 @@ const LISTED_MOST: usize = 100;
 const EXPLAINED: usize = 20;
 /// Reasons given for one host in the text; the JSON has all.
 const REASONS: usize = 5;
+/// Columns of the hosts' table that hold figures.
+const FIGURES: std::ops::RangeInclusive<usize> = 3..=7;
+/// Terminal width from which the table tells roles.
+const ROOMY: u16 = 110;
+/// Characters of a time up to its minute.
+const MINUTE: usize = "2003-10-31 12:00".len();
 /// Narrower than this no table can be read.
 const MIN_WIDTH: u16 = 60;
 const ADVICE_INFECTED: &str =

@@ -10,9 +10,9 @@ fn an_infected_host_comes_first_with_its_reasons_and_what_to_do() {
     let expected = "\
 1 host is infected: 10.20.1.17 (mimail-c), since 2003-10-31 12:00:05 UTC.
 
- HOST        VERDICT   ROLE                   SINCE (UTC)          MESSAGES  RECIPIENTS  MX LOOKUPS  MAIL BYTES  OF ALL TRAFFIC
- 10.20.1.17  infected                         2003-10-31 12:00:05     1,022       1,022          21      440 kB          25.0 %
- 10.20.1.2   clean     mail server: declared  2003-10-31 12:00:01        40         400           0     12.0 MB         < 0.1 %
+ HOST        VERDICT   SINCE (UTC)       MESSAGES  RCPTS  MX     MAIL    SHARE  ROLE
+ 10.20.1.17  infected  2003-10-31 12:00     1,022  1,022  21   440 kB   25.0 %
+ 10.20.1.2   clean     2003-10-31 12:00        40    400   0  12.0 MB  < 0.1 %  mail server: declared
   and 3 more hosts that sent mail
 
 10.20.1.17 is infected:
@@ -107,9 +107,12 @@ fn colours_show_only_when_asked_for_and_foreign_text_brings_none() {
 
 #[test]
 fn a_table_keeps_to_the_terminal() {
-    let text = text(&outbreak(), &notes(), Style { colour: false, width: Some(80) });
+    let mut report = outbreak();
+    report.hosts[1].host = "2001:db8:1111:2222:3333:4444:5555:6666".parse().unwrap();
+    let text = text(&report, &notes(), Style { colour: false, width: Some(80) });
     let table = text.split("\n\n").nth(1).unwrap();
     assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+    assert!(table.contains("12.0 MB  < 0.1 %"), "{table}");
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub fn bytes(number: u64) -> String {
 /// A share from 0 to 1 as `12.3 %`.
 pub fn percent(share: f64) -> String {
     match share * 100.0 {
-        none if none == 0.0 => "0 %".into(),
+        0.0 => "0 %".into(),
         little if little > 0.0 && little < 0.1 => "< 0.1 %".into(),
         some if some.is_finite() => format!("{some:.1} %"),
         _ => "?".into(),
