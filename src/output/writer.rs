@@ -38,9 +38,9 @@ enum Target {
 impl EveWriter {
     /// A fresh file for a replay: what was in it is gone.
     pub fn create(path: &Path) -> Result<Self, WriteError> {
-        let (mut file, _) = open(path)?;
+        let file = open(path)?;
         if is_regular(&file) {
-            file.set_len(0).and_then(|()| file.rewind()).map_err(|source| cannot("empty", path, source))?;
+            file.set_len(0).map_err(|source| cannot("empty", path, source))?;
         }
         Ok(Self::new(Target::File(path.to_owned()), Box::new(file), 0))
     }
@@ -48,7 +48,7 @@ impl EveWriter {
     /// A file to go on with (live capture). A last line that was cut off, as by a crash, is taken away first:
     /// see [`EveWriter::repaired_bytes`].
     pub fn append(path: &Path) -> Result<Self, WriteError> {
-        let (file, repaired) = open(path)?;
+        let (file, repaired) = open_repaired(path)?;
         Ok(Self::new(Target::File(path.to_owned()), Box::new(file), repaired))
     }
 
@@ -109,7 +109,7 @@ impl EveWriter {
     pub fn reopen(&mut self) -> Result<(), WriteError> {
         self.flush()?;
         if let Target::File(path) = &self.target {
-            let (file, repaired) = open(path)?;
+            let (file, repaired) = open_repaired(path)?;
             self.lost_lines += u64::from(!self.owed.is_empty());
             self.owed.clear();
             self.sink = Box::new(file);
@@ -217,13 +217,19 @@ impl Sink for File {
     }
 }
 
-/// Opens for appending and takes away a cut-off last line; gives the bytes taken.
-fn open(path: &Path) -> Result<(File, u64), WriteError> {
-    let regular = std::fs::metadata(path).map(|meta| meta.is_file()).unwrap_or(true);
-    // Mail is private: not for everyone on the machine to read.
+/// Opens for appending, which keeps lines in order also when another program cuts the file.
+fn open(path: &Path) -> Result<File, WriteError> {
+    // Only what can be read is looked at for a cut-off line; a device or pipe is often for writing alone.
+    let regular = std::fs::metadata(path).map_or(true, |meta| meta.is_file());
     let mut options = OpenOptions::new();
+    // Mail is private: not for everyone on the machine to read.
     options.create(true).append(true).read(regular).mode(0o640);
-    let mut file = options.open(path).map_err(|source| cannot("open", path, source))?;
+    options.open(path).map_err(|source| cannot("open", path, source))
+}
+
+/// Opens a file to go on with, and gives the bytes of a cut-off line that were taken away.
+fn open_repaired(path: &Path) -> Result<(File, u64), WriteError> {
+    let mut file = open(path)?;
     let repaired = if is_regular(&file) { repair(&mut file) } else { Ok(0) };
     repaired.map(|repaired| (file, repaired)).map_err(|source| cannot("repair", path, source))
 }

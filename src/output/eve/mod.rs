@@ -3,10 +3,12 @@
 //! Read first: Suricata's manual, "EVE JSON Format". Where we have a fact Suricata has no field for, the field is ours
 //! and sits in the object it belongs to. Nothing here does I/O; lines are appended to a buffer the caller owns.
 //!
-//! [`filter`] says which types are wanted, [`types`] has the shapes, [`dns`] and [`stats`] theirs.
+//! [`filter`] says which types are wanted; [`types`] has the shape of a line, [`mail`], [`dns`] and [`stats`] those of
+//! their objects.
 
 pub mod dns;
 pub mod filter;
+pub mod mail;
 pub mod stats;
 pub mod types;
 
@@ -16,8 +18,9 @@ use serde::Serialize;
 
 use self::dns::Dns;
 use self::filter::{EventFilter, EventType};
+use self::mail::{EmailBody, FileBody, SmtpBody};
 use self::stats::Stats;
-use self::types::{AlertBody, AnomalyBody, EmailBody, FileBody, FlowBody, IncidentBody, Line, SmtpBody, TcpBody};
+use self::types::{AlertBody, AnomalyBody, FlowBody, IncidentBody, Line, TcpBody};
 use crate::model::alert::{Alert, Incident};
 use crate::model::event::{Anomaly, DnsMessage, Event, EventKind, FlowEnd, Layer, QTYPE_MX, SmtpEvent};
 use crate::model::mail::{FileFact, Findings};

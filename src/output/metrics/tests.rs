@@ -156,6 +156,12 @@ fn delays_fall_into_their_buckets() {
     assert_eq!(value(&metrics, "mailsnare_alert_delay_seconds_count"), "2");
 }
 
+#[test]
+fn one_thread_may_count_while_another_serves() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Metrics>();
+}
+
 /// The format's own reference checker, where it is installed.
 #[test]
 fn promtool_finds_nothing_wrong() {
