@@ -170,3 +170,22 @@ pub const INCIDENT_ENTRIES: usize = 64;
 pub const TOP_HOSTS: usize = 50;
 /// Hosts in the report and with metric series, whatever the traffic: the worst come first.
 pub const REPORT_HOSTS: usize = 1_000;
+/// Hosts under suspicion with metric series of their own besides the top ones; in an outbreak that hits more, the rest
+/// still count in `mailsnare_hosts`.
+pub const METRIC_SUSPECTS: usize = 500;
+/// Rules and detectors with an alert counter of their own, by order of first alert; later ones share the name `other`.
+pub const METRIC_RULES: usize = 1_000;
+/// EVE bytes gathered before they are written: some dozens of lines, so that a system call is shared by many.
+pub const EVE_BUFFER: usize = 64 << 10;
+/// How far back an EVE file is searched for the start of a line that was cut off: longer than any line of ours.
+pub const EVE_TAIL: u64 = 64 << 20;
+/// Largest file written by `--extract`: as the inspector keeps (`InspectSettings::keep_bytes`).
+pub const EXTRACT_FILE_BYTES: u64 = 32 << 20;
+/// All files written by one run with `--extract`: a worm sends one file many times, so this is thousands of samples.
+pub const EXTRACT_TOTAL_BYTES: u64 = 1 << 30;
+/// An HTTP request's line and headers: a scrape needs a few hundred bytes; RFC 9112, section 3 suggests 8,000.
+pub const HTTP_HEAD: usize = 8 << 10;
+/// HTTP connections at once; one more takes the place of the oldest.
+pub const HTTP_CONNECTIONS: usize = 16;
+/// From connection to the response's last byte. Prometheus itself waits ten seconds by default.
+pub const HTTP_PATIENCE: Duration = Duration::from_secs(5);

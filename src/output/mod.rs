@@ -1,1 +1,12 @@
-//! To be written: output.
+//! What people and programs get to see: EVE lines, metrics, the summary, extracted files, the progress bar.
+//!
+//! Rendering is kept apart from writing. [`eve`], [`summary`] and [`metrics`] turn values into bytes and do no I/O;
+//! [`writer`], [`http`], [`extract`] and [`progress`] carry bytes out and know nothing of mail.
+
+pub mod eve;
+pub mod extract;
+pub mod http;
+pub mod metrics;
+pub mod progress;
+pub mod summary;
+pub mod writer;

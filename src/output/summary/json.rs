@@ -1,0 +1,104 @@
+//! The summary as one JSON document (`--format json`). Keys are stable: they are added to, not changed.
+
+use std::net::IpAddr;
+
+use serde::ser::{Serialize, Serializer};
+
+use super::losses::losses;
+use super::{Notes, advice, headline};
+use crate::model::alert::{Evidence, Severity, Verdict};
+use crate::model::report::{HostReport, Report};
+use crate::output::eve::stats::Stats;
+use crate::output::eve::types::{Each, EvidenceBody, Time};
+
+/// The whole report as one document with a final line end.
+pub fn json(report: &Report, notes: &Notes) -> String {
+    let uptime = report.span.map(|(first, last)| last.since(first)).unwrap_or_default();
+    let document = Document {
+        headline: headline(report),
+        span: report.span.map(|(first, last)| Span { first: Time(first), last: Time(last) }),
+        hosts: report.hosts.iter().map(|host| Host::of(host, notes)).collect(),
+        mailing_hosts: report.mailing_hosts,
+        alerts: report.alerts.iter().map(AlertCount::of).collect(),
+        lost: Lost(report, notes),
+        stats: Stats { uptime, sensor: &report.sensor, inspect: &report.inspect },
+    };
+    // Plain values into memory: this cannot fail.
+    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+#[derive(serde::Serialize)]
+struct Document<'a> {
+    headline: String,
+    span: Option<Span>,
+    hosts: Vec<Host<'a>>,
+    mailing_hosts: u64,
+    alerts: Vec<AlertCount<'a>>,
+    lost: Lost<'a>,
+    stats: Stats<'a>,
+}
+
+#[derive(serde::Serialize)]
+struct Span {
+    first: Time,
+    last: Time,
+}
+
+#[derive(serde::Serialize)]
+struct Host<'a> {
+    host: IpAddr,
+    verdict: &'static str,
+    role: Option<&'a str>,
+    since: Time,
+    last_seen: Time,
+    messages: u64,
+    recipients: u64,
+    mail_bytes: u64,
+    mx_lookups: u64,
+    share_of_link: f64,
+    evidence: Each<'a, Evidence, fn(&'a Evidence) -> EvidenceBody<'a>>,
+    remediation: Option<&'a str>,
+}
+
+impl<'a> Host<'a> {
+    fn of(host: &'a HostReport, notes: &'a Notes) -> Self {
+        Self {
+            host: host.host,
+            verdict: host.verdict.name(),
+            role: host.role.as_deref(),
+            since: Time(host.since),
+            last_seen: Time(host.last_seen),
+            messages: host.messages,
+            recipients: host.recipients,
+            mail_bytes: host.mail_bytes,
+            mx_lookups: host.mx_lookups,
+            share_of_link: host.share_of_link,
+            evidence: Each(&host.evidence, EvidenceBody),
+            remediation: (host.verdict != Verdict::Clean).then(|| advice(host, notes)),
+        }
+    }
+}
+
+#[derive(serde::Serialize)]
+struct AlertCount<'a> {
+    rule: &'a str,
+    severity: &'static str,
+    count: u64,
+}
+
+impl<'a> AlertCount<'a> {
+    fn of((rule, severity, count): &'a (String, Severity, u64)) -> Self {
+        Self { rule, severity: severity.name(), count: *count }
+    }
+}
+
+/// Every kind of loss by its key, zeros included.
+struct Lost<'a>(&'a Report, &'a Notes);
+
+impl Serialize for Lost<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(losses(self.0, self.1).iter().map(|loss| (loss.key, loss.count)))
+    }
+}

@@ -1,0 +1,222 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::model::alert::{Evidence, Figure, Severity};
+use crate::model::time::Timestamp;
+
+#[test]
+fn an_infected_host_comes_first_with_its_reasons_and_what_to_do() {
+    let text = text(&outbreak(), &notes(), Style::default());
+    let expected = "\
+1 host is infected: 10.20.1.17 (mimail-c), since 2003-10-31 12:00:05 UTC.
+
+ HOST        VERDICT   SINCE (UTC)       MESSAGES  RCPTS  MX     MAIL    SHARE  ROLE
+ 10.20.1.17  infected  2003-10-31 12:00     1,022  1,022  21   440 kB   25.0 %
+ 10.20.1.2   clean     2003-10-31 12:00        40    400   0  12.0 MB  < 0.1 %  mail server: declared
+  and 3 more hosts that sent mail
+
+10.20.1.17 is infected:
+  - mimail-c: attachment.name \"photos.zip\"
+  - direct-to-mx: 21 domains in 60 s
+  To do: Disconnect the host; apply MS03-014.
+
+ ALERTS  SEVERITY  RULE
+     22  critical  mimail-c
+      1  high      direct-to-mx
+
+Read: 2003-10-31 12:00:00 to 2003-10-31 12:10:05 UTC (10 min 5 s), 12,345 packets, 3.40 MB.
+Mail: 25 sessions, 24 transactions, 22 messages, 22 opened, 23 attachments; 1 MX question asked.
+Lost: nothing.
+";
+    assert_eq!(trimmed(&text), trimmed(expected));
+}
+
+#[test]
+fn losses_are_said_plainly() {
+    let mut report = outbreak();
+    report.sensor.flow.gaps = 3;
+    report.sensor.flow.gap_bytes = 4_096;
+    report.sensor.flow.ended[3] = 1;
+    report.sensor.capture.kernel_drops = 2_000;
+    report.inspect.shed_queue = 5;
+    let notes = Notes { eve_lost_lines: 1, ..notes() };
+    let text = text(&report, &notes, Style::default());
+    let lost = text.split("Lost:").nth(1).unwrap();
+    assert_eq!(
+        lost,
+        "\n  - 2,000 packets dropped by the kernel for want of buffer\
+         \n  - 3 gaps in TCP streams (4,096 bytes)\
+         \n  - 1 flow evicted before its end\
+         \n  - 5 messages not opened: the inspectors were busy\
+         \n  - 1 EVE line that could not be written\n"
+    );
+}
+
+#[test]
+fn the_headline_fits_what_was_found() {
+    let mut report = outbreak();
+    report.hosts.truncate(1);
+    let host = report.hosts.remove(0);
+    let copies = |count: u8, verdict| -> Vec<HostReport> {
+        let copy = |last| HostReport { host: [10, 0, 0, last].into(), verdict, ..host.clone() };
+        (1..=count).map(copy).collect()
+    };
+    for (hosts, expected) in [
+        (copies(0, Verdict::Clean), "No host is infected or under suspicion."),
+        (copies(2, Verdict::Clean), "No host is infected or under suspicion."),
+        (
+            copies(1, Verdict::Suspicious),
+            "No host is infected; 1 under suspicion: 10.0.0.1 (mimail-c), since 2003-10-31 12:00:05 UTC.",
+        ),
+        (
+            copies(5, Verdict::Infected),
+            "5 hosts are infected: 10.0.0.1 (mimail-c), 10.0.0.2 (mimail-c), 10.0.0.3 (mimail-c) and 2 more, since \
+             2003-10-31 12:00:05 UTC.",
+        ),
+    ] {
+        assert_eq!(headline(&Report { hosts, ..report.clone() }), expected);
+    }
+    let quiet = Report { mailing_hosts: 0, ..report };
+    assert_eq!(headline(&quiet), "No host is infected or under suspicion; no home host sent mail.");
+}
+
+#[test]
+fn an_empty_capture_has_a_summary_too() {
+    let text = text(&Report::default(), &Notes::default(), Style::default());
+    assert_eq!(text, "No packet was read.\n\nRead: nothing.\nLost: nothing.\n");
+}
+
+#[test]
+fn a_suspect_without_advice_gets_the_general_one() {
+    let mut report = outbreak();
+    report.hosts[0].verdict = Verdict::Suspicious;
+    let text = text(&report, &Notes::default(), Style::default());
+    assert!(text.contains("  To do: ask its owner whether it should send mail itself;"), "{text}");
+}
+
+#[test]
+fn colours_show_only_when_asked_for_and_foreign_text_brings_none() {
+    let mut report = outbreak();
+    report.hosts[0].evidence[0].text = "\u{1b}[31mboo\r\n10.0.0.9 is clean".into();
+    let dull = text(&report, &notes(), Style::default());
+    assert!(!dull.contains('\u{1b}'));
+    assert!(dull.contains("- mimail-c: \\u{1b}[31mboo\\u{d}\\u{a}10.0.0.9 is clean\n"), "{dull}");
+    let bright = text(&report, &notes(), Style { colour: true, width: None });
+    assert!(bright.starts_with("\u{1b}[1;31m1 host is infected: "));
+}
+
+#[test]
+fn a_table_keeps_to_the_terminal() {
+    let mut report = outbreak();
+    report.hosts[1].host = "2001:db8:1111:2222:3333:4444:5555:6666".parse().unwrap();
+    let text = text(&report, &notes(), Style { colour: false, width: Some(80) });
+    let table = text.split("\n\n").nth(1).unwrap();
+    assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+    assert!(table.contains("12.0 MB  < 0.1 %"), "{table}");
+}
+
+#[test]
+fn every_suspect_is_listed_and_clean_hosts_only_to_a_point() {
+    let mut report = outbreak();
+    let host = report.hosts[0].clone();
+    let hosts = |verdict, third| -> Vec<HostReport> {
+        let copy = |last| HostReport { host: [10, 0, third, last].into(), verdict, ..host.clone() };
+        (0..30_u8).map(copy).collect()
+    };
+    report.hosts = hosts(Verdict::Infected, 1);
+    report.hosts.extend(hosts(Verdict::Clean, 2));
+    report.mailing_hosts = 60;
+    let text = text(&report, &notes(), Style::default());
+    assert!(text.contains("10.0.1.29 ") && !text.contains("10.0.2.0 "));
+    assert!(text.contains("and 30 more hosts that sent mail"));
+}
+
+#[test]
+fn json_says_the_same_under_stable_keys() {
+    let mut report = outbreak();
+    report.sensor.flow.gaps = 3;
+    let document: Value = serde_json::from_str(&super::json(&report, &notes())).unwrap();
+    assert_eq!(
+        document["span"],
+        json!({"first": "2003-10-31T12:00:00.000000+0000", "last": "2003-10-31T12:10:05.000000+0000"})
+    );
+    assert_eq!(
+        document["hosts"][0],
+        json!({
+            "host": "10.20.1.17", "verdict": "infected", "role": null,
+            "since": "2003-10-31T12:00:05.000000+0000", "last_seen": "2003-10-31T12:10:00.000000+0000",
+            "messages": 1022, "recipients": 1022, "mail_bytes": 440_000, "mx_lookups": 21, "share_of_link": 0.25,
+            "evidence": [
+                {"source": "mimail-c", "text": "attachment.name \"photos.zip\"", "figures": {}},
+                {"source": "direct-to-mx", "text": "21 domains in 60 s", "figures": {"domains": 21}}
+            ],
+            "remediation": "Disconnect the host; apply MS03-014."
+        })
+    );
+    assert_eq!(document["hosts"][1]["remediation"], Value::Null);
+    assert_eq!(document["mailing_hosts"], 5);
+    assert_eq!(document["alerts"][0], json!({"rule": "mimail-c", "severity": "critical", "count": 22}));
+    assert_eq!((&document["lost"]["stream_gaps"], &document["lost"]["kernel_drops"]), (&json!(3), &json!(0)));
+    assert_eq!(document["stats"]["decoder"]["pkts"], 12_345);
+    assert_eq!(document["headline"], "1 host is infected: 10.20.1.17 (mimail-c), since 2003-10-31 12:00:05 UTC.");
+}
+
+/// Tables pad their columns; what counts here is the words and their order.
+fn trimmed(text: &str) -> Vec<String> {
+    text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+fn notes() -> Notes {
+    let advice = [("mimail-c".to_owned(), "Disconnect the host; apply MS03-014.".to_owned())];
+    Notes { advice: advice.into(), ..Notes::default() }
+}
+
+fn outbreak() -> Report {
+    let at = |seconds: i64| Timestamp::from_parts(1_067_601_600 + seconds, 0);
+    let evidence =
+        |source: &str, text: &str| Evidence { source: source.into(), text: text.into(), figures: Vec::new() };
+    let mut chain = evidence("direct-to-mx", "21 domains in 60 s");
+    chain.figures.push(("domains", Figure::Count(21)));
+    let worm = HostReport {
+        host: [10, 20, 1, 17].into(),
+        verdict: Verdict::Infected,
+        role: None,
+        since: at(5),
+        last_seen: at(600),
+        messages: 1_022,
+        recipients: 1_022,
+        mail_bytes: 440_000,
+        mx_lookups: 21,
+        share_of_link: 0.25,
+        evidence: vec![evidence("mimail-c", "attachment.name \"photos.zip\""), chain],
+    };
+    let server = HostReport {
+        host: [10, 20, 1, 2].into(),
+        verdict: Verdict::Clean,
+        role: Some("mail server: declared".into()),
+        since: at(1),
+        messages: 40,
+        recipients: 400,
+        mail_bytes: 12_000_000,
+        mx_lookups: 0,
+        share_of_link: 0.000_5,
+        evidence: Vec::new(),
+        ..worm.clone()
+    };
+    let mut report = Report {
+        span: Some((at(0), at(605))),
+        hosts: vec![worm, server],
+        mailing_hosts: 5,
+        alerts: vec![("mimail-c".into(), Severity::Critical, 22), ("direct-to-mx".into(), Severity::High, 1)],
+        ..Report::default()
+    };
+    report.sensor.capture.packets = 12_345;
+    report.sensor.capture.bytes = 3_400_000;
+    report.sensor.smtp.sessions = 25;
+    report.sensor.smtp.transactions = 24;
+    report.sensor.smtp.messages = 22;
+    report.sensor.dns.mx_queries = 1;
+    report.inspect.inspected = 22;
+    report.inspect.attachments = 23;
+    report
+}

@@ -1,0 +1,540 @@
+//! Whole lines to a file, a pipe or standard output: no line is ever partly written, also when the disk fills.
+//!
+//! Lines are gathered and written together. When a write fails half-way, what is out of a line is taken back (regular
+//! files), or finished first when writing works again (pipes, which cannot take back). Lines that could not be written
+//! are counted, and writing goes on being tried: a full disk costs lines, not the sensor.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::model::limits::{EVE_BUFFER, EVE_TAIL};
+
+/// Writes EVE lines.
+#[derive(Debug)]
+pub struct EveWriter {
+    target: Target,
+    sink: Box<dyn Sink>,
+    /// Whole lines not yet written.
+    buffer: Vec<u8>,
+    /// The rest of a line whose beginning is out and cannot be taken back.
+    owed: Vec<u8>,
+    failing: bool,
+    closed: bool,
+    lost_lines: u64,
+    first_error: Option<String>,
+    repaired: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Target {
+    File(PathBuf),
+    Stdout,
+}
+
+impl EveWriter {
+    /// A fresh file for a replay: what was in it is gone.
+    pub fn create(path: &Path) -> Result<Self, WriteError> {
+        let file = open(path)?;
+        if is_regular(&file) {
+            file.set_len(0).map_err(|source| cannot("empty", path, source))?;
+        }
+        Ok(Self::new(Target::File(path.to_owned()), Box::new(file), 0))
+    }
+
+    /// A file to go on with (live capture). A last line that was cut off, as by a crash, is taken away first:
+    /// see [`EveWriter::repaired_bytes`].
+    pub fn append(path: &Path) -> Result<Self, WriteError> {
+        let (file, repaired) = open_repaired(path)?;
+        Ok(Self::new(Target::File(path.to_owned()), Box::new(file), repaired))
+    }
+
+    /// Standard output.
+    pub fn stdout() -> Result<Self, WriteError> {
+        // A descriptor of our own: the standard library's would hold back lines in a buffer we cannot see into.
+        let own = io::stdout().as_fd().try_clone_to_owned();
+        let own = own.map_err(|source| WriteError { action: "use", target: Target::Stdout.to_string(), source })?;
+        Ok(Self::new(Target::Stdout, Box::new(File::from(own)), 0))
+    }
+
+    fn new(target: Target, sink: Box<dyn Sink>, repaired: u64) -> Self {
+        let buffer = Vec::with_capacity(EVE_BUFFER);
+        let (owed, first_error) = (Vec::new(), None);
+        Self { target, sink, buffer, owed, failing: false, closed: false, lost_lines: 0, first_error, repaired }
+    }
+
+    /// Takes whole lines, each with its line end, and writes when enough have gathered.
+    ///
+    /// # Errors
+    /// When writing began to fail; while it goes on failing, lines are only counted ([`EveWriter::lost_lines`]).
+    pub fn write(&mut self, lines: &[u8]) -> Result<(), WriteError> {
+        debug_assert!(lines.is_empty() || lines.ends_with(b"\n"), "only whole lines");
+        if self.closed {
+            return Ok(());
+        }
+        self.buffer.extend_from_slice(lines);
+        if self.buffer.len() < EVE_BUFFER { Ok(()) } else { self.flush() }
+    }
+
+    /// Writes what has gathered. Errors as [`EveWriter::write`].
+    pub fn flush(&mut self) -> Result<(), WriteError> {
+        if self.closed || (self.buffer.is_empty() && self.owed.is_empty()) {
+            return Ok(());
+        }
+        let lost_before = self.lost_lines;
+        let result = self.pay().and_then(|()| self.put());
+        self.buffer.clear();
+        match result {
+            Ok(()) => {
+                self.failing = false;
+                Ok(())
+            }
+            // Whoever read along has had enough (`| head`): a quiet end.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.closed = true;
+                self.lost_lines = lost_before;
+                Ok(())
+            }
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Opens the file anew under its name, after the old one was moved away (SIGHUP). Standard output stays as it is.
+    ///
+    /// # Errors
+    /// When the file cannot be opened; the old one is kept and written on.
+    pub fn reopen(&mut self) -> Result<(), WriteError> {
+        self.flush()?;
+        if let Target::File(path) = &self.target {
+            let (file, repaired) = open_repaired(path)?;
+            self.lost_lines += u64::from(!self.owed.is_empty());
+            self.owed.clear();
+            self.sink = Box::new(file);
+            self.repaired += repaired;
+        }
+        Ok(())
+    }
+
+    /// Lines that could not be written.
+    pub fn lost_lines(&self) -> u64 {
+        self.lost_lines
+    }
+
+    /// What went wrong first, as a sentence; none when every line was written.
+    pub fn first_error(&self) -> Option<&str> {
+        self.first_error.as_deref()
+    }
+
+    /// True once the reader of a pipe has gone. Nothing more is written, and nothing counts as lost.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Bytes of cut-off lines taken away from the ends of files that were appended to.
+    pub fn repaired_bytes(&self) -> u64 {
+        self.repaired
+    }
+
+    /// Finishes the line whose beginning is out.
+    fn pay(&mut self) -> io::Result<()> {
+        let (written, result) = write_most(&mut *self.sink, &self.owed);
+        self.owed.drain(..written);
+        if result.is_err() {
+            self.lost_lines += lines_in(&self.buffer);
+        }
+        result
+    }
+
+    /// Writes the buffer; on an error sees to it that no part of a line stays out.
+    fn put(&mut self) -> io::Result<()> {
+        let (written, result) = write_most(&mut *self.sink, &self.buffer);
+        let Err(error) = result else { return Ok(()) };
+        let (out, rest) = self.buffer.split_at(written);
+        let whole = memchr::memrchr(b'\n', out).map_or(0, |at| at + 1);
+        let part = written - whole;
+        let mut lost = lines_in(rest);
+        if part > 0 && !self.sink.take_back(part as u64).unwrap_or(false) {
+            // The line will be finished, so it is not lost.
+            let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+            self.owed.extend_from_slice(&rest[..end]);
+            lost = lost.saturating_sub(1);
+        }
+        self.lost_lines += lost;
+        Err(error)
+    }
+
+    fn fail(&mut self, source: io::Error) -> Result<(), WriteError> {
+        let error = WriteError { action: "write to", target: self.target.to_string(), source };
+        self.first_error.get_or_insert_with(|| error.to_string());
+        if std::mem::replace(&mut self.failing, true) { Ok(()) } else { Err(error) }
+    }
+}
+
+/// Last words: what has gathered is written. An error here shows in nothing but the file, so callers that care flush.
+impl Drop for EveWriter {
+    fn drop(&mut self) {
+        let _ = self.flush();
+    }
+}
+
+/// Why EVE lines cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {target}: {source}; free space there, or choose another place with --eve")]
+pub struct WriteError {
+    action: &'static str,
+    target: String,
+    source: io::Error,
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "the EVE file {}", path.display()),
+            Self::Stdout => f.write_str("standard output"),
+        }
+    }
+}
+
+/// Where bytes go.
+trait Sink: Write + Send + std::fmt::Debug {
+    /// Takes the last `bytes` written back; false when this kind of sink cannot.
+    fn take_back(&mut self, bytes: u64) -> io::Result<bool>;
+}
+
+impl Sink for File {
+    fn take_back(&mut self, bytes: u64) -> io::Result<bool> {
+        let length = self.metadata()?.len();
+        if !is_regular(self) || length < bytes {
+            return Ok(false);
+        }
+        self.set_len(length - bytes)?;
+        // Standard output sent to a file has a position; left beyond the end it would make a hole.
+        self.seek(SeekFrom::End(0))?;
+        Ok(true)
+    }
+}
+
+/// Opens for appending, which keeps lines in order also when another program cuts the file.
+fn open(path: &Path) -> Result<File, WriteError> {
+    // Only what can be read is looked at for a cut-off line; a device or pipe is often for writing alone.
+    let regular = std::fs::metadata(path).map_or(true, |meta| meta.is_file());
+    let mut options = OpenOptions::new();
+    // Mail is private: not for everyone on the machine to read.
+    options.create(true).append(true).read(regular).mode(0o640);
+    options.open(path).map_err(|source| cannot("open", path, source))
+}
+
+/// Opens a file to go on with, and gives the bytes of a cut-off line that were taken away.
+fn open_repaired(path: &Path) -> Result<(File, u64), WriteError> {
+    let mut file = open(path)?;
+    let repaired = if is_regular(&file) { repair(&mut file) } else { Ok(0) };
+    repaired.map(|repaired| (file, repaired)).map_err(|source| cannot("repair", path, source))
+}
+
+fn cannot(action: &'static str, path: &Path, source: io::Error) -> WriteError {
+    WriteError { action, target: Target::File(path.to_owned()).to_string(), source }
+}
+
+/// Makes a file end in a line end. A last line that begins as ours do, or is the zeros a power cut leaves, is taken
+/// away; any other text gets a line end, since a file that is not ours is not ours to cut.
+fn repair(file: &mut File) -> io::Result<u64> {
+    let length = file.metadata()?.len();
+    let start = last_line_start(file, length)?;
+    if start == Some(length) {
+        return Ok(0);
+    }
+    if let Some(start) = start {
+        let mut first = [0];
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(&mut first)?;
+        if matches!(first, [b'{'] | [0]) {
+            file.set_len(start)?;
+            return Ok(length - start);
+        }
+    }
+    file.write_all(b"\n")?;
+    Ok(0)
+}
+
+/// Where the text after the last line end begins; `length` when nothing follows it; none when it is too far back.
+fn last_line_start(file: &mut File, length: u64) -> io::Result<Option<u64>> {
+    let mut chunk = vec![0; EVE_BUFFER];
+    let mut end = length;
+    while end > 0 && length - end < EVE_TAIL {
+        let size = end.min(EVE_BUFFER as u64);
+        let piece = &mut chunk[..size as usize];
+        file.seek(SeekFrom::Start(end - size))?;
+        file.read_exact(piece)?;
+        if let Some(at) = memchr::memrchr(b'\n', piece) {
+            return Ok(Some(end - size + at as u64 + 1));
+        }
+        end -= size;
+    }
+    Ok((end == 0).then_some(0))
+}
+
+/// Writes as much of `bytes` as can be written; says how much that was.
+fn write_most(sink: &mut dyn Sink, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let (mut written, mut waited) = (0, Duration::ZERO);
+    while written < bytes.len() {
+        match sink.write(&bytes[written..]) {
+            Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+            Ok(count) => (written, waited) = (written + count, Duration::ZERO),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // A terminal or pipe that another program made non-blocking.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && waited < PATIENCE => {
+                std::thread::sleep(NAP);
+                waited += NAP;
+            }
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, Ok(()))
+}
+
+fn is_regular(file: &File) -> bool {
+    file.metadata().is_ok_and(|meta| meta.is_file())
+}
+
+fn lines_in(bytes: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', bytes).count() as u64
+}
+
+/// How long a non-blocking sink may stay full before lines are given up.
+const PATIENCE: Duration = Duration::from_secs(2);
+const NAP: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::{Arc, Mutex};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_replay_begins_anew_and_a_live_run_goes_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("eve.json");
+        for (open, expected) in [
+            (EveWriter::append as fn(&Path) -> _, "{}\n"),
+            (EveWriter::append, "{}\n{}\n"),
+            (EveWriter::create, "{}\n"),
+        ] {
+            let mut writer = open(&path).unwrap();
+            writer.write(b"{}\n").unwrap();
+            drop(writer);
+            assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn a_line_cut_off_by_a_crash_is_taken_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("eve.json");
+        let long = format!("{{\"a\":1}}\n{{\"b\":\"{}", "x".repeat(3 * EVE_BUFFER));
+        for (before, after, cut) in [
+            ("{\"a\":1}\n{\"b\":", "{\"a\":1}\n{}\n", 5),
+            ("{\"b\":", "{}\n", 5),
+            ("{\"a\":1}\n\0\0\0", "{\"a\":1}\n{}\n", 3),
+            ("{\"a\":1}\n", "{\"a\":1}\n{}\n", 0),
+            ("", "{}\n", 0),
+            ("root:x:0:0", "root:x:0:0\n{}\n", 0),
+            (&long, "{\"a\":1}\n{}\n", 6 + 3 * EVE_BUFFER as u64),
+        ] {
+            fs::write(&path, before).unwrap();
+            let mut writer = EveWriter::append(&path).unwrap();
+            assert_eq!(writer.repaired_bytes(), cut, "{before:?}");
+            writer.write(b"{}\n").unwrap();
+            drop(writer);
+            assert_eq!(fs::read_to_string(&path).unwrap(), after);
+        }
+    }
+
+    #[test]
+    fn a_full_device_is_told_once_and_every_line_counted() {
+        let mut writer = EveWriter::append(Path::new("/dev/full")).unwrap();
+        writer.write(b"{}\n{}\n").unwrap();
+        let error = writer.flush().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "cannot write to the EVE file /dev/full: No space left on device (os error 28); free space there, or \
+             choose another place with --eve"
+        );
+        writer.write(b"{}\n").unwrap();
+        writer.flush().unwrap();
+        assert_eq!(writer.lost_lines(), 3);
+        assert_eq!(writer.first_error(), Some(error.as_str()));
+    }
+
+    /// A file system of 64 KiB, where this test may mount one.
+    #[test]
+    fn a_disk_that_fills_keeps_whole_lines_and_takes_more_once_there_is_space() {
+        let dir = tempfile::tempdir().unwrap();
+        let mount = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=64k", "none"])
+            .arg(dir.path())
+            .output();
+        if !mount.is_ok_and(|done| done.status.success()) {
+            eprintln!("skipped: a tmpfs cannot be mounted here");
+            return;
+        }
+        let path = dir.path().join("eve.json");
+        let mut writer = EveWriter::create(&path).unwrap();
+        let line = format!("{{\"a\":\"{}\"}}\n", "x".repeat(990));
+        let errors = (0..100).filter(|_| writer.write(line.as_bytes()).is_err()).count();
+        let last = writer.flush().is_err();
+        assert_eq!((errors, last), (1, false), "told once");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.lines().all(|found| found == line.trim_end()), "whole lines only");
+        assert_eq!(text.lines().count() as u64 + writer.lost_lines(), 100);
+        fs::write(&path, "").unwrap();
+        writer.write(line.as_bytes()).unwrap();
+        writer.flush().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), line);
+        drop(writer);
+        let _ = std::process::Command::new("umount").arg(dir.path()).status();
+    }
+
+    #[test]
+    fn bytes_taken_back_leave_no_hole_in_a_redirected_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        let mut file = File::create(&path).unwrap();
+        file.write_all(b"abc").unwrap();
+        assert!(file.take_back(2).unwrap());
+        file.write_all(b"d").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"ad");
+    }
+
+    #[test]
+    fn after_a_rotation_lines_go_to_the_new_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, old) = (dir.path().join("eve.json"), dir.path().join("eve.json.1"));
+        let mut writer = EveWriter::append(&path).unwrap();
+        writer.write(b"{\"a\":1}\n").unwrap();
+        fs::rename(&path, &old).unwrap();
+        writer.reopen().unwrap();
+        writer.write(b"{\"b\":2}\n").unwrap();
+        writer.flush().unwrap();
+        assert_eq!(fs::read_to_string(&old).unwrap(), "{\"a\":1}\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"b\":2}\n");
+    }
+
+    #[test]
+    fn a_failed_reopening_keeps_the_old_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (inner, moved) = (dir.path().join("log"), dir.path().join("moved"));
+        fs::create_dir(&inner).unwrap();
+        let mut writer = EveWriter::append(&inner.join("eve.json")).unwrap();
+        fs::rename(&inner, &moved).unwrap();
+        assert!(writer.reopen().unwrap_err().to_string().contains("cannot open the EVE file"));
+        writer.write(b"{}\n").unwrap();
+        writer.flush().unwrap();
+        assert_eq!(fs::read_to_string(moved.join("eve.json")).unwrap(), "{}\n");
+    }
+
+    #[test]
+    fn a_missing_folder_is_told_by_name() {
+        let error = EveWriter::create(Path::new("/nonexistent/eve.json")).unwrap_err().to_string();
+        assert!(error.starts_with("cannot open the EVE file /nonexistent/eve.json: No such file"), "{error}");
+    }
+
+    #[test]
+    fn a_reader_that_leaves_is_no_error() {
+        let (reader, pipe) = io::pipe().unwrap();
+        drop(reader);
+        let sink = File::from(std::os::fd::OwnedFd::from(pipe));
+        let mut writer = EveWriter::new(Target::Stdout, Box::new(sink), 0);
+        writer.write(b"{}\n").unwrap();
+        writer.flush().unwrap();
+        assert!(writer.is_closed());
+        assert_eq!((writer.lost_lines(), writer.first_error()), (0, None));
+    }
+
+    #[test]
+    fn a_pipe_finishes_the_line_it_began() {
+        let pipe = Faulty { room: vec![9, 0, 1_000], ..Faulty::default() };
+        let out = pipe.out.clone();
+        let mut writer = EveWriter::new(Target::Stdout, Box::new(pipe), 0);
+        writer.write(b"{\"a\":1}\n{\"b\":2}\n{\"c\":3}\n").unwrap();
+        writer.flush().unwrap_err();
+        assert_eq!(*out.lock().unwrap(), b"{\"a\":1}\n{");
+        writer.write(b"{\"d\":4}\n").unwrap();
+        writer.flush().unwrap();
+        writer.write(b"{\"e\":5}\n").unwrap();
+        writer.flush().unwrap();
+        assert_eq!(String::from_utf8_lossy(&out.lock().unwrap()), "{\"a\":1}\n{\"b\":2}\n{\"d\":4}\n{\"e\":5}\n");
+        assert_eq!(writer.lost_lines(), 1);
+    }
+
+    proptest! {
+        /// However a sink fails, what is in it is whole lines but for one that is still owed, and every line is
+        /// either there or counted.
+        #[test]
+        fn every_line_is_written_whole_or_counted(
+            room in prop::collection::vec(0_usize..40, 0..12),
+            sizes in prop::collection::vec(0_usize..30, 1..12),
+            can_take_back: bool,
+        ) {
+            let sink = Faulty { room: room.into_iter().rev().collect(), can_take_back, ..Faulty::default() };
+            let out = sink.out.clone();
+            let mut writer = EveWriter::new(Target::Stdout, Box::new(sink), 0);
+            for (index, size) in sizes.iter().enumerate() {
+                let line = format!("{index}:{}\n", "x".repeat(*size));
+                let _ = writer.write(line.as_bytes());
+                let _ = writer.flush();
+            }
+            let _ = writer.flush();
+            let text = String::from_utf8(out.lock().unwrap().clone()).unwrap();
+            let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+            for line in whole.clone() {
+                let (index, rest) = line.split_once(':').unwrap();
+                prop_assert_eq!(rest.len() - 1, sizes[index.parse::<usize>().unwrap()]);
+            }
+            let owed = usize::from(!writer.owed.is_empty());
+            prop_assert_eq!(whole.count() + owed + writer.lost_lines() as usize, sizes.len());
+            prop_assert!(!can_take_back || owed == 0);
+        }
+    }
+
+    /// A sink that takes as many bytes as its last figure says, a figure a call, and fails when that is zero.
+    /// With no figures left it takes everything.
+    #[derive(Debug, Default)]
+    struct Faulty {
+        room: Vec<usize>,
+        out: Arc<Mutex<Vec<u8>>>,
+        can_take_back: bool,
+    }
+
+    impl Write for Faulty {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let room = if self.room.is_empty() { usize::MAX } else { self.room.remove(0) };
+            if room == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let count = room.min(bytes.len());
+            self.out.lock().unwrap().extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Sink for Faulty {
+        fn take_back(&mut self, bytes: u64) -> io::Result<bool> {
+            let mut out = self.out.lock().unwrap();
+            let left = out.len() - usize::try_from(bytes).unwrap();
+            if self.can_take_back {
+                out.truncate(left);
+            }
+            Ok(self.can_take_back)
+        }
+    }
+}
