@@ -166,7 +166,7 @@ mod tests {
             ("soft=\nbreak", "softbreak"),
             ("soft= \t\r\nbreak", "softbreak"),
             ("trailing  \r\nline", "trailing\r\nline"),
-            ("broken =ZZ =", "broken =ZZ ="),
+            ("broken =ZZ = x=", "broken =ZZ = x"),
         ];
         for (text, expected) in cases {
             assert_eq!(String::from_utf8_lossy(&decode_quoted_printable(text.as_bytes())), expected, "{text:?}");

@@ -132,7 +132,7 @@ impl Walker<'_> {
                 Some(next) if self.found.parts.len() < self.most => (at, digest) = next,
                 Some(_) => {
                     self.note("mime-too-many-parts");
-                    return self.close(0, self.bytes.len(), true);
+                    return self.give_up();
                 }
                 None => return,
             }
@@ -302,6 +302,16 @@ impl Walker<'_> {
             }
         }
         self.measure();
+    }
+
+    /// Closes all that is open, without a word on what is missing: it may well be there.
+    fn give_up(&mut self) {
+        for open in &mut self.open {
+            if let Open::Multipart(multipart) = open {
+                (multipart.seen, multipart.closed) = (true, true);
+            }
+        }
+        self.close(0, self.bytes.len(), true);
     }
 
     /// A multipart whose boundary never comes is shown as text.

@@ -11,8 +11,8 @@ use std::ops::Range;
 use memchr::memmem;
 use zip::CompressionMethod;
 use zip::read::Config;
-use zip::unstable::read::ZipIterable;
 use zip::result::ZipError;
+use zip::unstable::read::ZipIterable;
 
 use super::{Listing, Member, Method};
 
