@@ -135,7 +135,7 @@ impl<'a> Local<'a> {
             || self.size == u32::MAX;
         let (packed, cut) = if unknown {
             let rest = bytes.get(self.data..).unwrap_or_default();
-            let next = SIGNATURES.iter().filter_map(|signature| memmem::find(rest, signature)).min();
+            let next = next_signature(rest);
             (self.data.min(bytes.len())..next.map_or(bytes.len(), |next| self.data + next), next.is_none())
         } else {
             range(bytes, self.data, u64::from(self.packed_size))
@@ -158,6 +158,13 @@ impl<'a> Local<'a> {
             cut: if unknown { method != Method::Deflate } else { cut },
         }
     }
+}
+
+/// Where the next header may begin. One search for all signatures, or one that never comes would be looked for anew
+/// behind every header.
+fn next_signature(data: &[u8]) -> Option<usize> {
+    memmem::find_iter(data, b"PK")
+        .find(|at| data.get(*at..).is_some_and(|rest| SIGNATURES.iter().any(|signature| rest.starts_with(signature))))
 }
 
 /// The bytes from `start`, `size` of them as far as there are so many, and whether there are not.
