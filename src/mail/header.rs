@@ -42,6 +42,7 @@ impl Block {
     /// hide the fields behind it. An mbox `From ` line at the front is no field and no body.
     pub fn read(bytes: &[u8], start: usize, mut ends_at: impl FnMut(&[u8]) -> bool) -> Self {
         let mut block = Self { body: start, ..Self::default() };
+        let mut bound = Bound::default();
         let mut at = start;
         while at < bytes.len() {
             let line = line_at(bytes, at);
@@ -53,16 +54,24 @@ impl Block {
             if text.starts_with(b"--") && ends_at(text) {
                 break;
             }
-            let over = at - start > limits::HEADER_BYTES || block.fields.len() >= limits::HEADER_FIELDS;
             match (line_kind(text), block.fields.last_mut()) {
-                (Kind::Fold, Some(_)) if over => block.cut = true,
-                (Kind::Fold, Some(field)) => field.value.end = line.text.end,
-                (Kind::Field { .. }, _) if over => block.cut = true,
+                (Kind::Fold, Some(field)) if !bound.dropping && field.value.len() <= limits::HEADER_BYTES => {
+                    field.value.end = line.text.end;
+                }
+                (Kind::Fold, Some(_)) => block.cut = true,
                 (Kind::Field { name, value }, _) => {
-                    block.fields.push(Field { name: at..at + name, value: at + value..line.text.end })
+                    let over = at - start > limits::HEADER_BYTES || block.fields.len() >= limits::HEADER_FIELDS;
+                    bound.dropping = !bound.keeps(text.get(..name).unwrap_or_default(), over);
+                    block.cut |= bound.dropping;
+                    if !bound.dropping {
+                        let (name, value) = (at..at + name, at + value..line.text.end);
+                        block.fields.push(Field { name, value });
+                    }
                 }
                 (_, None) if at == start && (text.starts_with(b"From ") || text.starts_with(b">From ")) => {}
-                (_, Some(_)) if followed_by_field(bytes, line.next) => block.malformed = true,
+                (_, Some(_)) if followed_by_field(bytes, line.next) => {
+                    (block.malformed, bound.dropping) = (true, true);
+                }
                 _ => break,
             }
             at = line.next;
@@ -108,6 +117,25 @@ impl Block {
             x_mailer: text("x-mailer"),
             ..Email::default()
         }
+    }
+}
+
+/// What is kept of a block past the bound: the first of each field that says who, what and how, which a sender could
+/// else push out of sight behind a thousand others.
+#[derive(Default)]
+struct Bound {
+    /// One bit for each of [`KEPT`] seen.
+    seen: u32,
+    /// The field before was left out, and its folds with it.
+    dropping: bool,
+}
+
+impl Bound {
+    fn keeps(&mut self, name: &[u8], over: bool) -> bool {
+        let Some(index) = KEPT.iter().position(|kept| kept.eq_ignore_ascii_case(name)) else { return !over };
+        let first = self.seen & 1 << index == 0;
+        self.seen |= 1 << index;
+        first || !over
     }
 }
 
@@ -189,6 +217,20 @@ fn without_brackets(id: &str) -> &str {
     }
 }
 
+/// Fields kept past the bound.
+const KEPT: [&[u8]; 10] = [
+    b"From",
+    b"To",
+    b"Cc",
+    b"Subject",
+    b"Date",
+    b"Message-ID",
+    b"X-Mailer",
+    b"Content-Type",
+    b"Content-Transfer-Encoding",
+    b"Content-Disposition",
+];
+
 /// Carriage returns in a row that can belong to one line end.
 const MAX_RETURNS: usize = 4;
 
@@ -253,15 +295,18 @@ mod tests {
 
     #[test]
     fn a_block_is_bounded() {
-        let text = [b"A: b\n".repeat(limits::HEADER_FIELDS + 5), b"\nbody".to_vec()].concat();
+        let many = b"A: b\n".repeat(limits::HEADER_FIELDS + 5);
+        let text = [&many[..], b"From: a@b,\n c@d\nB: x\n fold\nFrom: e@f\n\nbody"].concat();
         let block = read(&text);
         assert!(block.cut);
-        assert_eq!(block.fields.len(), limits::HEADER_FIELDS);
+        assert_eq!(block.fields.len(), limits::HEADER_FIELDS + 1);
+        assert_eq!(block.email(&text).from.as_deref(), Some("a@b, c@d"));
         assert_eq!(&text[block.body..], b"body");
 
-        let text = [b"A: b\n".to_vec(), b" c\n".repeat(limits::HEADER_BYTES), b"\nbody".to_vec()].concat();
+        let text = [b"A: b\n".to_vec(), b" c\n".repeat(limits::HEADER_BYTES), b"To: a@b\n\nbody".to_vec()].concat();
         let block = read(&text);
         assert!(block.cut && block.fields[0].value.len() <= limits::HEADER_BYTES + 8);
+        assert_eq!(block.email(&text).to, ["a@b"]);
         assert_eq!(&text[block.body..], b"body");
     }
 }
