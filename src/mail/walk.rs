@@ -223,7 +223,10 @@ impl Walker<'_> {
             }
             return Some((at, digest));
         }
-        self.end_leaf(leaf, self.bytes.len(), true);
+        // The last line end stands for the delimiter that is missing, as Python's parser has it too.
+        let undelimited = self.open.iter().any(|open| matches!(open, Open::Multipart(_)));
+        let end = if undelimited { before_line_end(self.bytes, self.bytes.len()) } else { self.bytes.len() };
+        self.end_leaf(leaf, end.max(body), true);
         self.close(0, self.bytes.len(), true);
         None
     }
@@ -390,7 +393,7 @@ mod tests {
     #[test]
     fn keeps_what_damaged_messages_hold() {
         // The close delimiter is missing.
-        assert_eq!(bodies(&format!("{HEAD}--b\n\none\n--b\n\ntwo\n")), plain(&["one", "two\n"]));
+        assert_eq!(bodies(&format!("{HEAD}--b\n\none\n--b\n\ntwo\n")), plain(&["one", "two"]));
         // Parts after the end; a part without a blank line; a part without anything.
         assert_eq!(bodies(&format!("{HEAD}--b\n\none\n--b--\n--b\n\ntwo\n--b--\n")), plain(&["one", "two"]));
         assert_eq!(bodies(&format!("{HEAD}--b\nno header\n--b\n--b--\n")), plain(&["no header", ""]));
