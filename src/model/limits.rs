@@ -123,6 +123,15 @@ pub const HEADER_FIELDS: usize = 1_000;
 /// Decoded text kept for rules and links.
 pub const TEXT_BYTES: usize = 256 << 10;
 pub const URLS: usize = 100;
+/// Bytes of one link kept: browsers take about 2,000 in practice.
+pub const URL_BYTES: usize = 2_048;
+/// Parameters of one Content-Type or Content-Disposition field: real ones have two or three, RFC 2231 pieces included a dozen.
+pub const HEADER_PARAMETERS: usize = 128;
+/// Addresses kept of all To, or all Cc, fields: as many as recipients of a transaction.
+pub const HEADER_ADDRESSES: usize = 1_000;
+/// Bytes hashed for one message's attachments: a message within a message is hashed as a whole and again in its parts,
+/// so nesting multiplies the work; this is four times the largest message.
+pub const MIME_HASHED_BYTES: u64 = 256 << 20;
 
 // --- archives ---------------------------------------------------------------------------------------------------
 
@@ -134,6 +143,10 @@ pub const ARCHIVE_MEMBERS: usize = 1_000;
 pub const ARCHIVE_BYTES: u64 = 100 << 20;
 /// Unpacked to packed: deflate cannot exceed 1,032; legitimate documents stay below 100 for long stretches.
 pub const ARCHIVE_RATIO: u64 = 250;
+/// The ratio is judged past this size: a small file of zeros is no bomb (Mimail's own shape would look like one).
+pub const ARCHIVE_RATIO_FLOOR: u64 = 1 << 20;
+/// An archive within an archive is opened up to this size, since it has to be held in memory: above what mail carries.
+pub const ARCHIVE_NESTED_BYTES: usize = 32 << 20;
 
 // --- correlator -------------------------------------------------------------------------------------------------
 

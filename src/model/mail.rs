@@ -35,7 +35,7 @@ pub struct Email {
     pub text: String,
     /// Links found in the text, in order, without repeats, within the bound.
     pub urls: Vec<String>,
-    /// MD5 of the decoded body's bytes (Suricata's `body_md5`).
+    /// MD5 of the body as delivered, from after the blank line that ends the headers: what Suricata's `body_md5` is of.
     pub body_md5: Option<[u8; 16]>,
     /// MD5 of the decoded subject (Suricata's `subject_md5`).
     pub subject_md5: Option<[u8; 16]>,

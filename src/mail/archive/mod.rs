@@ -1,0 +1,577 @@
+//! Archives in attachments, and archives in those: listed and hashed member by member, within bounds.
+//!
+//! Iterative, with one open archive a level. A member is never held in memory as a whole, save one that is itself an
+//! archive, or whose content is wanted. A bound met is an anomaly; the member is still listed, without hashes.
+
+mod gzip;
+mod inflate;
+mod zip;
+
+use std::borrow::Cow;
+
+use super::hash::Hasher;
+use super::kind::{KIND_BYTES, kind};
+use crate::model::limits;
+use crate::model::mail::{FileFact, FileKind};
+use crate::model::settings::InspectSettings;
+
+/// What may still be spent on the archives of one message.
+#[derive(Debug)]
+pub struct Budget {
+    /// Members to list.
+    pub members: usize,
+    /// Bytes to unpack.
+    pub bytes: u64,
+}
+
+impl Budget {
+    /// As much as `settings` allow.
+    pub fn new(settings: &InspectSettings) -> Self {
+        Self { members: settings.archive_members, bytes: settings.archive_bytes }
+    }
+}
+
+/// Where findings go.
+pub struct Findings<'a> {
+    pub files: &'a mut Vec<FileFact>,
+    /// Takes an anomaly's name and figures.
+    pub note: &'a mut dyn FnMut(&'static str, String),
+}
+
+/// Opens an attachment, if it is an archive, and adds its members to `findings`, each before its own members.
+pub fn unpack(
+    attachment: &FileFact,
+    content: &[u8],
+    settings: &InspectSettings,
+    budget: &mut Budget,
+    findings: &mut Findings<'_>,
+) {
+    let Some(format) = Format::of(attachment.kind, content) else { return };
+    if settings.archive_depth == 0 {
+        return (findings.note)("archive-too-deep", String::new());
+    }
+    let container = vec![attachment.filename.clone()];
+    let mut open = vec![Archive::open(format, Cow::Borrowed(content), container, budget, findings)];
+    while let Some(archive) = open.last_mut() {
+        let Some(mut member) = archive.members.next() else {
+            open.pop();
+            continue;
+        };
+        match archive.unread.checked_sub(member.packed.len()) {
+            Some(unread) => archive.unread = unread,
+            None => {
+                (findings.note)("archive-members-overlap", member.name.clone());
+                (member.method, member.cut) = (Method::Other, true);
+            }
+        }
+        let mut reader = Reader { settings, budget, gaps: attachment.gaps, inner: None };
+        let fact = reader.read(&archive.data, &archive.container, member, findings);
+        let inner = reader.inner.map(|(format, data)| {
+            let mut container = archive.container.clone();
+            container.push(fact.filename.clone());
+            (format, data, container)
+        });
+        findings.files.push(fact);
+        let Some((format, data, container)) = inner else { continue };
+        if open.len() < settings.archive_depth {
+            open.push(Archive::open(format, Cow::Owned(data), container, budget, findings));
+        } else {
+            (findings.note)("archive-too-deep", format!("more than {} levels", settings.archive_depth));
+        }
+    }
+}
+
+/// The archives that are opened.
+#[derive(Clone, Copy, Debug)]
+enum Format {
+    Zip,
+    Gzip,
+}
+
+impl Format {
+    /// The format of a file, from what it is; a program may have an archive behind it (self-extracting), and so may
+    /// bytes that are nothing else.
+    fn of(kind: FileKind, content: &[u8]) -> Option<Self> {
+        match kind.0 {
+            "zip" => Some(Self::Zip),
+            "gzip" => Some(Self::Gzip),
+            "pe" | "elf" | "unknown" if zip::ends_as_zip(content) => Some(Self::Zip),
+            _ => None,
+        }
+    }
+}
+
+/// An archive being gone through.
+struct Archive<'a> {
+    data: Cow<'a, [u8]>,
+    container: Vec<String>,
+    members: std::vec::IntoIter<Member>,
+    /// Packed bytes not yet read: members that share theirs would make a small archive unpack for hours.
+    unread: usize,
+}
+
+impl<'a> Archive<'a> {
+    /// Lists an archive's members, as many as the budget has.
+    fn open(
+        format: Format,
+        data: Cow<'a, [u8]>,
+        container: Vec<String>,
+        budget: &mut Budget,
+        findings: &mut Findings<'_>,
+    ) -> Self {
+        let listing = match format {
+            Format::Zip => zip::list(&data, budget.members),
+            Format::Gzip => gzip::list(&data, container.last().map_or("", String::as_str)),
+        };
+        let mut members = listing.members;
+        if listing.stated > budget.members || members.len() > budget.members {
+            let detail = format!("{} members, of which {} listed", listing.stated, budget.members);
+            (findings.note)("archive-too-many-members", detail);
+            members.truncate(budget.members);
+        }
+        budget.members -= members.len();
+        for (name, detail) in listing.anomalies {
+            (findings.note)(name, detail);
+        }
+        Self { unread: data.len(), data, container, members: members.into_iter() }
+    }
+}
+
+/// What an archive says of itself.
+#[derive(Debug, Default)]
+struct Listing {
+    members: Vec<Member>,
+    /// How many members it says it has.
+    stated: usize,
+    anomalies: Vec<(&'static str, String)>,
+}
+
+/// A member as its archive states it.
+#[derive(Debug, Default)]
+struct Member {
+    name: String,
+    /// None when the archive does not say.
+    size: Option<u64>,
+    packed_size: Option<u64>,
+    encrypted: bool,
+    crc: Option<u32>,
+    method: Method,
+    /// Where its packed bytes are; shorter than `packed_size` when the archive is cut.
+    packed: std::ops::Range<usize>,
+    /// Not all of its packed bytes are there.
+    cut: bool,
+}
+
+/// How a member is packed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Method {
+    Stored,
+    /// RFC 1951, bare.
+    Deflate,
+    /// RFC 1952, with its own header and checksum.
+    Gzip,
+    /// Any other: listed, not opened.
+    #[default]
+    Other,
+}
+
+/// Reads one member.
+struct Reader<'a> {
+    settings: &'a InspectSettings,
+    budget: &'a mut Budget,
+    gaps: bool,
+    /// The member's content, when it is an archive.
+    inner: Option<(Format, Vec<u8>)>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, archive: &[u8], container: &[String], member: Member, findings: &mut Findings<'_>) -> FileFact {
+        let mut fact = FileFact {
+            filename: member.name,
+            size: member.size.unwrap_or_default(),
+            packed_size: member.packed_size,
+            encrypted: member.encrypted,
+            container: container.to_vec(),
+            gaps: self.gaps,
+            truncated: member.cut,
+            ..FileFact::default()
+        };
+        let packed = archive.get(member.packed).unwrap_or_default();
+        if member.encrypted || member.method == Method::Other {
+            return fact;
+        }
+        let mut unpacker: Box<dyn std::io::Read> = match member.method {
+            Method::Deflate => Box::new(inflate::Inflate::new(packed)),
+            Method::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
+            Method::Stored | Method::Other => Box::new(packed),
+        };
+        let content = self.consume(unpacker.as_mut(), packed.len() as u64, fact.size);
+        fact.kind = content.kind;
+        if let Some((name, detail)) = content.bound {
+            (findings.note)(name, detail);
+        }
+        let short = member.size.is_some_and(|size| content.size < size);
+        fact.truncated |= content.bound_met || content.damaged || short;
+        if member.crc.is_some_and(|crc| crc != content.crc) && !fact.truncated {
+            (findings.note)("archive-checksum-differs", fact.filename.clone());
+        }
+        if !fact.truncated {
+            fact.size = content.size;
+            content.hasher.finish(&mut fact);
+        } else if fact.size == 0 {
+            fact.size = content.size;
+        }
+        let kept = content.kept;
+        if self.settings.keep_content && content.whole && kept.len() <= self.settings.keep_bytes {
+            fact.content = Some(kept.clone());
+        }
+        if let Some(format) = Format::of(fact.kind, &kept).filter(|_| content.whole) {
+            self.inner = Some((format, kept));
+        }
+        fact
+    }
+
+    /// Unpacks a member piece by piece, as far as the bounds allow.
+    fn consume(&mut self, unpacker: &mut dyn std::io::Read, packed: u64, stated: u64) -> Content {
+        let mut content = Content::new(self.settings);
+        let mut piece = vec![0; PIECE.min(usize::try_from(stated).unwrap_or(PIECE).max(MIN_PIECE))];
+        loop {
+            let read = match unpacker.read(&mut piece) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(_) => {
+                    content.damaged = true;
+                    break;
+                }
+            };
+            if read as u64 > self.budget.bytes {
+                self.budget.bytes = 0;
+                content.stop("archive-too-large", format!("more than {} bytes unpacked", self.settings.archive_bytes));
+                break;
+            }
+            self.budget.bytes -= read as u64;
+            content.take(piece.get(..read).unwrap_or_default(), self.settings);
+            if content.size > limits::ARCHIVE_RATIO_FLOOR && content.size / packed.max(1) > limits::ARCHIVE_RATIO {
+                content.stop("archive-bomb-ratio", format!("{} bytes from {packed}", content.size));
+                break;
+            }
+        }
+        content.settle();
+        content
+    }
+}
+
+/// A member's content, as far as it was unpacked.
+struct Content {
+    size: u64,
+    crc: u32,
+    checksum: flate2::Crc,
+    kind: FileKind,
+    hasher: Hasher,
+    /// Its beginning; all of it while `whole`.
+    kept: Vec<u8>,
+    whole: bool,
+    /// What `whole` may cost.
+    keep: usize,
+    damaged: bool,
+    bound_met: bool,
+    bound: Option<(&'static str, String)>,
+    settled: bool,
+}
+
+impl Content {
+    fn new(settings: &InspectSettings) -> Self {
+        Self {
+            size: 0,
+            crc: 0,
+            checksum: flate2::Crc::new(),
+            kind: FileKind::default(),
+            hasher: Hasher::new(settings),
+            kept: Vec::new(),
+            whole: true,
+            keep: 0,
+            damaged: false,
+            bound_met: false,
+            bound: None,
+            settled: false,
+        }
+    }
+
+    fn take(&mut self, piece: &[u8], settings: &InspectSettings) {
+        self.size += piece.len() as u64;
+        self.checksum.update(piece);
+        self.hasher.update(piece);
+        if self.kept.len() >= KIND_BYTES {
+            self.settle_with(settings);
+        }
+        if self.kept.len() < KIND_BYTES || (self.whole && self.kept.len() + piece.len() <= self.keep) {
+            self.kept.extend_from_slice(piece);
+        } else {
+            self.whole = false;
+        }
+    }
+
+    /// Tells the kind once its beginning is there, and from it how much is to be kept.
+    fn settle_with(&mut self, settings: &InspectSettings) {
+        if self.settled {
+            return;
+        }
+        self.settle();
+        self.keep = if settings.keep_content { settings.keep_bytes } else { 0 };
+        if matches!(self.kind.0, "zip" | "gzip") {
+            self.keep = self.keep.max(limits::ARCHIVE_NESTED_BYTES);
+        }
+    }
+
+    fn settle(&mut self) {
+        self.crc = self.checksum.sum();
+        if !self.settled {
+            self.settled = true;
+            self.kind = kind(&self.kept);
+        }
+    }
+
+    fn stop(&mut self, name: &'static str, detail: String) {
+        self.bound_met = true;
+        self.bound = Some((name, detail));
+    }
+}
+
+/// Bytes unpacked at a time.
+const PIECE: usize = 64 << 10;
+const MIN_PIECE: usize = 1_024;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::{DeflateEncoder, GzEncoder};
+    use proptest::prelude::*;
+
+    use super::super::hash::md5;
+    use super::*;
+
+    /// A member for [`build`].
+    #[derive(Clone)]
+    struct Entry {
+        name: &'static [u8],
+        central_name: &'static [u8],
+        flags: u16,
+        deflate: bool,
+        data: Vec<u8>,
+    }
+
+    fn entry(name: &'static str, data: &[u8]) -> Entry {
+        Entry { name: name.as_bytes(), central_name: name.as_bytes(), flags: 0, deflate: true, data: data.to_vec() }
+    }
+
+    fn deflated(data: &[u8]) -> Vec<u8> {
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn gzipped(data: &[u8], name: Option<&str>) -> Vec<u8> {
+        let builder = flate2::GzBuilder::new();
+        let builder = match name {
+            Some(name) => builder.filename(name),
+            None => builder,
+        };
+        let mut encoder: GzEncoder<Vec<u8>> = builder.write(Vec::new(), Compression::default());
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// A zip by APPNOTE.TXT's own words, so that it can be wrong where a library would not let it. Bit 3 of the flags
+    /// puts a descriptor behind the data.
+    fn build(entries: &[Entry]) -> Vec<u8> {
+        let (mut out, mut central) = (Vec::new(), Vec::new());
+        for entry in entries {
+            let mut crc = flate2::Crc::new();
+            crc.update(&entry.data);
+            let packed = if entry.deflate { deflated(&entry.data) } else { entry.data.clone() };
+            let sizes = [crc.sum(), packed.len() as u32, entry.data.len() as u32].map(u32::to_le_bytes).concat();
+            let method = if entry.deflate { 8u16 } else { 0 };
+            let head = [[20, 0], entry.flags.to_le_bytes(), method.to_le_bytes(), [0; 2], [0; 2]].concat();
+            let streamed = entry.flags & 8 != 0;
+            let offset = (out.len() as u32).to_le_bytes();
+            let stated = if streamed { vec![0; 12] } else { sizes.clone() };
+            out.extend([&b"PK\x03\x04"[..], &head, &stated].concat());
+            out.extend([(entry.name.len() as u16).to_le_bytes(), [0; 2]].concat());
+            out.extend([entry.name, &packed].concat());
+            if streamed {
+                out.extend([b"PK\x07\x08", &sizes[..]].concat());
+            }
+            central.extend([b"PK\x01\x02\x14\0", &head[..], &sizes].concat());
+            central.extend((entry.central_name.len() as u16).to_le_bytes());
+            central.extend([&[0; 12], &offset[..], entry.central_name].concat());
+        }
+        let count = (entries.len() as u16).to_le_bytes();
+        let places = [(central.len() as u32).to_le_bytes(), (out.len() as u32).to_le_bytes()].concat();
+        out.extend([&central[..], b"PK\x05\x06\0\0\0\0", &count, &count, &places, &[0; 2]].concat());
+        out
+    }
+
+    fn unpack_with(content: &[u8], settings: &InspectSettings) -> (Vec<FileFact>, Vec<&'static str>) {
+        let (mut files, mut names) = (Vec::new(), Vec::new());
+        let attachment = FileFact { filename: "outer.zip".into(), kind: kind(content), ..FileFact::default() };
+        let mut note = |name, _| names.push(name);
+        let mut findings = Findings { files: &mut files, note: &mut note };
+        unpack(&attachment, content, settings, &mut Budget::new(settings), &mut findings);
+        names.dedup();
+        (files, names)
+    }
+
+    fn unpacked(content: &[u8]) -> (Vec<FileFact>, Vec<&'static str>) {
+        unpack_with(content, &InspectSettings::default())
+    }
+
+    fn paths(files: &[FileFact]) -> Vec<String> {
+        files.iter().map(|file| [&file.container[1..], &[file.filename.clone()]].concat().join("|")).collect()
+    }
+
+    #[test]
+    fn goes_through_archives_within_archives_in_order() {
+        let inner = build(&[entry("x", b"xx"), entry("y", b"")]);
+        let gz = gzipped(b"inside", Some("named.txt"));
+        let zip = build(&[entry("a.exe", b"MZ\0"), entry("in.zip", &inner), entry("dir/", b""), entry("z.gz", &gz)]);
+        let (files, anomalies) = unpacked(&zip);
+        assert_eq!(paths(&files), ["a.exe", "in.zip", "in.zip|x", "in.zip|y", "z.gz", "z.gz|named.txt"]);
+        assert_eq!(
+            files.iter().map(|file| file.kind.0).collect::<Vec<_>>(),
+            ["pe", "zip", "text", "empty", "gzip", "text"]
+        );
+        assert_eq!(files[1].md5, Some(md5(&inner)));
+        assert_eq!(files[2].container, ["outer.zip", "in.zip"]);
+        assert_eq!((files[5].size, files[5].md5, anomalies), (6, Some(md5(b"inside")), vec![]));
+    }
+
+    #[test]
+    fn lists_what_is_hidden_or_closed() {
+        let twice = build(&[entry("same", b"1"), entry("same", b"2")]);
+        assert_eq!(unpacked(&twice).0.iter().map(|f| f.md5).collect::<Vec<_>>(), [Some(md5(b"1")), Some(md5(b"2"))]);
+        let differ = build(&[Entry { name: b"photos.jpg.exe", ..entry("photos.jpg", b"MZ") }]);
+        assert_eq!(
+            (paths(&unpacked(&differ).0), unpacked(&differ).1),
+            (vec!["photos.jpg".into()], vec!["zip-names-differ"])
+        );
+        let (files, anomalies) =
+            unpacked(&build(&[Entry { flags: 1, deflate: false, ..entry("secret.exe", b"?????") }]));
+        assert!(files[0].encrypted && files[0].md5.is_none() && anomalies.is_empty());
+        assert_eq!((files[0].size, files[0].kind.0, &*files[0].filename), (5, "unknown", "secret.exe"));
+        let old = build(&[Entry { name: b"\x81.txt", central_name: b"\x81.txt", ..entry("", b"x") }]);
+        assert_eq!((paths(&unpacked(&old).0), unpacked(&old).1), (vec!["\u{fc}.txt".into()], vec![]));
+        assert_eq!(paths(&unpacked(&old[..old.len() - 30]).0), ["\u{fc}.txt"]);
+        let program = [b"MZ stub".to_vec(), build(&[entry("a", b"x")])].concat();
+        assert_eq!(paths(&unpacked(&program).0), ["a"]);
+        assert_eq!(paths(&unpacked(&gzipped(b"x", None)).0), ["outer.zip"]);
+    }
+
+    #[test]
+    fn a_cut_archive_shows_what_is_left_and_no_wrong_hash() {
+        let noise = (0..3_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect::<Vec<_>>();
+        let entries = [
+            entry("deflated", &noise),
+            Entry { deflate: false, ..entry("stored", b"MZ stored") },
+            Entry { flags: 8, ..entry("streamed", b"streamed streamed streamed") },
+            Entry { flags: 8, deflate: false, ..entry("both", b"both") },
+        ];
+        let zip = build(&entries);
+        let (whole, anomalies) = unpacked(&zip);
+        assert_eq!((whole.len(), anomalies), (4, vec![]));
+        for end in 0..zip.len() {
+            let (files, _) = unpacked(&zip[..end]);
+            assert!(files.len() <= 4);
+            for (file, entry) in files.iter().zip(&entries) {
+                assert_eq!(file.filename.as_bytes(), entry.name, "cut at {end}");
+                assert!(file.md5.is_none_or(|hash| hash == md5(&entry.data)), "cut at {end}");
+                assert_eq!(file.md5.is_none(), file.truncated || file.filename == "both", "cut at {end}");
+            }
+        }
+        let (files, anomalies) = unpacked(&zip[..zip.len() - 1]);
+        assert_eq!((files.len(), anomalies), (4, vec!["archive-damaged"]));
+        assert_eq!(files.iter().filter(|file| file.md5.is_some()).count(), 3);
+    }
+
+    #[test]
+    fn bombs_are_anomalies() {
+        let bomb = build(&[entry("zeros", &vec![0; 3 << 20]), entry("after", b"x")]);
+        let (files, anomalies) = unpacked(&bomb);
+        assert_eq!((files[0].size, files[0].md5, files[0].truncated), (3 << 20, None, true));
+        assert_eq!((files[1].md5, anomalies), (Some(md5(b"x")), vec!["archive-bomb-ratio"]));
+
+        let settings =
+            InspectSettings { archive_bytes: 1_000, archive_members: 3, archive_depth: 2, ..Default::default() };
+        let large = build(&[entry("a", &[b'a'; 900]), entry("b", &[b'b'; 900]), entry("c", b"c")]);
+        let (files, anomalies) = unpack_with(&large, &settings);
+        assert_eq!(
+            files.iter().map(|file| (file.size, file.truncated)).collect::<Vec<_>>(),
+            [(900, false), (900, true), (1, true)]
+        );
+        assert_eq!(anomalies, ["archive-too-large"]);
+
+        let many = build(&vec![entry("a", b"a"); 5]);
+        let (files, anomalies) = unpack_with(&many, &settings);
+        assert_eq!((files.len(), anomalies), (3, vec!["archive-too-many-members"]));
+        let (files, anomalies) = unpack_with(&many[..many.len() - 1], &settings);
+        assert_eq!((files.len(), anomalies), (3, vec!["archive-too-many-members", "archive-damaged"]));
+
+        // Many entries for the same bytes, which unpack to nothing.
+        let blocks = Entry { deflate: false, ..entry("a", &b"\0\0\0\xff\xff".repeat(10)) };
+        let mut shared = build(&[blocks.clone()]);
+        let directory = shared.len() - 22 - 47;
+        let central = shared[directory..directory + 47].to_vec();
+        shared.truncate(directory);
+        shared.extend(central.repeat(50));
+        shared.extend([&b"PK\x05\x06\0\0\0\0\x32\0\x32\0"[..], &(47u32 * 50).to_le_bytes()].concat());
+        shared.extend([&(directory as u32).to_le_bytes()[..], &[0, 0]].concat());
+        let (files, anomalies) = unpacked(&shared);
+        assert_eq!((files.len(), anomalies), (50, vec!["archive-members-overlap"]));
+        assert_eq!(files.iter().filter(|file| file.truncated).count(), 50 - shared.len() / 50);
+
+        let deep = (0..4).fold(b"x".to_vec(), |inner, _| build(&[entry("in.zip", &inner)]));
+        let (files, anomalies) = unpack_with(&deep, &settings);
+        assert_eq!(
+            (paths(&files), anomalies),
+            (vec!["in.zip".into(), "in.zip|in.zip".into()], vec!["archive-too-deep"])
+        );
+    }
+
+    #[test]
+    fn hostile_archives_end_soon() {
+        let started = std::time::Instant::now();
+        assert_eq!(unpacked(&build(&vec![entry("a", b"a"); 65_000])).0.len(), limits::ARCHIVE_MEMBERS);
+        for piece in ["PK\x03\x04", "PK\x05\x06", "PK\x06\x06", "PK\x06\x07PK\x05\x06", "PK\x01\x02", "PK\x07\x08"] {
+            unpacked(&[b"PK\x03\x04", piece.repeat((1 << 20) / piece.len()).as_bytes()].concat());
+            let ends = format!("PK\x03\x04{}PK\x05\x06{}", piece.repeat(30_000), "\0".repeat(18));
+            unpacked(ends.as_bytes());
+        }
+        let local = [&b"PK\x03\x04\x14\0\x08\0\x08\0"[..], &[0; 20]].concat();
+        unpacked(&local.repeat(30_000));
+        unpacked(&b"\x1f\x8b\x08\x08".repeat(300_000));
+        assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn a_wrong_checksum_is_told() {
+        let mut zip = build(&[Entry { deflate: false, ..entry("a", b"hello") }]);
+        zip[31] ^= 1;
+        let (files, anomalies) = unpacked(&zip);
+        assert_eq!((anomalies, files[0].md5), (vec!["archive-checksum-differs"], Some(md5(b"iello"))));
+    }
+
+    proptest! {
+        #[test]
+        fn a_damaged_archive_is_opened(places in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+            let inner = build(&[entry("x", b"xx"), Entry { flags: 8, ..entry("y", b"yyyyyyyyy") }]);
+            let mut zip = build(&[entry("a", b"abc"), Entry { deflate: false, ..entry("in.zip", &inner) }]);
+            for (at, byte) in places {
+                let at = at.index(zip.len());
+                zip[at] = byte;
+            }
+            unpacked(&zip);
+        }
+    }
+}
