@@ -118,8 +118,8 @@ pub const RULE_REGEX_BYTES: usize = 1 << 20;
 pub const RULE_RAW_BYTES: usize = 1 << 20;
 /// Characters of a matched value shown as evidence.
 pub const EVIDENCE_CHARS: usize = 120;
-/// The message of one rule test, samples included.
-pub const RULE_TEST_BYTES: usize = 4 << 20;
+/// Programs made of zeros for the tests of one rule file: they live in memory beside the rules.
+pub const RULE_SAMPLE_BYTES: usize = 8 << 20;
 /// Sample archives within sample archives in a rule test: one more than the inspector unpacks by default.
 pub const RULE_TEST_DEPTH: usize = ARCHIVE_DEPTH + 1;
 

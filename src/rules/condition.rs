@@ -73,7 +73,7 @@ fn read_at_least(source: &mut Source<'_>, value: &Value<'_>, depth: usize) -> Op
     let counted = count.and_then(|count| source.number("count", count));
     let (parts, counted, count) = (parts?, counted?, count?);
     if counted == 0 || counted > parts.len() as u64 {
-        let hint = format!("there are {} conditions: count from 1 to {}", parts.len(), parts.len());
+        let hint = format!("count from 1 to {}, the number of conditions", parts.len());
         source.error(count.span().start, format!("`count` is {counted}"), hint);
         return None;
     }

@@ -312,3 +312,117 @@ fn decoded(name: &str, bytes: Vec<u8>) -> Result<String, RuleError> {
 }
 
 const CHECK: &str = "check the path and its permissions";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(id: &str, sid: u32) -> String {
+        format!(
+            "[[rule]]\nid = \"{id}\"\nsid = {sid}\nrev = 1\ntitle = \"t\"\nseverity = \"low\"\ncategory = \"c\"\n\
+             remediation = \"r\"\nmatch.helo = \"h\"\n"
+        )
+    }
+
+    fn faults(sources: &[(&str, &str)]) -> Vec<String> {
+        let sources: Vec<_> = sources.iter().map(|(name, text)| (name.to_string(), text.to_string())).collect();
+        RuleSet::from_sources(&sources).unwrap_err().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_built_in_set_is_whole() {
+        let set = RuleSet::builtin();
+        let ids: Vec<_> = set.rules().iter().map(|rule| rule.id.as_str()).collect();
+        assert!(["mimail-c", "mimail-c-exfiltration", "mimail-c-dos"].iter().all(|id| ids.contains(id)), "{ids:?}");
+        assert!(set.wants_dns() && !set.tests().is_empty());
+        let worm = set.rules().iter().find(|rule| rule.id == "mimail-c").unwrap();
+        assert_eq!(worm.severity(Direction::Inbound), Severity::High);
+        assert_eq!(worm.severity(Direction::Outbound), Severity::Critical);
+        assert_eq!(worm.severity(Direction::Internal), Severity::Critical);
+        assert!(worm.remediation.contains("MS03-014") && worm.family == "Mimail");
+    }
+
+    #[test]
+    fn names_and_numbers_are_used_once_across_files() {
+        let (one, other) = (rule("a", 1), rule("a", 1) + &rule("b", 1));
+        assert_eq!(
+            faults(&[("one", &one), ("other", &other)]),
+            [
+                "other:2:6: id a is taken by the rule at one:2; hint: give each rule an id of its own",
+                "other:3:7: sid 1 is taken by the rule at one:3; hint: give each rule a sid of its own",
+                "other:12:7: sid 1 is taken by the rule at one:3; hint: give each rule a sid of its own",
+            ]
+        );
+    }
+
+    #[test]
+    fn faults_of_all_files_are_told_in_order() {
+        let told = faults(&[("b", "x = 1\n[[rule]]\n"), ("a", "[")]);
+        let places: Vec<_> = told.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
+        assert_eq!(places[0], "b:1:1");
+        assert!(places[1..places.len() - 1].iter().all(|place| *place == "b:2:1"), "{places:?}");
+        assert!(places.last().unwrap().starts_with("a:1:"), "{places:?}");
+    }
+
+    #[test]
+    fn a_test_may_name_rules_of_other_files_but_not_strangers() {
+        let one = rule("rule-one", 1)
+            + &rule("rule-two", 2)
+            + "[[test]]\nname = \"t\"\nmatch = \"rule-three\"\nno_match = \"*\"\n";
+        let other = rule("rule-three", 3);
+        let sources = [("one".to_owned(), one.clone()), ("other".to_owned(), other)];
+        let set = RuleSet::from_sources(&sources).unwrap();
+        assert_eq!(set.tests()[0].expect_match, ["rule-three"]);
+        assert_eq!(set.tests()[0].expect_no_match, ["rule-one", "rule-two"], "the test's own file");
+        assert_eq!(
+            faults(&[("one", &one)]),
+            ["one:21:9: no rule is called `rule-three`; hint: use one of rule-one, rule-two"]
+        );
+    }
+
+    #[test]
+    fn a_rule_that_must_match_is_not_among_those_that_must_not() {
+        let text = rule("a", 1) + &rule("b", 2) + "[[test]]\nname = \"t\"\nmatch = [\"b\"]\nno_match = [\"*\"]\n";
+        let set = RuleSet::from_sources(&[("f".to_owned(), text)]).unwrap();
+        assert_eq!(set.tests()[0].expect_no_match, ["a"]);
+    }
+
+    #[test]
+    fn folders_give_their_own_toml_files_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        fs::create_dir(folder.path().join("prometheus")).unwrap();
+        fs::create_dir(folder.path().join("folder.toml")).unwrap();
+        write("prometheus/c.toml", "broken");
+        write("b.toml", &rule("b", 2));
+        write("a.toml", &rule("a", 1));
+        write("README.md", "broken");
+        let set = RuleSet::load(&[folder.path().to_owned()]).unwrap();
+        assert_eq!(set.rules().iter().map(|rule| rule.id.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+        let set = RuleSet::load(&[folder.path().join("b.toml")]).unwrap();
+        assert_eq!(set.rules()[0].file, folder.path().join("b.toml").display().to_string());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_beside_the_faults_of_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("latin.toml"), b"a = 1\nb = '\xe4'\n").unwrap();
+        fs::write(path("broken.toml"), "a = 1\n").unwrap();
+        fs::create_dir(path("empty")).unwrap();
+        let paths = [path("missing.toml"), path("empty"), path("latin.toml"), path("broken.toml")];
+        let told: Vec<_> = RuleSet::load(&paths).unwrap_err();
+        let told: Vec<_> = told.iter().map(|error| (error.line, error.column, error.message.as_str())).collect();
+        let [missing, empty, latin, broken] = told[..] else { panic!("{told:?}") };
+        assert!(missing.2.starts_with("cannot be read: No such file"), "{missing:?}");
+        assert_eq!(empty.2, "there are no rule files in it");
+        assert_eq!(latin, (2, 6, "a byte that is not UTF-8"));
+        assert_eq!((broken.0, broken.1), (1, 1));
+    }
+
+    #[test]
+    fn sets_are_shared_between_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<RuleSet>();
+    }
+}

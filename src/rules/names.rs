@@ -67,3 +67,80 @@ impl NameFilter {
         found
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::model::net::Direction;
+    use crate::rules::RuleSet;
+
+    fn set(conditions: &[&str]) -> RuleSet {
+        let rule = |(at, condition): (usize, &&str)| {
+            format!(
+                "[[rule]]\nid = \"r{at}\"\nsid = {}\nrev = 1\ntitle = \"t\"\nseverity = \"low\"\ncategory = \"c\"\n\
+                 remediation = \"r\"\nmatch = {{ {condition} }}\n",
+                at + 1
+            )
+        };
+        let text = conditions.iter().enumerate().map(rule).collect();
+        RuleSet::from_sources(&[("f".to_owned(), text)]).unwrap()
+    }
+
+    fn hits(set: &RuleSet, name: &str) -> Vec<usize> {
+        set.evaluate_dns(name, Direction::Outbound).into_iter().map(|hit| hit.rule).collect()
+    }
+
+    const CONDITIONS: [&str; 8] = [
+        "dns.name = [\"evil.example\", \"Worse.Example\"]",
+        "dns.name = { ends_with = \".evil.example\" }",
+        "dns.name = { glob = \"mx?.*.test\" }",
+        "dns.name = { regex = '^[a-f0-9]{8}\\.' }",
+        "not = { dns.name = { contains = \"a\" } }, direction = \"outbound\"",
+        "dns.name = { starts_with = \"www.\" }, direction = \"inbound\"",
+        "all = [{ dns.name = { contains = \"ex\" } }, { dns.name = { contains = \"am\", case = true } }]",
+        "at_least = { count = 2, of = [{ dns.name = { contains = \"mail\" } }, { dns.name = { contains = \"smtp\" } }] }",
+    ];
+
+    #[test]
+    fn names_find_their_rules() {
+        let set = set(&CONDITIONS);
+        assert!(set.wants_dns());
+        for (name, rules) in [
+            ("evil.example", &[0, 6][..]),
+            ("EVIL.example.", &[0, 6]),
+            ("worse.example", &[0, 6]),
+            ("x.evil.example", &[1, 6]),
+            ("mx1.google.test", &[2, 4]),
+            ("00ff00ff.test", &[3, 4]),
+            ("mail.smtp.a", &[7]),
+            ("www.a", &[]),
+            ("EXAMPLE.A", &[]),
+            (".", &[4]),
+            ("", &[4]),
+        ] {
+            assert_eq!(hits(&set, name), rules, "{name}");
+        }
+        let hit = &set.evaluate_dns("EVIL.example.", Direction::Outbound)[0];
+        assert_eq!(hit.evidence, ["dns.name \"EVIL.example\""]);
+    }
+
+    #[test]
+    fn without_rules_about_names_none_is_wanted() {
+        let set = set(&["helo = \"x\""]);
+        assert!(!set.wants_dns());
+        assert_eq!(hits(&set, "x"), [0; 0]);
+        assert!(!RuleSet::default().wants_dns());
+    }
+
+    proptest! {
+        /// What the filter leaves out would not have matched.
+        #[test]
+        fn the_filter_hides_nothing(name in "(www\\.)?(mx1|mail|smtp|[a-fA-F0-9]{8}|x)?(\\.(EVIL|evil|worse|b))?\\.(example|test|EX|am)\\.?") {
+            let set = set(&CONDITIONS);
+            let bare = super::super::field::Context::of_dns(&name, Direction::Outbound);
+            let all: Vec<usize> = (0..CONDITIONS.len()).filter(|&at| set.rules()[at].condition.holds(&bare)).collect();
+            prop_assert_eq!(hits(&set, &name), all);
+        }
+    }
+}

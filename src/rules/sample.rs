@@ -3,9 +3,8 @@
 use std::io::{Cursor, Write};
 
 use zip::result::ZipResult;
-use zip::unstable::write::FileOptionsExt;
 use zip::write::{SimpleFileOptions, ZipWriter};
-use zip::{CompressionMethod, DateTime};
+use zip::{CompressionMethod, DateTime, ZipArchive};
 
 /// A file to be attached.
 pub(super) struct Attachment {
@@ -68,26 +67,57 @@ pub(super) fn program(size: usize) -> Vec<u8> {
     bytes
 }
 
-/// A zip archive, its members stored; those `encrypted` under ZipCrypto, as the mailers of 2004 did. The same
-/// members always give the same bytes.
+/// A zip archive, its members stored. The same members always give the same bytes; so those `encrypted` only look
+/// it: marked, with PKWARE's twelve bytes in front, and scrambled (a real cipher would begin with random bytes).
 pub(super) fn zip(members: &[Member]) -> ZipResult<Vec<u8>> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Stored)
+        .last_modified_time(DateTime::default());
     for member in members {
-        let mut options = SimpleFileOptions::default()
-            .compression_method(CompressionMethod::Stored)
-            .last_modified_time(DateTime::default());
-        if member.encrypted {
-            options = options.with_deprecated_encryption(PASSWORD)?;
-        }
         writer.start_file(member.name.as_str(), options)?;
-        writer.write_all(&member.content)?;
+        if member.encrypted {
+            writer.write_all(&[SCRAMBLE; ENCRYPTION_HEADER])?;
+            writer.write_all(&member.content.iter().map(|byte| byte ^ SCRAMBLE).collect::<Vec<_>>())?;
+        } else {
+            writer.write_all(&member.content)?;
+        }
     }
-    Ok(writer.finish()?.into_inner())
+    let mut bytes = writer.finish()?.into_inner();
+    let mut archive = ZipArchive::new(Cursor::new(bytes.as_slice()))?;
+    let mut headers = Vec::new();
+    for (index, member) in members.iter().enumerate().filter(|(_, member)| member.encrypted) {
+        let found = archive.by_index_raw(index)?;
+        headers.push((found.header_start() as usize, found.central_header_start() as usize, member.content.len()));
+    }
+    for (local, central, size) in headers {
+        mark_encrypted(&mut bytes, local + LOCAL_FLAGS, local + LOCAL_SIZE, size);
+        mark_encrypted(&mut bytes, central + CENTRAL_FLAGS, central + CENTRAL_SIZE, size);
+    }
+    Ok(bytes)
 }
+
+/// Sets the flag "encrypted" and the size without encryption header in a member's header.
+fn mark_encrypted(bytes: &mut [u8], flags: usize, size_at: usize, size: usize) {
+    if let Some(flags) = bytes.get_mut(flags) {
+        *flags |= 1;
+    }
+    if let Some(field) = bytes.get_mut(size_at..size_at + 4) {
+        field.copy_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes());
+    }
+}
+
+// PKWARE APPNOTE, sections 4.3.7 and 4.3.12: where headers have the general purpose flags and the uncompressed size.
+const LOCAL_FLAGS: usize = 6;
+const LOCAL_SIZE: usize = 22;
+const CENTRAL_FLAGS: usize = 8;
+const CENTRAL_SIZE: usize = 24;
+/// APPNOTE, section 6.1.3.
+const ENCRYPTION_HEADER: usize = 12;
+const SCRAMBLE: u8 = 0x5a;
 
 /// Ten hyphens and fifteen hexadecimal digits: the form the Mimail family used.
 const BOUNDARY: &str = "----------8D1F3A5B7C9E0D2";
-const PASSWORD: &[u8] = b"sample";
 
 #[cfg(test)]
 mod tests {
@@ -103,13 +133,20 @@ mod tests {
 
     #[test]
     fn an_encrypted_member_is_marked_and_not_in_clear() {
-        let member = |encrypted| Member { name: "a.exe".into(), encrypted, content: program(64) };
-        let archive = zip(&[member(true)]).unwrap();
-        assert_eq!(archive[6] & 1, 1, "bit 0 of the local header's flags");
-        assert_eq!(archive, zip(&[member(true)]).unwrap());
-        let clear = zip(&[member(false)]).unwrap();
-        assert_eq!(clear[6] & 1, 0);
-        assert_eq!(archive.len(), clear.len() + 12, "PKWARE's encryption header");
+        let member = |name: &str, encrypted| Member { name: name.into(), encrypted, content: program(64) };
+        let members = [member("a.exe", false), member("b.exe", true), member("c.exe", false)];
+        let bytes = zip(&members).unwrap();
+        assert_eq!(bytes, zip(&members).unwrap());
+        let mut archive = ZipArchive::new(Cursor::new(bytes.as_slice())).unwrap();
+        for (index, encrypted) in [false, true, false].into_iter().enumerate() {
+            let read = archive.by_index_raw(index).unwrap();
+            assert_eq!((read.encrypted(), read.size()), (encrypted, 64));
+            assert_eq!(read.compressed_size(), if encrypted { 76 } else { 64 });
+            assert_eq!(bytes[read.header_start() as usize + 6] & 1, u8::from(encrypted), "local header");
+            let start = read.data_start().unwrap() as usize;
+            assert_eq!(bytes[start..].starts_with(b"MZ"), !encrypted);
+        }
+        assert!(archive.by_index(1).is_err(), "it asks for a password");
     }
 
     #[test]

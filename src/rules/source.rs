@@ -5,6 +5,8 @@ use std::fmt;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::model::limits::RULE_SAMPLE_BYTES;
+
 /// A TOML value and where it stands.
 pub(super) type Value<'i> = Spanned<DeValue<'i>>;
 
@@ -52,12 +54,14 @@ pub(super) struct Source<'a> {
     /// Offset of each line's first byte.
     lines: Vec<usize>,
     errors: Vec<RuleError>,
+    /// Bytes of samples made for its tests so far.
+    sample_bytes: usize,
 }
 
 impl<'a> Source<'a> {
     pub fn new(name: &'a str, text: &'a str) -> Self {
         let lines = std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1)).collect();
-        Self { name, text, lines, errors: Vec::new() }
+        Self { name, text, lines, errors: Vec::new(), sample_bytes: 0 }
     }
 
     pub fn name(&self) -> &'a str {
@@ -96,6 +100,17 @@ impl<'a> Source<'a> {
         let (line, column) = self.position(offset);
         let (message, hint) = (message.into(), hint.into());
         self.errors.push(RuleError { file: self.name.to_owned(), line, column, message, hint });
+    }
+
+    /// Accounts for a sample to be made; false, and a fault noted, when the file's samples grow too large.
+    pub fn afford(&mut self, offset: usize, bytes: usize) -> bool {
+        self.sample_bytes = self.sample_bytes.saturating_add(bytes);
+        let affordable = self.sample_bytes <= RULE_SAMPLE_BYTES;
+        if !affordable {
+            let message = format!("the samples of this file take {} bytes", self.sample_bytes);
+            self.error(offset, message, format!("make them smaller: {RULE_SAMPLE_BYTES} bytes are allowed"));
+        }
+        affordable
     }
 
     /// Where the character `within` bytes into a string value stands: exact unless the string uses escapes.
@@ -251,7 +266,7 @@ pub(super) fn suggestion(word: &str, known: &[&str]) -> String {
     let near = known.iter().map(|&candidate| (distance(&word, &plain(candidate)), candidate)).min();
     match near {
         Some((far, candidate)) if far <= word.len().max(3) / 3 => format!("did you mean `{candidate}`?"),
-        _ if known.is_empty() => String::new(),
+        _ if known.is_empty() || known.len() > LONGEST_LIST => String::new(),
         _ => format!("use one of {}", known.join(", ")),
     }
 }
@@ -280,6 +295,7 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 const LONGEST_WORD: usize = 64;
+const LONGEST_LIST: usize = 32;
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ use super::parse::Claim;
 use super::sample::{self, Attachment};
 use super::source::{Fields, Source, Value};
 use crate::model::event::{Dialect, Envelope, Message, SmtpEvent};
-use crate::model::limits::{RULE_TEST_BYTES, RULE_TEST_DEPTH};
+use crate::model::limits::RULE_TEST_DEPTH;
 use crate::model::net::Direction;
 
 /// A test of a rule pack, ready to be run: its message is built.
@@ -38,7 +38,7 @@ pub(super) struct TestDraft {
 /// Reads a `[[test]]`; none when it is faulty.
 pub(super) fn read(source: &mut Source<'_>, value: &Value<'_>) -> Option<TestDraft> {
     let fields = source.table("test", value)?;
-    fields.allow(source, "[[test]]:", TEST_KEYS);
+    fields.allow(source, "[[test]]", TEST_KEYS);
     let name = fields.required(source, "[[test]]", "name", "say what the test shows");
     let name = name.and_then(|value| source.filled("name", value));
     let mut named = Vec::new();
@@ -162,10 +162,6 @@ fn compose(
         return None;
     }
     let bytes = sample::message(written, attachments, bare_lf);
-    if bytes.len() > RULE_TEST_BYTES {
-        source.error(place("message"), format!("the message has {} bytes", bytes.len()), too_much());
-        return None;
-    }
     let size = bytes.len() as u64;
     Some(Some(Message { bytes, size, truncated: false, gaps: 0 }))
 }
@@ -174,7 +170,7 @@ fn read_attachments(source: &mut Source<'_>, value: &Value<'_>) -> Option<Vec<At
     let items = source.items("attachment", value)?;
     condition::every(items.iter().map(|item| {
         let fields = source.table("attachment", item)?;
-        fields.allow(source, "`attachment`:", ATTACHMENT_KEYS);
+        fields.allow(source, "`attachment`", ATTACHMENT_KEYS);
         let content_type = match fields.get("content_type") {
             Some(value) => source.filled("content_type", value)?,
             None => "application/octet-stream",
@@ -223,8 +219,11 @@ fn read_content(source: &mut Source<'_>, fields: &Fields<'_, '_>, what: &str, de
         }
         "mz_size" => {
             let size = usize::try_from(source.number(key, value)?).unwrap_or(usize::MAX);
-            if !(2..=RULE_TEST_BYTES).contains(&size) {
-                source.error(value.span().start, format!("`mz_size` is {size}"), too_much());
+            if size < 2 {
+                source.error(value.span().start, format!("`mz_size` is {size}"), "MZ alone takes 2");
+                return None;
+            }
+            if !source.afford(value.span().start, size) {
                 return None;
             }
             Some(sample::program(size))
@@ -241,7 +240,7 @@ fn read_zip(source: &mut Source<'_>, value: &Value<'_>, depth: usize) -> Option<
     let items = source.items("zip", value)?;
     let members = condition::every(items.iter().map(|item| {
         let fields = source.table("zip", item)?;
-        fields.allow(source, "a member of `zip`:", MEMBER_KEYS);
+        fields.allow(source, "a member of `zip`", MEMBER_KEYS);
         let name = read_name(source, &fields, "a member of `zip`")?;
         let encrypted = fields.get("encrypted").map_or(Some(false), |value| source.boolean("encrypted", value))?;
         let content = read_content(source, &fields, "a member of `zip`", depth + 1)?;
@@ -254,10 +253,6 @@ fn read_zip(source: &mut Source<'_>, value: &Value<'_>, depth: usize) -> Option<
             None
         }
     }
-}
-
-fn too_much() -> String {
-    format!("a test's message has at most {RULE_TEST_BYTES} bytes, a program at least 2")
 }
 
 /// In `no_match`: every rule of the file.
@@ -282,3 +277,125 @@ const MAIL_KEYS: &[&str] = &["helo", "ehlo", "mail_from", "rcpt_to", "dialect", 
 const ATTACHMENT_KEYS: &[&str] = &["name", "content_type", "text", "base64", "mz_size", "zip"];
 const MEMBER_KEYS: &[&str] = &["name", "encrypted", "text", "base64", "mz_size", "zip"];
 const CONTENT_KEYS: &[&str] = &["text", "base64", "mz_size", "zip"];
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse::parse;
+    use super::*;
+
+    fn tests(text: &str) -> Vec<RuleTest> {
+        let file = parse("f", text);
+        assert_eq!(file.errors, []);
+        file.tests.into_iter().map(|draft| draft.test).collect()
+    }
+
+    #[test]
+    fn a_test_is_a_transaction_ready_to_inspect() {
+        let text = "[[test]]\nname = \"t\"\nno_match = \"*\"\ndirection = \"outbound\"\nehlo = \"host\"\n\
+                    dialect = [\"pipelined\"]\nbare_lf = true\nmail_from = \"a@b\"\nrcpt_to = [\"c@d\", \"e@f\"]\n\
+                    message = '''\nSubject: s\n\nbody\n'''\n";
+        let test = tests(text).remove(0);
+        assert_eq!((test.name.as_str(), test.file.as_str(), test.line), ("t", "f", 1));
+        assert_eq!(test.direction, Direction::Outbound);
+        assert_eq!((test.smtp.helo.as_deref(), test.smtp.extended), (Some("host"), true));
+        assert_eq!(test.smtp.dialect.names().collect::<Vec<_>>(), ["bare-lf", "pipelined"]);
+        let envelope = test.smtp.envelope.unwrap();
+        assert_eq!((envelope.mail_from.as_str(), envelope.rcpt_to.len()), ("a@b", 2));
+        let message = test.smtp.message.unwrap();
+        assert_eq!(message.bytes, b"Subject: s\n\nbody\n");
+        assert_eq!((message.size, message.truncated), (17, false));
+    }
+
+    #[test]
+    fn a_dns_test_has_no_transaction() {
+        let test = tests("[[test]]\nname = \"t\"\nno_match = \"*\"\ndns = \"x.test\"\n").remove(0);
+        assert_eq!(test.dns.as_deref(), Some("x.test"));
+        assert!(test.smtp.envelope.is_none() && test.smtp.message.is_none());
+        assert_eq!(test.direction, Direction::Inbound);
+    }
+
+    #[test]
+    fn samples_are_built_where_they_are_attached() {
+        let text = "[[test]]\nname = \"t\"\nno_match = \"*\"\nmessage = \"Subject: s\\n\\nbody\\n\"\n\
+                    attachment = [{ name = \"a.bin\", base64 = \"TVo=\" }, { name = \"b.zip\", zip = [{ name = \"c.exe\", mz_size = 100 }] }]\n";
+        let message = tests(text).remove(0).smtp.message.unwrap();
+        let message = mail_parser::MessageParser::default().parse(&message.bytes).unwrap();
+        assert_eq!(message.body_text(0).unwrap().trim(), "body");
+        assert_eq!(message.attachment(0).unwrap().contents(), b"MZ");
+        let mut archive =
+            zip::ZipArchive::new(std::io::Cursor::new(message.attachment(1).unwrap().contents())).unwrap();
+        let mut member = Vec::new();
+        std::io::copy(&mut archive.by_name("c.exe").unwrap(), &mut member).unwrap();
+        assert_eq!(member, [b"MZ".as_slice(), &[0; 98]].concat());
+    }
+
+    #[test]
+    fn faults_of_tests() {
+        for (lines, fault) in [
+            ("no_match = \"*\"", "1:1: [[test]] has no `name`; hint: say what the test shows"),
+            (
+                "name = \"t\"",
+                "1:1: [[test]] expects nothing; hint: say match = [\"rule-id\"], or no_match = [\"*\"] for none of this file",
+            ),
+            (
+                "name = \"t\"\nmatch = \"*\"",
+                "3:9: `*` cannot be expected to match; hint: name the rules; * is for no_match",
+            ),
+            (
+                "name = \"t\"\nno_match = \"*\"\ndns = \"x\"\nhelo = \"y\"",
+                "5:1: `helo` beside `dns`; hint: a test is of a question or a message",
+            ),
+            (
+                "name = \"t\"\nno_match = \"*\"\nattachement = []",
+                "4:1: unknown key in [[test]]: `attachement`; hint: did you mean `attachment`?",
+            ),
+            (
+                "name = \"t\"\nno_match = \"*\"\nattachment = [{ name = \"x\", text = \"y\" }]",
+                "4:1: `attachment` without `message`; hint: write its headers and text in `message`",
+            ),
+            (
+                "name = \"t\"\nno_match = \"*\"\nmessage = \"a: b\"\nattachment = [{ name = \"x\" }]",
+                "5:15: `attachment` has no content; hint: give one of text, base64, mz_size, zip",
+            ),
+            (
+                "name = \"t\"\nno_match = \"*\"\nmessage = \"a: b\"\nattachment = [{ name = \"x\", text = \"y\", mz_size = 2 }]",
+                "5:41: `attachment` has both `text` and `mz_size`; hint: give one of text, base64, mz_size, zip",
+            ),
+            (
+                "name = \"t\"\nno_match = \"*\"\nmessage = \"a: b\"\nattachment = [{ name = \"x\", mz_size = 9999999999 }]",
+                "5:39: the samples of this file take 9999999999 bytes; hint: make them smaller: 8388608 bytes are allowed",
+            ),
+            (
+                "name = \"t\"\nno_match = \"*\"\nmessage = \"Content-Type: x\\n\\n\"\nattachment = [{ name = \"x\", text = \"y\" }]",
+                "4:1: the message has a Content-Type of its own; hint: leave it out: the attachments make it multipart/mixed",
+            ),
+            (
+                "name = \"t\"\nno_match = \"*\"\nmessage = \"a: b\"\nattachment = [{ name = \"x\\\"\", text = \"y\" }]",
+                "5:24: a name with quotes or line ends; hint: write the whole part in `message` instead",
+            ),
+        ] {
+            let told: Vec<_> =
+                parse("f", &format!("[[test]]\n{lines}\n")).errors.iter().map(ToString::to_string).collect();
+            assert_eq!(told, [format!("f:{fault}")], "{lines}");
+        }
+    }
+
+    #[test]
+    fn samples_of_a_file_are_bounded_together() {
+        let test = |size: u32| {
+            format!(
+                "[[test]]\nname = \"t\"\nno_match = \"*\"\nmessage = \"a: b\"\nattachment = [{{ name = \"x\", mz_size = {size} }}]\n"
+            )
+        };
+        assert_eq!(parse("f", &test(4 << 20).repeat(2)).errors, []);
+        let told: Vec<_> =
+            parse("f", &(test(4 << 20).repeat(2) + &test(2))).errors.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "f:15:39: the samples of this file take 8388610 bytes; hint: make them smaller: 8388608 bytes are allowed"
+            ]
+        );
+        assert_eq!(parse("f", &test(1)).errors[0].message, "`mz_size` is 1");
+    }
+}

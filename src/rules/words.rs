@@ -142,7 +142,7 @@ impl Style {
         match builder.size_limit(RULE_REGEX_BYTES).dfa_size_limit(RULE_REGEX_BYTES).build() {
             Ok(regex) => Some(regex),
             Err(error) => {
-                let last = error.to_string().lines().last().unwrap_or_default().to_owned();
+                let last = error.to_string().lines().last().unwrap_or_default().trim_end_matches('.').to_owned();
                 source.error(value.span().start, format!("bad regex: {last}"), "make its repeats and classes smaller");
                 None
             }
