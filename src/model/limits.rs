@@ -148,6 +148,23 @@ pub const ARCHIVE_RATIO_FLOOR: u64 = 1 << 20;
 /// An archive within an archive is opened up to this size, since it has to be held in memory: above what mail carries.
 pub const ARCHIVE_NESTED_BYTES: usize = 32 << 20;
 
+// --- rules ------------------------------------------------------------------------------------------------------
+
+/// A rule file: thousands of hand-written rules fit; anything larger is not a rule file.
+pub const RULE_FILE_BYTES: u64 = 4 << 20;
+/// Conditions within conditions: more cannot be reviewed, and matching recurses this far at most.
+pub const RULE_DEPTH: usize = 32;
+/// One compiled regular expression, and the cache of its lazy automaton.
+pub const RULE_REGEX_BYTES: usize = 1 << 20;
+/// Bytes of a message's raw body that rules see: worms are smaller, and each raw test reads all of it.
+pub const RULE_RAW_BYTES: usize = 1 << 20;
+/// Characters of a matched value shown as evidence.
+pub const EVIDENCE_CHARS: usize = 120;
+/// Programs made of zeros for the tests of one rule file: they live in memory beside the rules.
+pub const RULE_SAMPLE_BYTES: usize = 8 << 20;
+/// Sample archives within sample archives in a rule test: one more than the inspector unpacks by default.
+pub const RULE_TEST_DEPTH: usize = ARCHIVE_DEPTH + 1;
+
 // --- correlator -------------------------------------------------------------------------------------------------
 
 /// Home hosts with state.
