@@ -77,7 +77,8 @@ impl Message {
     pub fn encode(&self, compress: bool) -> Vec<u8> {
         let mut writer = Writer { out: Vec::with_capacity(128), known: compress.then(BTreeMap::new) };
         let bit = |set: bool, shift: u16| u16::from(set) << shift;
-        let flags = bit(self.response, 15) | bit(self.truncated, 9) | bit(self.recursion_desired, 8) | bit(self.response, 7);
+        let flags =
+            bit(self.response, 15) | bit(self.truncated, 9) | bit(self.recursion_desired, 8) | bit(self.response, 7);
         let counts = [self.id, flags | self.rcode, 1, self.answers.len() as u16, 0];
         counts.iter().for_each(|field| writer.u16(*field));
         writer.u16((self.additionals.len() + usize::from(self.edns.is_some())) as u16);
@@ -106,7 +107,9 @@ impl Message {
 
     /// The exchangers among its answers, lowest preference first.
     pub fn exchangers(&self) -> Vec<(u16, String)> {
-        let mx = |r: &Record| if let Data::Mx(preference, name) = &r.data { Some((*preference, name.clone())) } else { None };
+        let mx = |r: &Record| {
+            if let Data::Mx(preference, name) = &r.data { Some((*preference, name.clone())) } else { None }
+        };
         let mut exchangers: Vec<_> = self.answers.iter().filter_map(mx).collect();
         exchangers.sort();
         exchangers
@@ -141,7 +144,8 @@ impl Zones {
         let Some(records) = self.names.get(&question.name.to_ascii_lowercase()) else {
             return (NXDOMAIN, vec![], vec![]);
         };
-        let answers: Vec<Record> = records.iter().filter(|record| record.data.rtype() == question.qtype).cloned().collect();
+        let answers: Vec<Record> =
+            records.iter().filter(|record| record.data.rtype() == question.qtype).cloned().collect();
         let target = |record: &Record| if let Data::Mx(_, name) = &record.data { self.names.get(name) } else { None };
         let glue = answers.iter().filter_map(target).flatten().filter(|r| matches!(r.data, Data::Address(_)));
         let additionals = glue.cloned().collect();

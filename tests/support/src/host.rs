@@ -80,13 +80,7 @@ pub static LINUX_2_4: Stack = Stack {
     ttl: 64,
     window: 5840,
     mss: 1460,
-    options: &[
-        SynOption::Mss,
-        SynOption::SackPermitted,
-        SynOption::Timestamps,
-        SynOption::Nop,
-        SynOption::Scale(0),
-    ],
+    options: &[SynOption::Mss, SynOption::SackPermitted, SynOption::Timestamps, SynOption::Nop, SynOption::Scale(0)],
     delayed_ack: 40 * MILLI,
     ports: (32_768, 61_000),
 };
@@ -94,13 +88,7 @@ pub static LINUX_2_4: Stack = Stack {
 pub static LINUX: Stack = Stack {
     name: "Linux",
     window: 64_240,
-    options: &[
-        SynOption::Mss,
-        SynOption::SackPermitted,
-        SynOption::Timestamps,
-        SynOption::Nop,
-        SynOption::Scale(7),
-    ],
+    options: &[SynOption::Mss, SynOption::SackPermitted, SynOption::Timestamps, SynOption::Nop, SynOption::Scale(7)],
     ..LINUX_2_4
 };
 

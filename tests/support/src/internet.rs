@@ -85,7 +85,7 @@ impl Internet {
     pub fn exchanger(&mut self, stage: &mut Stage, domain: &str, preference: u16, v4: [u8; 4], temper: Temper) -> Host {
         let name = format!("mx{}.{domain}", preference / 10);
         let mut host = Host::outside(&name, Ipv4Addr::from(v4), "exchanger", server_stack(self.age));
-        if self.age == Age::Today && v4[3] % 4 == 0 {
+        if self.age == Age::Today && v4[3].is_multiple_of(4) {
             host = host.with_v6(Ipv6Addr::new(0x2001, 0xdb8, 0x25, 0, 0, 0, preference, u16::from(v4[3])));
         }
         stage.zones.exchanger(domain, preference, &name);
@@ -114,7 +114,9 @@ impl Internet {
             for (_, reply) in &mut transaction.recipients {
                 exchanger.asked += 1;
                 match exchanger.temper {
-                    Temper::KnowsFew if exchanger.asked % 3 == 0 => *reply = Reply::new(550, "5.1.1 User unknown"),
+                    Temper::KnowsFew if exchanger.asked.is_multiple_of(3) => {
+                        *reply = Reply::new(550, "5.1.1 User unknown")
+                    }
                     Temper::Greylists => *reply = Reply::new(451, "4.7.1 Greylisted, please try again in 300 seconds"),
                     _ => {}
                 }
@@ -154,7 +156,11 @@ fn banner(age: Age, name: &str, n: u8) -> Server {
         return Server::new(name);
     }
     match n % 4 {
-        0 => Server::of(name, "ESMTP Sendmail 8.12.10/8.12.10; Fri, 31 Oct 2003", &["ENHANCEDSTATUSCODES", "8BITMIME", "SIZE"]),
+        0 => Server::of(
+            name,
+            "ESMTP Sendmail 8.12.10/8.12.10; Fri, 31 Oct 2003",
+            &["ENHANCEDSTATUSCODES", "8BITMIME", "SIZE"],
+        ),
         1 => Server::of(name, "ESMTP Postfix", &["PIPELINING", "SIZE 10240000", "ETRN", "8BITMIME"]),
         2 => Server::of(name, "ESMTP", &["PIPELINING", "8BITMIME"]),
         _ => Server::of(name, "Microsoft ESMTP MAIL Service, Version: 5.0.2195.6713 ready", &["SIZE", "PIPELINING"]),

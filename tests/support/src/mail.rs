@@ -137,7 +137,7 @@ impl Builder {
         for Attachment { content_type, content, facts } in &self.attachments {
             let name = &facts.name;
             let _ = write!(out, "--{boundary}\nContent-Type: {content_type};\n name=\"{name}\"\n");
-            let _ = write!(out, "Content-Transfer-Encoding: base64\n");
+            let _ = writeln!(out, "Content-Transfer-Encoding: base64");
             let _ = write!(out, "Content-Disposition: attachment;\n filename=\"{name}\"\n\n");
             out.push_str(&base64_lines(content));
         }

@@ -75,7 +75,11 @@ impl Office {
     pub fn greeting(&self, host: &Host) -> Server {
         match self.age {
             Age::Today => Server::new(&host.name),
-            Age::Year2003 => Server::of(&host.name, "ESMTP Postfix", &["PIPELINING", "SIZE 10240000", "AUTH PLAIN LOGIN", "8BITMIME"]),
+            Age::Year2003 => Server::of(
+                &host.name,
+                "ESMTP Postfix",
+                &["PIPELINING", "SIZE 10240000", "AUTH PLAIN LOGIN", "8BITMIME"],
+            ),
         }
     }
 
@@ -91,7 +95,8 @@ impl Office {
         let mut rng = Rng::new(stage.rng.next_u64());
         let mut steps = if clear {
             let request = format!("GET /{} HTTP/1.1\r\nHost: {}\r\n\r\n", rng.text(LETTERS, 8), site.name);
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: {bytes}\r\n\r\n");
+            let head =
+                format!("HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: {bytes}\r\n\r\n");
             vec![Step::Client(request.into_bytes()), Step::Server([head.into_bytes(), rng.bytes(bytes)].concat())]
         } else {
             tls::exchange(&mut rng, self.era, &site.name, &[(true, 420), (false, bytes)])
@@ -115,7 +120,8 @@ impl Office {
         let name = user.name.split('.').next().unwrap_or("pc").to_owned();
         let auth = Some(Auth::Plain { user: name.clone(), password: "made-up".into() });
         let client = Client { colon_space: user.stack.name.starts_with("Windows"), ..Client::new(&name) };
-        let session = Session { security, auth, ..Session::new(client, self.greeting(&self.relay), vec![letter.transaction()]) };
+        let session =
+            Session { security, auth, ..Session::new(client, self.greeting(&self.relay), vec![letter.transaction()]) };
         let port = if matches!(security, Security::Implicit(_)) { 465 } else { 587 };
         let route = Route { v6: self.age == Age::Today, ..Route::new(user, &self.relay, port) };
         stage.mail(at, route, &Mailing::new("submission", session, vec![&letter.message]))
@@ -132,7 +138,8 @@ impl Office {
         kind: &'static str,
     ) -> Nanos {
         let (host, client) = from;
-        let Some(domain) = letters.first().and_then(|letter| letter.to.first()).and_then(|to| to.split('@').nth(1)) else {
+        let Some(domain) = letters.first().and_then(|letter| letter.to.first()).and_then(|to| to.split('@').nth(1))
+        else {
             return at;
         };
         let ask = Ask { edns: (self.age == Age::Today).then_some(1232), ..Ask::new(domain, dns::MX) };
@@ -149,7 +156,8 @@ impl Office {
         let server = stage.host_at(ip);
         let transactions = letters.iter().map(Letter::transaction).collect();
         let (opening, session) = internet.receive(ip, client, transactions);
-        let mailing = Mailing { opening, ..Mailing::new(kind, session, letters.iter().map(|letter| &letter.message).collect()) };
+        let mailing =
+            Mailing { opening, ..Mailing::new(kind, session, letters.iter().map(|letter| &letter.message).collect()) };
         stage.mail(known + MILLI, Route { v6: ip.is_ipv6(), ..Route::new(host, &server, 25) }, &mailing)
     }
 
@@ -187,15 +195,21 @@ impl Office {
         stage.mail(at, Route::new(&self.copier, &self.relay, 25), &Mailing::new("scan", session, vec![&message]))
     }
 
-    /// Monitoring looks whether a mail server greets.
+    /// Monitoring looks whether a mail server greets, over IPv4 and, today, over IPv6.
     pub fn probe(&self, stage: &mut Stage, at: Nanos, server: &Host) -> Nanos {
         let session = Session::new(Client::new(&self.monitor.name), self.greeting(server), vec![]);
-        stage.mail(at, Route::new(&self.monitor, server, 25), &Mailing::new("probe", session, vec![]))
+        let mailing = Mailing::new("probe", session, vec![]);
+        let end = stage.mail(at, Route::new(&self.monitor, server, 25), &mailing);
+        if self.age == Age::Year2003 {
+            return end;
+        }
+        stage.mail(end + SECOND, Route::v6(&self.monitor, server, 25), &mailing)
     }
 
     /// The administrator tries one exchanger by hand, line by line: slow, in small letters, one short message.
     pub fn manual_test(&self, stage: &mut Stage, internet: &mut Internet, at: Nanos, domain: &str) -> Nanos {
-        let (known, answer) = stage.lookup(at, &self.admin, &self.resolver, Ask { edns: Some(1232), ..Ask::new(domain, dns::MX) });
+        let (known, answer) =
+            stage.lookup(at, &self.admin, &self.resolver, Ask { edns: Some(1232), ..Ask::new(domain, dns::MX) });
         let Some((_, exchanger)) = answer.exchangers().into_iter().next() else { return known };
         let typed = known + 20 * SECOND;
         let (known, answer) = stage.lookup(typed, &self.admin, &self.resolver, Ask::new(&exchanger, dns::A));
@@ -204,7 +218,12 @@ impl Office {
         let (from, to) = (format!("admin@{DOMAIN}"), format!("postmaster@{domain}"));
         let bytes = b"subject: test\r\n\r\ntest, please ignore\r\n".to_vec();
         let message = Message { bytes: bytes.clone(), subject: "test".into(), attachments: vec![] };
-        let client = Client { extended: false, lower_case: true, pause: Some(7 * SECOND), ..Client::new("admin.northfield.example") };
+        let client = Client {
+            extended: false,
+            lower_case: true,
+            pause: Some(7 * SECOND),
+            ..Client::new("admin.northfield.example")
+        };
         let (opening, session) = internet.receive(ip, client, vec![Transaction::new(&from, &[&to], bytes)]);
         let mailing = Mailing { opening, ..Mailing::new("test", session, vec![&message]) };
         stage.mail(known + MILLI, Route::new(&self.admin, &server, 25), &mailing)
@@ -229,7 +248,11 @@ impl Office {
     /// An issue of the newsletter for one reader.
     pub fn issue(&self, rng: &mut Rng, at: Nanos, to: &str) -> Letter {
         let from = format!("news@news.{DOMAIN}");
-        let text = format!("News of the month.\n\n{}\n\n-- \nTo leave: https://news.{DOMAIN}/leave/{}", prose(rng, 24), rng.text(LETTERS, 12));
+        let text = format!(
+            "News of the month.\n\n{}\n\n-- \nTo leave: https://news.{DOMAIN}/leave/{}",
+            prose(rng, 24),
+            rng.text(LETTERS, 12)
+        );
         let builder = dated(at, rng, &from, to, "Northfield news", &text)
             .header("List-Unsubscribe", &format!("<https://news.{DOMAIN}/leave>"))
             .header("Precedence", "bulk");
@@ -258,7 +281,8 @@ impl Letter {
         let mut photo = |length| [&[0xff, 0xd8, 0xff, 0xe0][..], &rng.bytes(length)].concat();
         let (one, two) = (photo(9_000), photo(7_000));
         let archive = Attachment::zip("photos.zip", "application/zip", &[("party1.jpg", &one), ("party2.jpg", &two)]);
-        let message = dated(at, rng, from, to, "Re: photos of the summer party", "Here they are.").attach(archive).build();
+        let message =
+            dated(at, rng, from, to, "Re: photos of the summer party", "Here they are.").attach(archive).build();
         Self { from: from.into(), to: vec![to.into()], message }
     }
 
@@ -331,4 +355,5 @@ const WORDS: &[&str] = &[
     "week", "bridge", "paper", "kitchen", "figure", "summer", "project", "plan", "quiet", "review",
 ];
 
-const SUBJECTS: &[&str] = &["Minutes", "Re: budget", "Lunch on Thursday?", "Draft for review", "Re: Re: plan", "Invoice 4711"];
+const SUBJECTS: &[&str] =
+    &["Minutes", "Re: budget", "Lunch on Thursday?", "Draft for review", "Re: Re: plan", "Invoice 4711"];

@@ -180,7 +180,13 @@ impl Stage {
     }
 
     /// Plays a conversation from an ephemeral port. Returns its ends, and what came of it without the packets.
-    pub fn connect(&mut self, at: Nanos, route: Route<'_>, opening: Opening, steps: &[Step]) -> ([Endpoint; 2], Played) {
+    pub fn connect(
+        &mut self,
+        at: Nanos,
+        route: Route<'_>,
+        opening: Opening,
+        steps: &[Step],
+    ) -> ([Endpoint; 2], Played) {
         let port = self.next_port(route.client);
         let client = route.client.endpoint(route.address(route.client), port);
         let server = route.server.endpoint(route.address(route.server), route.port);
@@ -222,9 +228,13 @@ impl Stage {
             (played.marks[0], played.end, ends[0])
         } else {
             let src = client.endpoint(client.ip(), self.next_port(client));
-            self.frame(at, client, server, |out, link, ip| wire::udp(out, link, ip, (src.port, 53), &query.encode(true)));
+            self.frame(at, client, server, |out, link, ip| {
+                wire::udp(out, link, ip, (src.port, 53), &query.encode(true))
+            });
             let back = at + server.round_trip + think;
-            self.frame(back, server, client, |out, link, ip| wire::udp(out, link, ip, (53, src.port), &answer.encode(true)));
+            self.frame(back, server, client, |out, link, ip| {
+                wire::udp(out, link, ip, (53, src.port), &answer.encode(true))
+            });
             (at, back + client.round_trip, src)
         };
         self.record_question(asked, src, server, ask, &answer);

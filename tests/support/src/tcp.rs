@@ -159,7 +159,18 @@ impl<'a> Player<'a> {
         let sides = [side(plan.client), side(plan.server)];
         let segment = usize::from(plan.client.stack.mss.min(plan.server.stack.mss));
         let segment = segment - if timestamps { 12 } else { 0 } - if plan.client.ip.is_ipv6() { 20 } else { 0 };
-        Self { plan, rng, sides, timestamps, segment, wait: None, mark: false, packets: vec![], data: vec![], marks: vec![] }
+        Self {
+            plan,
+            rng,
+            sides,
+            timestamps,
+            segment,
+            wait: None,
+            mark: false,
+            packets: vec![],
+            data: vec![],
+            marks: vec![],
+        }
     }
 
     /// Returns whether the connection stands.

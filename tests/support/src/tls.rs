@@ -82,7 +82,8 @@ pub fn client_hello(rng: &mut Rng, era: Era, server_name: &str, session: &[u8]) 
     record(HANDSHAKE, Era::Tls10, &handshake(1, &body))
 }
 
-fn server_hello(rng: &mut Rng, era: Era, session: &[u8]) -> Vec<u8> {
+/// The ServerHello that answers it: the cipher suite is the first one offered.
+pub fn server_hello(rng: &mut Rng, era: Era, session: &[u8]) -> Vec<u8> {
     let mut body = match era {
         Era::Tls10 => vec![3, 1],
         Era::Tls13 => vec![3, 3],

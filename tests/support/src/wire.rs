@@ -90,7 +90,8 @@ pub fn udp(frame: &mut Vec<u8>, link: &Link, ip: &Ip, ports: (u16, u16), payload
 /// Replaces `frame` with an ICMP or ICMPv6 echo request, or its reply (RFC 792, RFC 4443).
 pub fn echo(frame: &mut Vec<u8>, link: &Link, ip: &Ip, reply: bool, id: u16, sequence: u16, payload: &[u8]) {
     let v6 = ip.src.is_ipv6();
-    let (protocol, kind) = if v6 { (IPPROTO_ICMPV6, if reply { 129 } else { 128 }) } else { (1, if reply { 0 } else { 8 }) };
+    let (protocol, kind) =
+        if v6 { (IPPROTO_ICMPV6, if reply { 129 } else { 128 }) } else { (1, if reply { 0 } else { 8 }) };
     let start = begin(frame, link, ip, protocol, 8 + payload.len());
     frame.extend([kind, 0, 0, 0]);
     frame.extend(id.to_be_bytes());
@@ -206,7 +207,15 @@ mod tests {
     fn segments_are_what_etherparse_reads() {
         for (ip, vlan, length) in families().into_iter().flat_map(|ip| [(ip, None, 1459), (ip, Some(20), 0)]) {
             let payload = vec![0xa5; length];
-            let header = Tcp { src_port: 1025, dst_port: 25, seq: 1, ack: 2, flags: SYN | ACK, window: 8192, options: &[1, 1, 4, 2] };
+            let header = Tcp {
+                src_port: 1025,
+                dst_port: 25,
+                seq: 1,
+                ack: 2,
+                flags: SYN | ACK,
+                window: 8192,
+                options: &[1, 1, 4, 2],
+            };
             let mut frame = Vec::new();
             tcp(&mut frame, &Link { vlan, ..Link::default() }, &ip, &header, &payload);
             let parsed = SlicedPacket::from_ethernet(&frame).unwrap();
@@ -219,7 +228,9 @@ mod tests {
                     assert_eq!(net.header().header_checksum(), net.header().to_header().calc_header_checksum());
                     seen.to_header().calc_checksum_ipv4(&net.header().to_header(), &payload).unwrap()
                 }
-                NetSlice::Ipv6(net) => seen.to_header().calc_checksum_ipv6(&net.header().to_header(), &payload).unwrap(),
+                NetSlice::Ipv6(net) => {
+                    seen.to_header().calc_checksum_ipv6(&net.header().to_header(), &payload).unwrap()
+                }
                 _ => panic!("not IP"),
             };
             assert_eq!(seen.checksum(), expected);

@@ -120,7 +120,14 @@ impl Infected<'_> {
             let seq = stage.rng.next_u32();
             stage.frame(now, self.host, &target, |out, link, ip| {
                 if number % 5 < 3 {
-                    let header = Tcp { src_port: 2000 + number, dst_port: 80, seq, flags: SYN, window: 16_384, ..Tcp::default() };
+                    let header = Tcp {
+                        src_port: 2000 + number,
+                        dst_port: 80,
+                        seq,
+                        flags: SYN,
+                        window: 16_384,
+                        ..Tcp::default()
+                    };
                     wire::tcp(out, link, ip, &header, &[]);
                 } else {
                     wire::echo(out, link, ip, false, 0x200, number, &[0x61; 32]);

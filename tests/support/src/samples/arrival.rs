@@ -18,8 +18,8 @@ pub fn make(name: &str, seed: u64) -> Sample {
     let friend = stage.add(Host { role: "mail server", ..household("out.example.com", [192, 0, 2, 25]) });
 
     office.probe(&mut stage, start, &office.relay);
+    let mut rng = Rng::named(seed, "letters");
     for (number, minute) in [(0usize, 1), (2, 4)] {
-        let mut rng = Rng::named(seed, "letters");
         let from = person(&mut rng, "example.com");
         let user = &office.users[number];
         let letter = Letter::personal(&mut rng, start + minute * MINUTE, &from, &[office.user_address(user)]);

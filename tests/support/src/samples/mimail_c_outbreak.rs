@@ -90,12 +90,20 @@ fn everyday(stage: &mut Stage, internet: &mut Internet, office: &Office, start: 
         let letter = Letter::personal(&mut rng, at, &office.user_address(user), &[to]);
         let handed = office.submit(stage, at, user, &letter, Security::None);
         let relayed = letter.relayed(handed, &office.relay);
-        office.deliver(stage, internet, handed + 300 * MILLI, (&office.relay, office.relay_client()), &[relayed], "letter");
+        office.deliver(
+            stage,
+            internet,
+            handed + 300 * MILLI,
+            (&office.relay, office.relay_client()),
+            &[relayed],
+            "letter",
+        );
     }
     let carrier = stage.add(Host { role: "mail server", ..household("out.example.com", [192, 0, 2, 25]) });
     for number in 0..5 {
         let at = spot(&mut rng);
-        let letter = Letter::personal(&mut rng, at, "friend@example.com", &[office.user_address(&office.users[number * 2])]);
+        let letter =
+            Letter::personal(&mut rng, at, "friend@example.com", &[office.user_address(&office.users[number * 2])]);
         office.receive(stage, at, &carrier, &letter);
     }
 }

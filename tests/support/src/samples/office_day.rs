@@ -23,7 +23,8 @@ pub fn make(name: &str, seed: u64) -> Sample {
     let friend = stage.add(friend);
     let list = stage.add(Host::outside("lists.example.org", [192, 0, 2, 26].into(), "mail server", &LINUX));
     let provider = stage.add(Host::outside("smtp.example.net", [192, 0, 2, 58].into(), "submission server", &LINUX));
-    let mut day = Day { rng: Rng::named(seed, "day"), stage: &mut stage, internet: &mut internet, office: &office, start };
+    let mut day =
+        Day { rng: Rng::named(seed, "day"), stage: &mut stage, internet: &mut internet, office: &office, start };
 
     day.monitoring();
     day.web();
@@ -50,8 +51,8 @@ impl Day<'_> {
     }
 
     fn monitoring(&mut self) {
-        for quarter in 0..36 {
-            let at = self.start + quarter * 15 * MINUTE + 5 * SECOND;
+        for round in 0..27 {
+            let at = self.start + round * 20 * MINUTE + 5 * SECOND;
             self.office.probe(self.stage, at, &self.office.relay);
             self.office.probe(self.stage, at + SECOND, &self.office.newsletter);
         }
@@ -113,7 +114,8 @@ impl Day<'_> {
                 to.push(person(&mut self.rng, &domain));
             }
             let letter = Letter::personal(&mut self.rng, at, &self.office.user_address(user), &to);
-            let security = if number % 4 == 3 { Security::Implicit(Era::Tls13) } else { Security::StartTls(Era::Tls13) };
+            let security =
+                if number % 4 == 3 { Security::Implicit(Era::Tls13) } else { Security::StartTls(Era::Tls13) };
             let handed = self.office.submit(self.stage, at, user, &letter, security);
             let relayed = [letter.relayed(handed, &self.office.relay)];
             let from = (&self.office.relay, self.office.relay_client());
@@ -135,9 +137,16 @@ impl Day<'_> {
             let known = self.stage.lookup(at, user, &self.office.resolver, Ask::new(&provider.name, dns::A)).0;
             let to = somebody(&mut self.rng, &self.internet.domains);
             let letter = Letter::personal(&mut self.rng, at, "me@example.net", &[to]);
-            let (security, port) =
-                if number % 2 == 0 { (Security::StartTls(Era::Tls13), 587) } else { (Security::Implicit(Era::Tls13), 465) };
-            let session = Session::new(Client::new("[10.20.1.30]"), crate::smtp::Server::new(&provider.name), vec![letter.transaction()]);
+            let (security, port) = if number % 2 == 0 {
+                (Security::StartTls(Era::Tls13), 587)
+            } else {
+                (Security::Implicit(Era::Tls13), 465)
+            };
+            let session = Session::new(
+                Client::new("[10.20.1.30]"),
+                crate::smtp::Server::new(&provider.name),
+                vec![letter.transaction()],
+            );
             let session = Session { security, ..session };
             let mailing = Mailing::new("submission", session, vec![&letter.message]);
             self.stage.mail(known + MILLI, Route::new(user, provider, port), &mailing);
