@@ -1,0 +1,67 @@
+//! Writes captures of any size for benches.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use mailsnare_lab::bulk::{self, Totals};
+use mailsnare_lab::capture::{PcapFormat, PcapWriter};
+
+/// Write a capture of generated traffic.
+#[derive(Parser)]
+struct Args {
+    #[arg(long)]
+    kind: Kind,
+    /// Web: bytes of frames to write, about.
+    #[arg(long, default_value_t = 100_000_000)]
+    bytes: u64,
+    /// Web: bytes of one flow, about.
+    #[arg(long, default_value_t = 200_000)]
+    flow_bytes: u64,
+    /// Mail, DNS, SYN flood: sessions, questions, packets.
+    #[arg(long, default_value_t = 1_000)]
+    count: u64,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The file to write; - is standard output.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    Web,
+    Mail,
+    Dns,
+    Synflood,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(&args) {
+        Ok(Totals { packets, bytes, flows }) => {
+            eprintln!("{packets} packets, {bytes} bytes, {flows} flows");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("make-traffic: {}: {error}", args.out.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> io::Result<Totals> {
+    let out: Box<dyn Write> =
+        if args.out == Path::new("-") { Box::new(io::stdout().lock()) } else { Box::new(File::create(&args.out)?) };
+    let mut sink = PcapWriter::new(BufWriter::with_capacity(1 << 20, out), PcapFormat::default())?;
+    let totals = match args.kind {
+        Kind::Web => bulk::web(&mut sink, args.bytes, args.flow_bytes, args.seed),
+        Kind::Mail => bulk::mail(&mut sink, args.count, args.seed),
+        Kind::Dns => bulk::dns(&mut sink, args.count, args.seed),
+        Kind::Synflood => bulk::syn_flood(&mut sink, args.count, args.seed),
+    }?;
+    sink.finish()?;
+    Ok(totals)
+}
