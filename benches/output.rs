@@ -10,7 +10,7 @@ use mailsnare::model::mail::{Email, FileFact, FileKind, Findings};
 use mailsnare::model::net::{Flow, Transport, Vlans};
 use mailsnare::model::stats::SensorStats;
 use mailsnare::model::time::Timestamp;
-use mailsnare::output::eve::filter::EventFilter;
+use mailsnare::model::eve_type::EventFilter;
 use mailsnare::output::eve::{Origin, Renderer};
 use mailsnare::output::metrics::Metrics;
 use mailsnare::output::writer::EveWriter;

@@ -14,6 +14,7 @@ use serde::de::{DeserializeSeed, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::model::alert::Severity;
+use crate::model::eve_type::{EventFilter, EventType};
 use crate::model::net::HomeNet;
 use crate::model::settings::{DetectSettings, InspectSettings, SensorSettings};
 
@@ -27,7 +28,7 @@ pub struct Config {
     pub mail_servers: Vec<IpNet>,
     /// Where EVE lines go; none for nowhere.
     pub eve: Option<Destination>,
-    pub events: Events,
+    pub events: EventFilter,
     /// Capture filter in pcap-filter syntax, not yet compiled.
     pub bpf: Option<String>,
     /// Inspector threads.
@@ -47,8 +48,8 @@ impl Config {
     pub fn new(layer: Layer, metrics: Option<SocketAddr>, cores: usize) -> Self {
         let events = layer.events.unwrap_or_default();
         let mut sensor = layer.sensor;
-        sensor.flow_records = events.flow;
-        sensor.all_dns = events.dns == DnsEvents::All;
+        sensor.flow_records = events.has(EventType::Flow);
+        sensor.all_dns = events.has(EventType::Dns);
         let mut inspect = layer.inspect;
         inspect.keep_content = layer.extract.is_some();
         Self {
@@ -80,8 +81,8 @@ pub struct Layer {
     pub mail_server: Option<Vec<IpNet>>,
     #[serde(deserialize_with = "text")]
     pub eve: Option<Destination>,
-    #[serde(deserialize_with = "events")]
-    pub events: Option<Events>,
+    #[serde(deserialize_with = "event_types")]
+    pub events: Option<EventFilter>,
     pub bpf: Option<String>,
     #[serde(deserialize_with = "workers")]
     pub workers: Option<u16>,
@@ -203,90 +204,12 @@ impl FromStr for Metrics {
     }
 }
 
-/// Which EVE types are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Events {
-    pub alert: bool,
-    pub incident: bool,
-    pub smtp: bool,
-    pub fileinfo: bool,
-    pub dns: DnsEvents,
-    pub flow: bool,
-    pub anomaly: bool,
-    pub stats: bool,
-}
-
-/// Which DNS messages are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DnsEvents {
-    None,
-    /// Those that ask for MX.
-    Mx,
-    All,
-}
-
-impl Events {
-    /// No type at all.
-    pub const NONE: Self = Self {
-        alert: false,
-        incident: false,
-        smtp: false,
-        fileinfo: false,
-        dns: DnsEvents::None,
-        flow: false,
-        anomaly: false,
-        stats: false,
-    };
-
-    /// The names that `--events` takes.
-    pub const NAMES: [&'static str; 9] =
-        ["alert", "incident", "smtp", "fileinfo", "dns:mx", "dns", "flow", "anomaly", "stats"];
-
-    /// Adds a type by its name.
-    ///
-    /// # Errors
-    /// A sentence that names what would be right.
-    pub fn add(&mut self, name: &str) -> Result<(), String> {
-        match name {
-            "alert" => self.alert = true,
-            "incident" => self.incident = true,
-            "smtp" => self.smtp = true,
-            "fileinfo" => self.fileinfo = true,
-            "dns:mx" => self.dns = self.dns.max(DnsEvents::Mx),
-            "dns" => self.dns = DnsEvents::All,
-            "flow" => self.flow = true,
-            "anomaly" => self.anomaly = true,
-            "stats" => self.stats = true,
-            _ => return Err(unknown("event type", name, &Self::NAMES)),
-        }
-        Ok(())
-    }
-}
-
-/// All but flows, and of DNS only questions for MX.
-impl Default for Events {
-    fn default() -> Self {
-        Self {
-            alert: true,
-            incident: true,
-            smtp: true,
-            fileinfo: true,
-            dns: DnsEvents::Mx,
-            flow: false,
-            anomaly: true,
-            stats: true,
-        }
-    }
-}
-
-impl FromStr for Events {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let mut events = Self::NONE;
-        text.split(',').map(str::trim).try_for_each(|name| events.add(name))?;
-        Ok(events)
-    }
+/// The EVE types that a list with commas names.
+///
+/// # Errors
+/// A sentence that names what would be right.
+pub fn events(text: &str) -> Result<EventFilter, String> {
+    text.parse().map_err(|name: String| unknown("event type", &name, &EventType::ALL.map(EventType::option)))
 }
 
 /// How a result is printed.
@@ -391,9 +314,9 @@ fn text<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(from: D) -> Result<
     from.deserialize_str(One(T::from_str)).map(Some)
 }
 
-fn events<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Events>, D::Error> {
-    let Some(names) = list(from, |name| Events::from_str(name).map(|_| name.to_owned()))? else { return Ok(None) };
-    names.join(",").parse().map(Some).map_err(D::Error::custom)
+fn event_types<'de, D: Deserializer<'de>>(from: D) -> Result<Option<EventFilter>, D::Error> {
+    let Some(names) = list(from, |name| events(name).map(|_| name.to_owned()))? else { return Ok(None) };
+    events(&names.join(",")).map(Some).map_err(D::Error::custom)
 }
 
 fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<IpNet>>, D::Error> {
@@ -554,7 +477,7 @@ mod tests {
         assert_eq!(config.mail_servers, ["192.0.2.25/32".parse::<IpNet>().unwrap()]);
         assert_eq!((config.eve, config.workers), (Some(Destination::Stdout), 3));
         assert_eq!(config.metrics, Some("[::1]:9000".parse().unwrap()));
-        assert!(config.events.alert && !config.events.smtp && config.events.dns == DnsEvents::All);
+        assert!(config.events.has(EventType::Alert) && !config.events.has(EventType::Smtp));
         assert!(config.sensor.all_dns && config.sensor.flow_records && config.inspect.keep_content);
         assert_eq!((config.detect.mail_volume.messages, config.sensor.mail_ports), (7, vec![26]));
     }
@@ -596,20 +519,12 @@ mod tests {
         // It shows the defaults of the tables.
         assert_eq!((layer.detect, layer.sensor), (DetectSettings::default(), SensorSettings::default()));
         assert_eq!(layer.inspect, InspectSettings::default());
-        assert_eq!(layer.events, Some(Events::default()));
+        assert_eq!(layer.events, Some(EventFilter::default()));
     }
 
     #[test]
     fn a_file_that_is_not_there_is_named() {
         let error = Layer::load(Path::new("no/such.toml")).unwrap_err().to_string();
         assert!(error.starts_with("cannot read the configuration file no/such.toml: "), "{error}");
-    }
-
-    #[test]
-    fn all_dns_includes_mx() {
-        for text in ["dns,dns:mx", "dns:mx, dns"] {
-            assert_eq!(text.parse::<Events>().unwrap().dns, DnsEvents::All);
-        }
-        assert!("".parse::<Events>().is_err());
     }
 }

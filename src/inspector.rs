@@ -1,1 +1,56 @@
-//! To be written: inspector.
+//! The second stage: a message in, findings out. Pure and without state, so any number of threads can run it.
+
+use crate::mail;
+use crate::model::event::{Event, EventKind, Message, SmtpEvent};
+use crate::model::mail::Findings;
+use crate::model::net::{Direction, Flow, HomeNet};
+use crate::model::settings::InspectSettings;
+use crate::rules::{RuleSet, Subject};
+
+/// Opens messages and holds them against the rules.
+#[derive(Clone, Debug)]
+pub struct Inspector {
+    home: HomeNet,
+    settings: InspectSettings,
+}
+
+impl Inspector {
+    /// An inspector for messages from and to these home networks.
+    pub fn new(home: HomeNet, settings: InspectSettings) -> Self {
+        Self { home, settings }
+    }
+
+    /// What is in an event's message, and which rules it matches. The message's bytes are given up: everything worth
+    /// keeping of them is in the findings. Events that are not mail find nothing.
+    pub fn inspect(&self, rules: &RuleSet, event: &mut Event) -> Findings {
+        let direction = event.flow.as_deref().map_or(Direction::External, |flow| self.direction(flow));
+        match &mut event.kind {
+            EventKind::Smtp(smtp) => self.inspect_mail(rules, smtp, direction),
+            _ => Findings::default(),
+        }
+    }
+
+    /// As [`Inspector::inspect`], for a transaction that goes this way.
+    pub fn inspect_mail(&self, rules: &RuleSet, smtp: &mut SmtpEvent, direction: Direction) -> Findings {
+        let message = smtp.message.take();
+        let mut findings = message.as_ref().map_or_else(Findings::default, |m| mail::inspect(m, &self.settings));
+        findings.hits = rules.evaluate(&Subject {
+            direction,
+            smtp,
+            email: findings.email.as_ref(),
+            files: &findings.files,
+            message: message.as_ref().map(|message| message.bytes.as_slice()),
+        });
+        if let Some(email) = findings.email.as_mut() {
+            // Only the rules need them.
+            email.text = String::new();
+            email.headers = Vec::new();
+        }
+        smtp.message = message.map(|message| Message { bytes: Vec::new(), ..message });
+        findings
+    }
+
+    fn direction(&self, flow: &Flow) -> Direction {
+        self.home.direction(flow.client.ip(), flow.server.ip())
+    }
+}

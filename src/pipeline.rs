@@ -1,1 +1,509 @@
-//! To be written: pipeline.
+//! The only threads and channels: one thread a source, N inspectors, and the caller's thread as correlator.
+//!
+//! Order is kept by construction. A source puts each event into the ordered channel: as it is, or, when its message is
+//! to be inspected, as a place that the inspector will fill. The correlator takes places in order and waits for each
+//! to be filled, so what it sees does not depend on how many inspectors there are.
+//!
+//! A replay waits when a queue is full. Live capture never waits: a message that finds the inspectors busy goes on
+//! uninspected and is counted; batches that find the correlator busy are held up to a bound, then dropped and counted.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+
+use crate::capture::{CaptureError, Source, Step};
+use crate::correlator::{Correlator, CorrelatorSettings, Said};
+use crate::inspector::Inspector;
+use crate::model::event::{Event, EventKind};
+use crate::model::limits;
+use crate::model::mail::Findings;
+use crate::model::report::Report;
+use crate::model::settings::{SensorSettings, TICK};
+use crate::model::stats::InspectStats;
+use crate::model::time::Timestamp;
+use crate::rules::RuleSet;
+use crate::sensor::Sensor;
+
+/// What the stages need to know.
+#[derive(Debug)]
+pub struct Plan {
+    pub sensor: SensorSettings,
+    pub inspector: Inspector,
+    pub correlator: CorrelatorSettings,
+    /// Inspector threads, at least one.
+    pub workers: usize,
+    /// Whether a full queue holds the sources up.
+    pub pressure: Pressure,
+}
+
+/// What a source does when a queue is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pressure {
+    /// It waits: nothing is lost (replay).
+    Wait,
+    /// It goes on: what does not fit is counted (live capture).
+    Shed,
+}
+
+/// Who hears what the pipeline says. Called in the order of events, from the caller's thread.
+pub trait Audience {
+    /// An event with what was found in it (none when it carried no message, or was not inspected), and what the
+    /// correlator says about it.
+    fn hear(&mut self, event: &Event, findings: Option<&Findings>, said: &[Said], view: &View<'_>);
+
+    /// What the correlator says without an event: the wire is idle, or the capture is over.
+    fn hear_said(&mut self, said: &[Said]);
+
+    /// Time passed without events, or a batch was done: a moment for housekeeping.
+    fn pause(&mut self, view: &View<'_>);
+}
+
+/// A look inside, for metrics.
+pub struct View<'a> {
+    pub correlator: &'a Correlator,
+    pub inspect: &'a InspectStats,
+    /// Messages waiting for inspectors, batches waiting for the correlator.
+    pub queues: [usize; 2],
+    /// Bytes of messages under way between sensor and correlator.
+    pub message_bytes: usize,
+    /// Time each inspector has worked so far.
+    pub busy: &'a [Duration],
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Run<S> {
+    pub report: Report,
+    /// The sources, each with the error that ended it, if one did.
+    pub sources: Vec<(S, Option<CaptureError>)>,
+}
+
+/// The rules in force. Each batch of events is held against the set that was in force when it was made.
+#[derive(Clone, Debug)]
+pub struct SharedRules(Arc<Mutex<Arc<RuleSet>>>);
+
+impl SharedRules {
+    /// Puts a first set in force.
+    pub fn new(rules: RuleSet) -> Self {
+        Self(Arc::new(Mutex::new(Arc::new(rules))))
+    }
+
+    /// The set in force.
+    pub fn get(&self) -> Arc<RuleSet> {
+        Arc::clone(&lock(&self.0))
+    }
+
+    /// Puts another set in force.
+    pub fn set(&self, rules: RuleSet) {
+        *lock(&self.0) = Arc::new(rules);
+    }
+}
+
+/// Runs the sources to their end, or until `stop` is set and what is under way is finished.
+pub fn run<S: Source + Send>(
+    sources: Vec<S>,
+    plan: Plan,
+    rules: &SharedRules,
+    stop: &AtomicBool,
+    audience: &mut dyn Audience,
+) -> Run<S> {
+    let workers = plan.workers.max(1);
+    let (jobs_in, jobs_out) = bounded(limits::INSPECT_QUEUE);
+    let (batches_in, batches_out) = bounded(limits::BATCHES);
+    let shared = Shared {
+        room: Room::default(),
+        dropped: AtomicU64::new(0),
+        busy: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+    };
+    let (shared, inspector) = (&shared, &plan.inspector);
+    thread::scope(|scope| {
+        for worker in 0..workers {
+            let jobs = jobs_out.clone();
+            scope.spawn(move || inspect_all(&jobs, inspector, &shared.busy[worker]));
+        }
+        let readers: Vec<_> = sources
+            .into_iter()
+            .zip(0..)
+            .map(|(source, number)| {
+                let sensor = Sensor::new(plan.sensor.clone(), number);
+                let feed = Feed::new(jobs_in.clone(), batches_in.clone(), rules.clone(), shared, plan.pressure);
+                scope.spawn(move || read(source, sensor, feed, stop))
+            })
+            .collect();
+        // Held by the readers alone from here on: when they end, so do the inspectors and this thread's loop.
+        drop((jobs_in, batches_in));
+        let consumer = Consumer::new(plan.correlator, rules, shared, &jobs_out, audience);
+        let report = consumer.run(&batches_out);
+        let sources = readers.into_iter().filter_map(|reader| reader.join().ok()).collect();
+        Run { report, sources }
+    })
+}
+
+/// What threads share besides channels.
+#[derive(Debug)]
+struct Shared {
+    room: Room,
+    /// Events dropped because the correlator did not keep up.
+    dropped: AtomicU64,
+    /// Nanoseconds each inspector has worked.
+    busy: Vec<AtomicU64>,
+}
+
+/// A message to be inspected, and where to put the result.
+struct Job {
+    event: Event,
+    rules: Arc<RuleSet>,
+    reply: Sender<Inspected>,
+}
+
+struct Inspected {
+    event: Event,
+    /// None when the inspector failed.
+    findings: Option<Findings>,
+}
+
+/// A place in the order of events.
+enum Slot {
+    Ready(Event),
+    /// It was to be inspected, but the inspectors were busy.
+    Shed(Event),
+    /// An inspector will fill it. With the bytes of room its message takes until then.
+    Waiting(Receiver<Inspected>, usize),
+}
+
+struct Batch {
+    slots: Vec<Slot>,
+    rules: Arc<RuleSet>,
+}
+
+// --- sources ----------------------------------------------------------------------------------------------------
+
+/// Reads a source to its end.
+fn read<S: Source>(mut source: S, mut sensor: Sensor, mut feed: Feed<'_>, stop: &AtomicBool) -> (S, Option<CaptureError>) {
+    let mut error = None;
+    let mut losses_due = Timestamp::default();
+    let live = feed.pressure == Pressure::Shed;
+    while !stop.load(Ordering::Relaxed) || live {
+        let now = match source.next() {
+            Ok(Step::Packet(packet)) => {
+                let now = packet.time;
+                sensor.packet(&packet);
+                now
+            }
+            Ok(Step::Idle(now)) => {
+                sensor.idle(now);
+                feed.send(sensor.drain());
+                now
+            }
+            Ok(Step::End) => break,
+            Err(failure) => {
+                error = Some(failure);
+                break;
+            }
+        };
+        if sensor.waiting() >= limits::BATCH || (live && feed.is_due(now, sensor.waiting())) {
+            feed.send(sensor.drain());
+        }
+        if live && now >= losses_due {
+            losses_due = now.plus(TICK);
+            sensor.note_losses(&source.stats());
+        }
+    }
+    sensor.note_losses(&source.stats());
+    sensor.finish();
+    feed.finish(sensor.drain());
+    (source, error)
+}
+
+/// Gives events to inspectors and correlator, in order.
+struct Feed<'a> {
+    jobs: Sender<Job>,
+    batches: Sender<Batch>,
+    rules: SharedRules,
+    shared: &'a Shared,
+    pressure: Pressure,
+    /// Batches the correlator had no room for yet.
+    backlog: VecDeque<Batch>,
+    /// Packet time at which the oldest event not yet sent was first noticed.
+    waiting_since: Option<Timestamp>,
+}
+
+impl<'a> Feed<'a> {
+    fn new(jobs: Sender<Job>, batches: Sender<Batch>, rules: SharedRules, shared: &'a Shared, pressure: Pressure) -> Self {
+        Self { jobs, batches, rules, shared, pressure, backlog: VecDeque::new(), waiting_since: None }
+    }
+
+    /// Whether events have waited long enough for more to share their batch.
+    fn is_due(&mut self, now: Timestamp, waiting: usize) -> bool {
+        if waiting == 0 && self.backlog.is_empty() {
+            self.waiting_since = None;
+            return false;
+        }
+        let since = *self.waiting_since.get_or_insert(now);
+        now.since(since) >= limits::BATCH_PATIENCE || now < since
+    }
+
+    fn send(&mut self, events: Vec<Event>) {
+        self.waiting_since = None;
+        let rules = self.rules.get();
+        let mut slots = Vec::with_capacity(events.len());
+        for event in events {
+            let bytes = match &event.kind {
+                EventKind::Smtp(smtp) => smtp.message.as_ref().map_or(0, |message| message.bytes.len()) + OVERHEAD,
+                _ => {
+                    slots.push(Slot::Ready(event));
+                    continue;
+                }
+            };
+            let slot = match self.pressure {
+                Pressure::Wait => {
+                    if !self.shared.room.try_take(bytes) {
+                        // The correlator must get to what we hold before there can be room.
+                        self.pass_on(Batch { slots: std::mem::take(&mut slots), rules: Arc::clone(&rules) });
+                        self.shared.room.take(bytes);
+                    }
+                    self.assign(event, bytes, &rules)
+                }
+                Pressure::Shed if !self.jobs.is_full() && self.shared.room.try_take(bytes) => {
+                    self.assign(event, bytes, &rules)
+                }
+                Pressure::Shed => Slot::Shed(event),
+            };
+            slots.push(slot);
+        }
+        self.pass_on(Batch { slots, rules });
+    }
+
+    fn finish(&mut self, events: Vec<Event>) {
+        self.send(events);
+        for batch in self.backlog.drain(..) {
+            let _ = self.batches.send(batch);
+        }
+    }
+
+    /// Hands a message to the inspectors.
+    fn assign(&self, event: Event, bytes: usize, rules: &Arc<RuleSet>) -> Slot {
+        let (reply, filled) = bounded(1);
+        let job = Job { event, rules: Arc::clone(rules), reply };
+        let refused = match self.pressure {
+            Pressure::Wait => self.jobs.send(job).err().map(|refused| refused.0),
+            Pressure::Shed => self.jobs.try_send(job).err().map(TrySendError::into_inner),
+        };
+        match refused {
+            None => Slot::Waiting(filled, bytes),
+            Some(job) => {
+                self.shared.room.give_back(bytes);
+                Slot::Shed(job.event)
+            }
+        }
+    }
+
+    fn pass_on(&mut self, batch: Batch) {
+        if self.pressure == Pressure::Wait {
+            // It fails only when the correlator is gone, and then nobody is left to tell.
+            let _ = self.batches.send(batch);
+            return;
+        }
+        self.backlog.push_back(batch);
+        while let Some(batch) = self.backlog.pop_front() {
+            if let Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) = self.batches.try_send(batch) {
+                self.backlog.push_front(batch);
+                break;
+            }
+        }
+        while self.backlog.len() > limits::BACKLOG
+            && let Some(batch) = self.backlog.pop_front()
+        {
+            self.shared.dropped.fetch_add(batch.slots.len() as u64, Ordering::Relaxed);
+            for slot in batch.slots {
+                if let Slot::Waiting(_, bytes) = slot {
+                    self.shared.room.give_back(bytes);
+                }
+            }
+        }
+    }
+}
+
+// --- inspectors -------------------------------------------------------------------------------------------------
+
+/// Works on messages until no more can come.
+fn inspect_all(jobs: &Receiver<Job>, inspector: &Inspector, busy: &AtomicU64) {
+    for Job { mut event, rules, reply } in jobs {
+        let began = Instant::now();
+        // A defect in our handling of one hostile message must not cost its envelope, nor this thread.
+        let findings = catch_unwind(AssertUnwindSafe(|| inspector.inspect(&rules, &mut event))).ok();
+        busy.fetch_add(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let _ = reply.send(Inspected { event, findings });
+    }
+}
+
+// --- correlator -------------------------------------------------------------------------------------------------
+
+/// Takes events in order, has them correlated, and tells the audience.
+struct Consumer<'a> {
+    correlator: Correlator,
+    rules: Arc<RuleSet>,
+    shared: &'a Shared,
+    jobs: &'a Receiver<Job>,
+    audience: &'a mut dyn Audience,
+    inspect: InspectStats,
+    said: Vec<Said>,
+    busy: Vec<Duration>,
+}
+
+impl<'a> Consumer<'a> {
+    fn new(
+        settings: CorrelatorSettings,
+        rules: &SharedRules,
+        shared: &'a Shared,
+        jobs: &'a Receiver<Job>,
+        audience: &'a mut dyn Audience,
+    ) -> Self {
+        let rules = rules.get();
+        Self {
+            correlator: Correlator::new(settings, rules.clone()),
+            rules,
+            shared,
+            jobs,
+            audience,
+            inspect: InspectStats::default(),
+            said: Vec::new(),
+            busy: Vec::new(),
+        }
+    }
+
+    fn run(mut self, batches: &Receiver<Batch>) -> Report {
+        loop {
+            match batches.recv_timeout(PAUSE) {
+                Ok(batch) => self.batch(batch, batches),
+                Err(RecvTimeoutError::Timeout) => self.pause(batches),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        self.correlator.finish(&mut self.said);
+        self.audience.hear_said(&self.said);
+        self.inspect.events_dropped = self.shared.dropped.load(Ordering::Relaxed);
+        Report { inspect: self.inspect, ..self.correlator.report() }
+    }
+
+    fn batch(&mut self, batch: Batch, batches: &Receiver<Batch>) {
+        if !Arc::ptr_eq(&batch.rules, &self.rules) {
+            self.rules = Arc::clone(&batch.rules);
+            self.correlator.set_rules(batch.rules);
+        }
+        for slot in batch.slots {
+            let (event, findings, bytes) = match slot {
+                Slot::Ready(event) => (event, None, 0),
+                Slot::Shed(event) => {
+                    self.inspect.shed_queue += 1;
+                    (event, None, 0)
+                }
+                Slot::Waiting(filled, bytes) => match filled.recv() {
+                    Ok(Inspected { event, findings }) => {
+                        self.inspect.shed_failed += u64::from(findings.is_none());
+                        (event, findings, bytes)
+                    }
+                    // Only if an inspector thread died, which `catch_unwind` rules out.
+                    Err(_) => {
+                        self.inspect.shed_failed += 1;
+                        self.shared.room.give_back(bytes);
+                        continue;
+                    }
+                },
+            };
+            self.hear(&event, findings.as_ref(), batches.len());
+            self.shared.room.give_back(bytes);
+        }
+        self.pause(batches);
+    }
+
+    fn hear(&mut self, event: &Event, findings: Option<&Findings>, waiting: usize) {
+        if let Some(findings) = findings {
+            self.inspect.count(findings);
+        }
+        let nothing = Findings::default();
+        self.correlator.take(event, findings.unwrap_or(&nothing), &mut self.said);
+        self.refresh();
+        let view = view(&self.correlator, &self.inspect, self.shared, &self.busy, self.jobs.len(), waiting);
+        self.audience.hear(event, findings, &self.said, &view);
+        self.said.clear();
+    }
+
+    fn pause(&mut self, batches: &Receiver<Batch>) {
+        self.refresh();
+        let view = view(&self.correlator, &self.inspect, self.shared, &self.busy, self.jobs.len(), batches.len());
+        self.audience.pause(&view);
+    }
+
+    fn refresh(&mut self) {
+        self.inspect.events_dropped = self.shared.dropped.load(Ordering::Relaxed);
+        self.busy.clear();
+        self.busy.extend(self.shared.busy.iter().map(|nanos| Duration::from_nanos(nanos.load(Ordering::Relaxed))));
+    }
+}
+
+fn view<'v>(
+    correlator: &'v Correlator,
+    inspect: &'v InspectStats,
+    shared: &Shared,
+    busy: &'v [Duration],
+    jobs: usize,
+    batches: usize,
+) -> View<'v> {
+    View { correlator, inspect, queues: [jobs, batches], message_bytes: shared.room.taken(), busy }
+}
+
+// --- room for messages ------------------------------------------------------------------------------------------
+
+/// Bytes of messages under way, within a bound; one larger than the bound goes alone.
+#[derive(Debug, Default)]
+struct Room {
+    taken: Mutex<usize>,
+    given_back: Condvar,
+}
+
+impl Room {
+    fn try_take(&self, bytes: usize) -> bool {
+        let mut taken = lock(&self.taken);
+        let fits = *taken == 0 || *taken + bytes <= limits::INSPECT_BYTES;
+        if fits {
+            *taken += bytes;
+        }
+        fits
+    }
+
+    fn take(&self, bytes: usize) {
+        let mut taken = lock(&self.taken);
+        while *taken != 0 && *taken + bytes > limits::INSPECT_BYTES {
+            taken = self.given_back.wait(taken).unwrap_or_else(PoisonError::into_inner);
+        }
+        *taken += bytes;
+    }
+
+    fn give_back(&self, bytes: usize) {
+        if bytes > 0 {
+            *lock(&self.taken) -= bytes;
+            self.given_back.notify_all();
+        }
+    }
+
+    fn taken(&self) -> usize {
+        *lock(&self.taken)
+    }
+}
+
+/// A lock whose holder panicked guards a plain number or pointer, which is sound whatever happened.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What an event and its findings take besides its message's bytes, roughly.
+const OVERHEAD: usize = 2_048;
+
+/// How often the audience gets a moment for housekeeping when nothing happens.
+const PAUSE: Duration = Duration::from_millis(100);

@@ -8,8 +8,9 @@ use clap::{Arg, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use ipnet::IpNet;
 
-use crate::config::{self, Destination, Events, Format, LogLevel, Metrics};
+use crate::config::{self, Destination, Format, LogLevel, Metrics};
 use crate::model::alert::Severity;
+use crate::model::eve_type::EventFilter;
 
 /// Find hosts that mail themselves: mass-mailing worms and spam bots
 ///
@@ -120,8 +121,8 @@ pub struct Common {
 
     /// EVE types to write, separated by commas: alert, incident, smtp, fileinfo, dns:mx, dns, flow, anomaly, stats
     /// [default: all but dns and flow]
-    #[arg(long, value_name = "LIST", value_hint = ValueHint::Other)]
-    pub events: Option<Events>,
+    #[arg(long, value_name = "LIST", value_parser = config::events, value_hint = ValueHint::Other)]
+    pub events: Option<EventFilter>,
 
     /// Read only packets that pass this filter (pcap-filter syntax)
     #[arg(long, value_name = "FILTER", value_hint = ValueHint::Other)]

@@ -106,6 +106,10 @@ pub const DNS_RESYNC: u32 = 64;
 pub const BATCH: usize = 64;
 /// Batches between sensor and correlator.
 pub const BATCHES: usize = 256;
+/// Batches held by a live source while the correlator does not keep up: some seconds of a busy link.
+pub const BACKLOG: usize = 4_096;
+/// Packet time that an event may wait for its batch to fill, in live capture.
+pub const BATCH_PATIENCE: Duration = Duration::from_millis(5);
 /// Messages waiting for an inspector.
 pub const INSPECT_QUEUE: usize = 1_024;
 /// Bytes of messages waiting for or under inspection.

@@ -3,6 +3,7 @@
 //! This is the lowest layer: plain data with no behaviour beyond reading itself, importing nothing else of ours.
 
 pub mod alert;
+pub mod eve_type;
 pub mod event;
 pub mod limits;
 pub mod mail;

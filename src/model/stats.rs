@@ -1,5 +1,8 @@
 //! Counters: everything seen and everything lost. Plain sums; each stage owns its own and hands out copies.
 
+use super::event::Layer;
+use super::mail::Findings;
+
 /// What the sensor counted since its start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SensorStats {
@@ -118,10 +121,23 @@ pub struct InspectStats {
     pub shed_queue: u64,
     /// Passed on uninspected because an inspector failed on it: a defect of ours.
     pub shed_failed: u64,
+    /// Events of all kinds lost because the correlator did not keep up (live capture).
+    pub events_dropped: u64,
     pub attachments: u64,
     pub members: u64,
     /// Bounds met while unpacking.
     pub bombs: u64,
+}
+
+impl InspectStats {
+    /// Counts what was found in one message.
+    pub fn count(&mut self, findings: &Findings) {
+        let members = findings.files.iter().filter(|file| !file.container.is_empty()).count() as u64;
+        self.inspected += u64::from(findings.email.is_some());
+        self.members += members;
+        self.attachments += findings.files.len() as u64 - members;
+        self.bombs += findings.anomalies.iter().filter(|anomaly| anomaly.layer == Layer::Archive).count() as u64;
+    }
 }
 
 /// What the correlator counted.
@@ -185,7 +201,7 @@ impl DecodeStats {
 
 impl FlowStats {
     fn add(&mut self, other: &Self) {
-        add_fields!(self, other: tcp_opened, udp_opened, active, streams, ended, gaps, gap_bytes, out_of_order, retransmitted, overlap_differs, segments_dropped, held_bytes, invalid_segments);
+        add_fields!(self, other: tcp_opened, udp_opened, active, streams, streams_refused, ended, gaps, gap_bytes, out_of_order, retransmitted, overlap_differs, segments_dropped, held_bytes, invalid_segments);
     }
 }
 

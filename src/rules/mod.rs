@@ -38,6 +38,7 @@ use crate::model::alert::Severity;
 use crate::model::limits::RULE_FILE_BYTES;
 use crate::model::mail::RuleHit;
 use crate::model::net::Direction;
+use crate::model::rulebook::{RuleBook, RuleFacts};
 
 /// The packs built into the binary, by name and text.
 pub const BUILTIN: &[(&str, &str)] = &[
@@ -192,6 +193,34 @@ impl RuleSet {
         Some(RuleHit { rule: index, evidence })
     }
 }
+
+/// What the correlator asks.
+impl RuleBook for RuleSet {
+    fn describe(&self, rule: usize) -> Option<RuleFacts<'_>> {
+        let rule = self.rules.get(rule)?;
+        Some(RuleFacts {
+            id: &rule.id,
+            sid: rule.sid,
+            rev: rule.rev,
+            title: &rule.title,
+            category: &rule.category,
+            references: &rule.references,
+            remediation: &rule.remediation,
+            marks_infection: rule.category == WORM,
+        })
+    }
+
+    fn severity(&self, rule: usize, direction: Direction) -> Severity {
+        self.rules.get(rule).map_or(Severity::Info, |rule| rule.severity(direction))
+    }
+
+    fn match_dns(&self, name: &str, direction: Direction) -> Vec<RuleHit> {
+        self.evaluate_dns(name, direction)
+    }
+}
+
+/// The category of rules whose match, on a message a host sends, means that the host is infected.
+const WORM: &str = "worm";
 
 /// Notes every id (or sid) that an earlier rule has.
 fn tell_repeats<T: std::hash::Hash + Eq + Clone + std::fmt::Display>(

@@ -3,11 +3,10 @@
 //! Read first: Suricata's manual, "EVE JSON Format". Where we have a fact Suricata has no field for, the field is ours
 //! and sits in the object it belongs to. Nothing here does I/O; lines are appended to a buffer the caller owns.
 //!
-//! [`filter`] says which types are wanted; [`types`] has the shape of a line, [`mail`], [`dns`] and [`stats`] those of
+//! `model::eve_type` says which types there are; [`types`] has the shape of a line, [`mail`], [`dns`] and [`stats`] those of
 //! their objects.
 
 pub mod dns;
-pub mod filter;
 pub mod mail;
 pub mod stats;
 pub mod types;
@@ -17,7 +16,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use self::dns::Dns;
-use self::filter::{EventFilter, EventType};
+use crate::model::eve_type::{EventFilter, EventType};
 use self::mail::{EmailBody, FileBody, SmtpBody};
 use self::stats::Stats;
 use self::types::{AlertBody, AnomalyBody, FlowBody, IncidentBody, Line, TcpBody};

@@ -79,6 +79,12 @@ pub fn losses(report: &Report, notes: &Notes) -> Vec<Loss> {
             "messages not opened: an inspector failed on them, which is a defect; please report it",
         ),
         loss(
+            "events_dropped",
+            inspect.events_dropped,
+            "event lost: its outputs could not keep up",
+            "events lost: their outputs could not keep up",
+        ),
+        loss(
             "archive_limits_met",
             inspect.bombs,
             "archive not unpacked to the end: it met a bound",
