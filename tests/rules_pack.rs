@@ -4,7 +4,7 @@
 use std::io::{Cursor, Read};
 
 use mail_parser::{MessageParser, MimeHeaders};
-use mailsnare::model::mail::{Email, FileFact, FileKind, Header};
+use mailsnare::model::mail::{Email, FileFact, FileKind, Header, RuleHit};
 use mailsnare::rules::{BUILTIN, RuleSet, RuleTest, Subject};
 
 #[test]
@@ -13,7 +13,11 @@ fn the_built_in_packs_compile_and_pass_their_tests() {
     let set = RuleSet::from_sources(&sources)
         .unwrap_or_else(|errors| panic!("{}", errors.iter().map(|e| format!("{e}\n")).collect::<String>()));
     assert!(set.rules().len() >= 6 && set.tests().len() >= 25);
-    let faults: Vec<_> = set.tests().iter().flat_map(|test| faults(&set, test)).collect();
+    let told = |test: &RuleTest| {
+        let place = format!("{}:{}: \"{}\"", test.file, test.line, test.name);
+        test.faults(&set, &hits(&set, test)).into_iter().map(move |fault| format!("{place}: {fault}"))
+    };
+    let faults: Vec<_> = set.tests().iter().flat_map(told).collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     for rule in set.rules() {
         let tested = set.tests().iter().any(|test| test.expect_match.contains(&rule.id));
@@ -27,15 +31,15 @@ fn the_built_in_packs_compile_and_pass_their_tests() {
 fn the_worm_gives_all_its_evidence() {
     let set = RuleSet::builtin();
     let worm = set.tests().iter().find(|test| test.name == "the worm as published").unwrap();
-    let hits = matches(&set, worm);
-    let (_, evidence) = hits.iter().find(|(id, _)| id == "mimail-c").unwrap();
-    let subject = format!("subject \"Re[2]: our private photos {}", "qkzvmhdw\"");
+    let hits = hits(&set, worm);
+    let hit = hits.iter().find(|hit| set.rules()[hit.rule].id == "mimail-c").unwrap();
+    let subject = "subject \"Re[2]: our private photos qkzvmhdw\"";
     assert_eq!(
-        evidence,
-        &[
+        hit.evidence,
+        [
             "member.type pe of \"photos.jpg.exe\" in \"photos.zip\"",
             "member.name \"photos.jpg.exe\" in \"photos.zip\"",
-            &subject,
+            subject,
             "header_from \"james@example.org\"",
             "header_from and rcpt_to share the domain \"example.org\"",
             "mail_from \"james@example.org\"",
@@ -53,25 +57,14 @@ fn the_worm_gives_all_its_evidence() {
     );
 }
 
-fn faults(set: &RuleSet, test: &RuleTest) -> Vec<String> {
-    let hits: Vec<String> = matches(set, test).into_iter().map(|(id, _)| id).collect();
-    let missed = test.expect_match.iter().filter(|id| !hits.contains(id)).map(|id| format!("{id} missed"));
-    let false_alarms = test.expect_no_match.iter().filter(|id| hits.contains(id)).map(|id| format!("{id} matched"));
-    missed.chain(false_alarms).map(|what| format!("{}:{}: \"{}\": {what}", test.file, test.line, test.name)).collect()
-}
-
-fn matches(set: &RuleSet, test: &RuleTest) -> Vec<(String, Vec<String>)> {
-    let hits = match &test.dns {
-        Some(name) => set.evaluate_dns(name, test.direction),
-        None => {
-            let bytes = test.smtp.message.as_ref().map(|message| message.bytes.as_slice());
-            let read = bytes.map(read);
-            let (email, files) =
-                read.as_ref().map(|(email, files)| (Some(email), files.as_slice())).unwrap_or_default();
-            set.evaluate(&Subject { direction: test.direction, smtp: &test.smtp, email, files, message: bytes })
-        }
-    };
-    hits.into_iter().map(|hit| (set.rules()[hit.rule].id.clone(), hit.evidence)).collect()
+fn hits(set: &RuleSet, test: &RuleTest) -> Vec<RuleHit> {
+    if let Some(name) = &test.dns {
+        return set.evaluate_dns(name, test.direction);
+    }
+    let message = test.smtp.message.as_ref().map(|message| message.bytes.as_slice());
+    let read = message.map(read);
+    let (email, files) = read.as_ref().map(|(email, files)| (Some(email), files.as_slice())).unwrap_or_default();
+    set.evaluate(&Subject { direction: test.direction, smtp: &test.smtp, email, files, message })
 }
 
 fn read(bytes: &[u8]) -> (Email, Vec<FileFact>) {
@@ -134,4 +127,15 @@ fn add(files: &mut Vec<FileFact>, name: &str, content: &[u8], container: &[Strin
         archive.by_index(index).unwrap().read_to_end(&mut content).unwrap();
         add(files, &name, &content, &within);
     }
+}
+
+#[test]
+fn a_test_tells_what_went_wrong() {
+    let set = RuleSet::builtin();
+    let worm = set.tests().iter().find(|test| test.name == "the worm as published").unwrap();
+    assert_eq!(worm.faults(&set, &hits(&set, worm)), [""; 0]);
+    assert_eq!(worm.faults(&set, &[]), ["mimail-c did not match"]);
+    let stolen = set.rules().iter().position(|rule| rule.id == "mimail-c-exfiltration").unwrap();
+    let wrong = RuleHit { rule: stolen, evidence: vec!["a".into(), "b".into()] };
+    assert_eq!(worm.faults(&set, &[wrong]), ["mimail-c did not match", "mimail-c-exfiltration matched: a; b"]);
 }

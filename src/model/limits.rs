@@ -158,8 +158,8 @@ pub const ARCHIVE_NESTED_BYTES: usize = 32 << 20;
 pub const RULE_FILE_BYTES: u64 = 4 << 20;
 /// Conditions within conditions: more cannot be reviewed, and matching recurses this far at most.
 pub const RULE_DEPTH: usize = 32;
-/// One compiled regular expression, and the cache of its lazy automaton.
-pub const RULE_REGEX_BYTES: usize = 1 << 20;
+/// One compiled regular expression: room for a few dozen repeats of a Unicode class.
+pub const RULE_REGEX_BYTES: usize = 4 << 20;
 /// Bytes of a message's raw body that rules see: worms are smaller, and each raw test reads all of it.
 pub const RULE_RAW_BYTES: usize = 1 << 20;
 /// Characters of a matched value shown as evidence.

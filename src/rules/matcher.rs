@@ -283,6 +283,10 @@ mod tests {
                 assert_says(&format!("subject = {test}"), &subject);
             }
         }
+        // `*` and `?` take in whatever stands there, line ends too.
+        let mut two_lines = mail();
+        two_lines.smtp.helo = Some("a\n/b".into());
+        assert!(evidence("helo = { glob = \"a?*b\" }", &two_lines).is_some());
         for test in [
             "\"our private photos\"",
             "{ equals = \"grüße: our private photos abc\", case = true }",

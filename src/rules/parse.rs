@@ -357,7 +357,7 @@ mod tests {
             ),
             (
                 "subject = { regex = »'a{1000}{1000}' }",
-                "bad regex: Compiled regex exceeds size limit of 1048576 bytes; hint: make its repeats and classes smaller",
+                "bad regex: Compiled regex exceeds size limit of 4194304 bytes; hint: make its repeats and classes smaller",
             ),
             (
                 "subject = { glob = »\"a[b\" }",

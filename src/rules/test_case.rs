@@ -1,11 +1,13 @@
 //! Rule tests: messages and DNS questions a pack brings along, with the rules that must and must not match.
 
+use super::RuleSet;
 use super::condition;
 use super::parse::Claim;
 use super::sample::{self, Attachment};
 use super::source::{Fields, Source, Value};
 use crate::model::event::{Dialect, Envelope, Message, SmtpEvent};
 use crate::model::limits::RULE_TEST_DEPTH;
+use crate::model::mail::RuleHit;
 use crate::model::net::Direction;
 
 /// A test of a rule pack, ready to be run: its message is built.
@@ -24,6 +26,20 @@ pub struct RuleTest {
     pub smtp: SmtpEvent,
     /// The DNS name asked, for a DNS test.
     pub dns: Option<String>,
+}
+
+impl RuleTest {
+    /// What went wrong, in words: rules that should have matched and did not, and the other way round. `hits` are
+    /// those of `set` for this test's message or name.
+    pub fn faults(&self, set: &RuleSet, hits: &[RuleHit]) -> Vec<String> {
+        let found = |id: &String| hits.iter().find(|hit| set.rules().get(hit.rule).is_some_and(|rule| rule.id == *id));
+        let missed = self.expect_match.iter().filter(|id| found(id).is_none()).map(|id| format!("{id} did not match"));
+        let wrong = self.expect_no_match.iter().filter_map(|id| {
+            let evidence = found(id)?.evidence.join("; ");
+            Some(if evidence.is_empty() { format!("{id} matched") } else { format!("{id} matched: {evidence}") })
+        });
+        missed.chain(wrong).collect()
+    }
 }
 
 /// A test as its file has it: the ids it names are yet to be looked up among the rules of all files.

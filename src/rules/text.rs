@@ -125,20 +125,36 @@ impl Test {
 
 /// `text` with every run of white space made one space, and none at its ends.
 fn collapsed(text: &str) -> Cow<'_, str> {
-    let plain = text.is_ascii()
-        && !text.bytes().any(|byte| matches!(byte, b'\t'..=b'\r'))
-        && memmem::find(text.as_bytes(), b"  ").is_none();
-    if plain {
+    if is_collapsed(text) {
         return Cow::Borrowed(text.trim_matches(' '));
     }
     let mut out = String::with_capacity(text.len());
-    for word in text.split_whitespace() {
-        if !out.is_empty() {
+    let mut add = |part: &str| {
+        if !out.is_empty() && !part.is_empty() {
             out.push(' ');
         }
-        out.push_str(word);
+        out.push_str(part);
+    };
+    // Most white space of a body to be folded is line ends: whole lines are copied where that is so.
+    for line in text.split('\n') {
+        let line = line.trim();
+        if is_collapsed(line) {
+            add(line);
+        } else {
+            line.split_whitespace().for_each(&mut add);
+        }
     }
     Cow::Owned(out)
+}
+
+/// Whether nothing in `text` but its ends needs folding: then it is ASCII with single spaces. Looks at all of it
+/// without a branch, which is faster than to stop early.
+fn is_collapsed(text: &str) -> bool {
+    let odd = |byte: &u8| (b'\t'..=b'\r').contains(byte) | !byte.is_ascii();
+    let bytes = text.as_bytes();
+    let next = bytes.get(1..).unwrap_or_default();
+    let doubled = bytes.iter().zip(next).fold(false, |found, (one, two)| found | ((*one == b' ') & (*two == b' ')));
+    !doubled && !bytes.iter().fold(false, |found, byte| found | odd(byte))
 }
 
 /// A word of a rule, made as the values it is held against: white space collapsed within, but kept at the ends,
@@ -231,6 +247,14 @@ mod tests {
             assert_eq!(Text::prose(written).bytes(), read.as_bytes(), "{written:?}");
         }
         assert_eq!(collapse_within("  a \t b "), " a b ");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn folding_space_is_splitting_into_words(text in "[a ä\n\t\r\u{a0}\u{2003}]{0,40}") {
+            let words: Vec<_> = text.split_whitespace().collect();
+            proptest::prop_assert_eq!(collapsed(&text), words.join(" "));
+        }
     }
 
     #[test]

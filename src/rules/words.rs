@@ -88,8 +88,7 @@ impl Style {
 
     fn one_of(self, source: &mut Source<'_>, key: &str, value: &Value<'_>) -> Option<Test> {
         let words = source.strings(key, value)?;
-        let whole =
-            |word: &str| if self.folds_space() { collapse_within(word).trim().to_owned() } else { word.to_owned() };
+        let whole = |word| if self.folds_space() { self.spaced(word).trim().to_owned() } else { self.spaced(word) };
         let mut words: Vec<Box<[u8]>> = words.iter().map(|(word, _)| self.fold(whole(word))).collect();
         words.sort_unstable();
         Some(Test::OneOf(words))
@@ -102,16 +101,15 @@ impl Style {
             source.error(value.span().start, format!("`{key}` is empty"), "it would match everything: leave it out");
             return None;
         }
-        Some(self.fold(if self.folds_space() { collapse_within(word) } else { word.to_owned() }))
+        Some(self.fold(self.spaced(word)))
     }
 
     fn glob(self, source: &mut Source<'_>, key: &str, value: &Value<'_>) -> Option<Test> {
-        let pattern = String::from_utf8(self.fold(source.filled(key, value)?.to_owned()).into()).ok()?;
+        let pattern = String::from_utf8(self.fold(self.spaced(source.filled(key, value)?)).into()).ok()?;
         // Names here are not paths: `*` takes in slashes, and a backslash escapes.
         let glob = GlobBuilder::new(&pattern).literal_separator(false).backslash_escape(true).build();
         let regex = glob.map_err(|error| error.kind().to_string()).and_then(|glob| {
-            let regex =
-                RegexBuilder::new(glob.regex()).size_limit(RULE_REGEX_BYTES).dfa_size_limit(RULE_REGEX_BYTES).build();
+            let regex = RegexBuilder::new(glob.regex()).dot_matches_new_line(true).size_limit(RULE_REGEX_BYTES).build();
             regex.map_err(|_| "it is too large".to_owned())
         });
         match regex {
@@ -139,7 +137,7 @@ impl Style {
         }
         let mut builder = RegexBuilder::new(pattern);
         builder.unicode(unicode).case_insensitive(!self.case);
-        match builder.size_limit(RULE_REGEX_BYTES).dfa_size_limit(RULE_REGEX_BYTES).build() {
+        match builder.size_limit(RULE_REGEX_BYTES).build() {
             Ok(regex) => Some(regex),
             Err(error) => {
                 let last = error.to_string().lines().last().unwrap_or_default().trim_end_matches('.').to_owned();
@@ -147,6 +145,11 @@ impl Style {
                 None
             }
         }
+    }
+
+    /// The word with its white space as that of the values it is held against.
+    fn spaced(self, word: &str) -> String {
+        if self.folds_space() { collapse_within(word) } else { word.to_owned() }
     }
 
     fn folds_space(self) -> bool {
