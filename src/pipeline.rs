@@ -8,6 +8,7 @@
 //! uninspected and is counted; batches that find the correlator busy are held up to a bound, then dropped and counted.
 
 use std::collections::VecDeque;
+use std::net::TcpListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -26,6 +27,7 @@ use crate::model::report::Report;
 use crate::model::settings::{SensorSettings, TICK};
 use crate::model::stats::InspectStats;
 use crate::model::time::Timestamp;
+use crate::output::http::{self, Endpoints};
 use crate::rules::RuleSet;
 use crate::sensor::Sensor;
 
@@ -75,6 +77,12 @@ pub struct View<'a> {
     pub busy: &'a [Duration],
 }
 
+/// The metrics server of a run.
+pub struct Server<'a> {
+    pub listener: TcpListener,
+    pub endpoints: &'a (dyn Endpoints + Sync),
+}
+
 /// How a run ended.
 #[derive(Debug)]
 pub struct Run<S> {
@@ -110,6 +118,7 @@ pub fn run<S: Source + Send>(
     plan: Plan,
     rules: &SharedRules,
     stop: &AtomicBool,
+    server: Option<Server<'_>>,
     audience: &mut dyn Audience,
 ) -> Run<S> {
     let workers = plan.workers.max(1);
@@ -121,7 +130,15 @@ pub fn run<S: Source + Send>(
         busy: (0..workers).map(|_| AtomicU64::new(0)).collect(),
     };
     let (shared, inspector) = (&shared, &plan.inspector);
+    let over = &AtomicBool::new(false);
     thread::scope(|scope| {
+        if let Some(Server { listener, endpoints }) = server {
+            scope.spawn(move || {
+                if let Err(error) = http::serve(&listener, over, endpoints) {
+                    tracing::error!("metrics are not served: {error}");
+                }
+            });
+        }
         for worker in 0..workers {
             let jobs = jobs_out.clone();
             scope.spawn(move || inspect_all(&jobs, inspector, &shared.busy[worker]));
@@ -139,6 +156,7 @@ pub fn run<S: Source + Send>(
         drop((jobs_in, batches_in));
         let consumer = Consumer::new(plan.correlator, rules, shared, &jobs_out, audience);
         let report = consumer.run(&batches_out);
+        over.store(true, Ordering::Relaxed);
         let sources = readers.into_iter().filter_map(|reader| reader.join().ok()).collect();
         Run { report, sources }
     })

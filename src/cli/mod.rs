@@ -11,6 +11,7 @@ use crate::config::LogLevel;
 pub mod args;
 mod live;
 mod man;
+mod outputs;
 mod replay;
 mod rules;
 pub mod settings;

@@ -1,13 +1,128 @@
 //! `mailsnare replay`.
 
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::{Failure, settings};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::outputs::{self, Health, Outputs};
+use super::{Failure, complain, print, settings};
+use crate::capture::{CaptureError, FindingKind, ReplayOptions, ReplaySource, Source, Step};
+use crate::config::{Destination, Format};
+use crate::model::report::Report;
+use crate::model::stats::CaptureStats;
+use crate::output::eve::Origin;
+use crate::output::metrics::Metrics;
+use crate::output::progress::Progress;
+use crate::output::summary::{self, Notes, Style};
+use crate::pipeline::{self, Pressure, Server, SharedRules};
 
 /// Runs the command.
 ///
 /// # Errors
 /// [`Failure::Failed`]: what, which file, what to do.
-pub fn run(_settings: &settings::Replay) -> Result<ExitCode, Failure> {
-    Err(Failure::Failed("replay is not built yet".to_owned()))
+pub fn run(settings: &settings::Replay) -> Result<ExitCode, Failure> {
+    let config = &settings.config;
+    let rules = SharedRules::new(outputs::load_rules(config)?);
+    let options = ReplayOptions { bpf: config.bpf.clone() };
+    let source = ReplaySource::open(&settings.captures, &options).map_err(|error| Failure::Failed(error.to_string()))?;
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")).map_err(|error| Failure::Failed(error.to_string()))?);
+    let origin = Origin::Replay(source.file_names());
+    let mut outputs = Outputs::open(config, origin, Arc::clone(&metrics), rules.clone(), Arc::default())?;
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))
+            .map_err(|error| Failure::Failed(format!("cannot handle signals: {error}")))?;
+    }
+    let health = Health { metrics, ready: Arc::new(AtomicBool::new(true)) };
+    let server = outputs::listen(config)?.map(|listener| Server { listener, endpoints: &health });
+    let watched = Watched::new(source);
+    let plan = outputs::plan(config, Pressure::Wait);
+    let run = pipeline::run(vec![watched], plan, &rules, &stop, server, &mut outputs);
+    let notes = outputs.finish();
+    let mut failed = false;
+    for (watched, error) in run.sources {
+        watched.progress.finish();
+        failed |= tell_findings(&watched.source);
+        if let Some(error) = error {
+            complain(&error.to_string());
+            failed = true;
+        }
+    }
+    if let Some(error) = outputs.first_error() {
+        complain(&error);
+        failed = true;
+    }
+    if config.eve != Some(Destination::Stdout) {
+        print(summary(&run.report, &notes, settings.format).as_bytes())?;
+    }
+    let alarmed = settings.fail_on.is_some_and(|limit| outputs.worst().is_some_and(|worst| worst.reaches(limit)));
+    Ok(match (failed, alarmed) {
+        (true, _) => ExitCode::FAILURE,
+        (false, true) => ExitCode::from(ALARMED),
+        (false, false) => ExitCode::SUCCESS,
+    })
 }
+
+/// The summary in the format asked for.
+pub(super) fn summary(report: &Report, notes: &Notes, format: Format) -> String {
+    match format {
+        Format::Json => summary::json(report, notes),
+        Format::Table => {
+            let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            let terminal = io::stdout().is_terminal();
+            let width = terminal.then(|| console_width()).flatten();
+            summary::text(report, notes, Style { colour: terminal && !plain, width })
+        }
+    }
+}
+
+fn console_width() -> Option<u16> {
+    indicatif::TermLike::width(&indicatif::term_like_stdout()).into()
+}
+
+/// Says what was wrong with the files; whether any was corrupt within.
+fn tell_findings(source: &ReplaySource) -> bool {
+    for finding in source.findings() {
+        let kind = if finding.kind == FindingKind::Damaged { "" } else { "warning: " };
+        let _ = writeln!(io::stderr(), "mailsnare: {kind}{finding}");
+    }
+    source.damaged()
+}
+
+/// A replay with a progress bar beside it.
+struct Watched {
+    source: ReplaySource,
+    bytes: Arc<AtomicU64>,
+    progress: Progress,
+    packets: u64,
+}
+
+impl Watched {
+    fn new(source: ReplaySource) -> Self {
+        let progress = Progress::new(source.total_bytes());
+        Self { bytes: source.progress(), progress, packets: 0, source }
+    }
+}
+
+impl Source for Watched {
+    fn next(&mut self) -> Result<Step<'_>, CaptureError> {
+        self.packets += 1;
+        if self.packets.is_multiple_of(PACKETS_BETWEEN_LOOKS) {
+            self.progress.tick(self.bytes.load(Ordering::Relaxed), self.packets);
+        }
+        self.source.next()
+    }
+
+    fn stats(&mut self) -> CaptureStats {
+        self.source.stats()
+    }
+}
+
+/// How often the progress bar looks up: some hundred times a second at full speed.
+const PACKETS_BETWEEN_LOOKS: u64 = 1 << 14;
+
+/// The exit code when an alert reached `--fail-on`.
+const ALARMED: u8 = 3;
