@@ -25,6 +25,8 @@ pub struct Stage {
     pub truth: Truth,
     /// Accidents of the conversations to come.
     pub faults: Faults,
+    /// The VLAN of the packets to come.
+    pub vlan: Option<u16>,
     packets: Vec<Packet>,
     hosts: Vec<Host>,
     by_address: BTreeMap<IpAddr, usize>,
@@ -135,6 +137,7 @@ impl Stage {
             zones: Zones::default(),
             truth: Truth { sample: sample.into(), seed, ..Truth::default() },
             faults: Faults::default(),
+            vlan: None,
             packets: vec![],
             hosts: vec![],
             by_address: BTreeMap::new(),
@@ -191,7 +194,8 @@ impl Stage {
         let client = route.client.endpoint(route.address(route.client), port);
         let server = route.server.endpoint(route.address(route.server), route.port);
         let seed = self.rng.next_u64();
-        let plan = Conversation { opening, faults: self.faults, ..Conversation::new(client, server, at, seed) };
+        let (faults, vlan) = (self.faults, self.vlan);
+        let plan = Conversation { opening, faults, vlan, ..Conversation::new(client, server, at, seed) };
         let mut played = plan.play(steps);
         self.packets.append(&mut played.packets);
         ([client, server], played)
@@ -199,7 +203,7 @@ impl Stage {
 
     /// Puts one frame on the wire that belongs to no conversation; `build` fills it.
     pub fn frame(&mut self, at: Nanos, from: &Host, to: &Host, build: impl FnOnce(&mut Vec<u8>, &Link, &Ip)) {
-        let link = Link { src: from.mac, dst: to.mac, vlan: None };
+        let link = Link { src: from.mac, dst: to.mac, vlan: self.vlan };
         let ttl = from.stack.ttl.saturating_sub(from.hops);
         let ip = Ip { src: from.ip(), dst: to.ip(), ttl, id: self.rng.next_u16(), df: false };
         let mut data = Vec::new();

@@ -153,7 +153,7 @@ impl Day<'_> {
         }
     }
 
-    /// Three lookups, and one test by hand.
+    /// Two lookups, and one test by hand with a third.
     fn administrator(&mut self) {
         let domains = self.internet.friendly();
         self.office.dig(self.stage, self.start + 95 * MINUTE, &domains[2]);
