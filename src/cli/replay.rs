@@ -73,14 +73,10 @@ pub(super) fn summary(report: &Report, notes: &Notes, format: Format) -> String 
         Format::Table => {
             let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
             let terminal = io::stdout().is_terminal();
-            let width = terminal.then(|| console_width()).flatten();
+            let width = terminal_size::terminal_size().filter(|_| terminal).map(|(width, _)| width.0);
             summary::text(report, notes, Style { colour: terminal && !plain, width })
         }
     }
-}
-
-fn console_width() -> Option<u16> {
-    indicatif::TermLike::width(&indicatif::term_like_stdout()).into()
 }
 
 /// Says what was wrong with the files; whether any was corrupt within.
