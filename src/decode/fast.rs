@@ -48,7 +48,7 @@ fn ipv4(bytes: &[u8], vlans: Vlans) -> Option<Decoded<'_>> {
         ttl: head[8],
         bytes: u32::from(total),
     };
-    // A length of zero (offload) makes an empty range and so goes to the general path.
+    // A length of zero (offload) leaves no room for a transport, and so goes to the general path.
     transport(head[9], ip, bytes.get(header_len..usize::from(total))?)
 }
 
@@ -56,7 +56,7 @@ fn ipv4(bytes: &[u8], vlans: Vlans) -> Option<Decoded<'_>> {
 fn ipv6(bytes: &[u8], vlans: Vlans) -> Option<Decoded<'_>> {
     let head: &[u8; 40] = bytes.first_chunk()?;
     let payload_len = u16::from_be_bytes([head[4], head[5]]);
-    if head[0] >> 4 != 6 || payload_len == 0 {
+    if head[0] >> 4 != 6 {
         return None;
     }
     let ip = IpFacts {
