@@ -75,7 +75,7 @@ impl Walk {
     ) -> Result<Next, Fault> {
         let ip = self.ip.ok_or(Fault::Invalid)?;
         let inner = match protocol {
-            TCP => return self.tcp(ip, bytes).map(Next::Found),
+            TCP => return self.tcp(ip, bytes).and_then(|found| self.end(found)),
             UDP => return self.datagram(ip, bytes, context),
             AUTHENTICATION => return self.extension(protocol, version, bytes, context),
             HOP_BY_HOP | ROUTING | DESTINATION | MOBILITY | HIP | SHIM6 if version == 6 => {
@@ -89,7 +89,7 @@ impl Walk {
             137 => Layer::Mpls,
             // Ethernet in segment routing (RFC 8986, section 9.1).
             143 if version == 6 => Layer::Ethernet,
-            _ => return Ok(Next::Found(Found::other(ip, protocol))),
+            _ => return self.end(Found::other(ip, protocol)),
         };
         self.enter(Found::other(ip, protocol), context)?;
         Ok(Next::Layer(inner))
@@ -146,7 +146,7 @@ impl Walk {
             stats.fragments_dropped += 1;
             return Ok(Next::Kept);
         }
-        Ok(fragments.insert(fragment, now, stats, anomalies)?.map_or(Next::Kept, Next::Whole))
+        Ok(fragments.insert(fragment, now, stats, anomalies)?.map_or(Next::Kept, |whole| Next::Whole(Box::new(whole))))
     }
 
     fn count_extension(&mut self, context: &mut Context) -> Result<(), Fault> {
@@ -161,9 +161,9 @@ impl Walk {
     /// A UDP datagram, or the tunnel it carries.
     fn datagram(&mut self, ip: IpFacts, bytes: &[u8], context: &mut Context) -> Result<Next, Fault> {
         let found = self.udp(ip, bytes)?;
-        let Decoded::Udp(udp) = found.decoded else { return Ok(Next::Found(found)) };
+        let Decoded::Udp(udp) = found.decoded else { return self.end(found) };
         if !tunnel::is_tunnel_port(udp.src_port, udp.dst_port) {
-            return Ok(Next::Found(found));
+            return self.end(found);
         }
         let payload = bytes.get(found.payload.clone()).unwrap_or_default();
         let missing = usize::try_from(udp.missing).unwrap_or(usize::MAX);
@@ -173,7 +173,7 @@ impl Walk {
                 self.enter(found, context)?;
                 self.apply(step)
             }
-            None => Ok(Next::Found(found)),
+            None => self.end(found),
         }
     }
 }
