@@ -87,7 +87,7 @@ impl Walk {
             47 => Layer::Gre,
             97 => Layer::EtherIp,
             137 => Layer::Mpls,
-            // Ethernet in segment routing (RFC 8986, section 9.1).
+            // Ethernet in segment routing (RFC 8986).
             143 if version == 6 => Layer::Ethernet,
             _ => return self.end(Found::other(ip, protocol)),
         };
@@ -98,8 +98,8 @@ impl Walk {
     /// An extension header: the next header's number, and a length in units of eight bytes after the first eight
     /// (RFC 8200, section 4; RFC 6564), for AH in units of four after the first eight (RFC 4302, section 2.2).
     ///
-    /// An AH shorter than the 12 bytes of its fixed part is taken by its own word, as tcpdump and Zeek do: routers
-    /// that emit them exist, and nothing of it is used here.
+    /// An AH shorter than the 12 bytes of its fixed part is taken by its own word, as Zeek and tshark take it: nothing
+    /// of it is used here.
     fn extension(&mut self, protocol: u8, version: u8, bytes: &[u8], context: &mut Context) -> Result<Next, Fault> {
         self.count_extension(context)?;
         let [next, len, ..] = *self.rest(bytes) else { return Err(Fault::Invalid) };

@@ -2,7 +2,7 @@
 //!
 //! [`Decoder::decode`] tries two ways. `fast` knows the packet nine in ten are (Ethernet, VLAN tags, one IP header,
 //! TCP or UDP) and refuses everything else; `walk` takes any packet apart one header at a time, in a loop bounded by
-//! [`limits::MAX_ENCAPSULATION`](crate::model::limits::MAX_ENCAPSULATION). Both must agree where both apply; a
+//! [`limits::MAX_ENCAPSULATION`]. Both must agree where both apply; a
 //! property test holds them to it.
 //!
 //! | file | knows |
