@@ -71,7 +71,7 @@ impl Decoder {
     fn decode_any<'a>(&'a mut self, link: u32, data: &'a [u8], wire_len: u32, now: Timestamp) -> Decoded<'a> {
         let mut walk = Walk::new(link, data.len(), wire_len);
         let mut whole = walk.run(data, now, &mut self.context);
-        // Ends: a datagram within a datagram lies one tunnel deeper, and the walk counts those.
+        // Ends: a datagram within a datagram lies a tunnel or an extension header deeper, and the walk counts both.
         while let Some(datagram) = whole {
             datagram.write_to(&mut self.held);
             walk.resume(&datagram, self.held.len());
