@@ -3,8 +3,8 @@
 //! What each fragment adds is kept as pieces that do not overlap, so the work for a fragment is in proportion to its
 //! length however an attacker cuts it. Where fragments overlap:
 //!
-//! - IPv4: the first copy wins. Hosts differ (Novak and Paxson's "target-based" policies), and Linux discards such
-//!   datagrams since 2018; for a sensor, first copy wins at least cannot be rewritten afterwards.
+//! - IPv4: the first copy wins. Hosts differ (Ptacek and Newsham 1998), and Linux discards such datagrams since
+//!   4.19; what was read first can at least not be rewritten afterwards.
 //! - IPv6: the datagram is discarded, with every fragment of it still to come, except that an exact duplicate is
 //!   ignored (RFC 5722; RFC 8200, section 4.5). No conforming host reads it either.
 //!

@@ -75,7 +75,7 @@ impl Walk {
     ) -> Result<Next, Fault> {
         let ip = self.ip.ok_or(Fault::Invalid)?;
         let inner = match protocol {
-            TCP => return self.tcp(ip, bytes).map(Next::Found),
+            TCP => return self.tcp(ip, bytes).and_then(|found| self.end(found)),
             UDP => return self.datagram(ip, bytes, context),
             AUTHENTICATION => return self.extension(protocol, version, bytes, context),
             HOP_BY_HOP | ROUTING | DESTINATION | MOBILITY | HIP | SHIM6 if version == 6 => {
@@ -87,9 +87,9 @@ impl Walk {
             47 => Layer::Gre,
             97 => Layer::EtherIp,
             137 => Layer::Mpls,
-            // Ethernet in segment routing (RFC 8986, section 9.1).
+            // Ethernet in segment routing (RFC 8986).
             143 if version == 6 => Layer::Ethernet,
-            _ => return Ok(Next::Found(Found::other(ip, protocol))),
+            _ => return self.end(Found::other(ip, protocol)),
         };
         self.enter(Found::other(ip, protocol), context)?;
         Ok(Next::Layer(inner))
@@ -98,8 +98,8 @@ impl Walk {
     /// An extension header: the next header's number, and a length in units of eight bytes after the first eight
     /// (RFC 8200, section 4; RFC 6564), for AH in units of four after the first eight (RFC 4302, section 2.2).
     ///
-    /// An AH shorter than the 12 bytes of its fixed part is taken by its own word, as tcpdump and Zeek do: routers
-    /// that emit them exist, and nothing of it is used here.
+    /// An AH shorter than the 12 bytes of its fixed part is taken by its own word, as Zeek and tshark take it: nothing
+    /// of it is used here.
     fn extension(&mut self, protocol: u8, version: u8, bytes: &[u8], context: &mut Context) -> Result<Next, Fault> {
         self.count_extension(context)?;
         let [next, len, ..] = *self.rest(bytes) else { return Err(Fault::Invalid) };
@@ -146,7 +146,7 @@ impl Walk {
             stats.fragments_dropped += 1;
             return Ok(Next::Kept);
         }
-        Ok(fragments.insert(fragment, now, stats, anomalies)?.map_or(Next::Kept, Next::Whole))
+        Ok(fragments.insert(fragment, now, stats, anomalies)?.map_or(Next::Kept, |whole| Next::Whole(Box::new(whole))))
     }
 
     fn count_extension(&mut self, context: &mut Context) -> Result<(), Fault> {
@@ -161,9 +161,9 @@ impl Walk {
     /// A UDP datagram, or the tunnel it carries.
     fn datagram(&mut self, ip: IpFacts, bytes: &[u8], context: &mut Context) -> Result<Next, Fault> {
         let found = self.udp(ip, bytes)?;
-        let Decoded::Udp(udp) = found.decoded else { return Ok(Next::Found(found)) };
+        let Decoded::Udp(udp) = found.decoded else { return self.end(found) };
         if !tunnel::is_tunnel_port(udp.src_port, udp.dst_port) {
-            return Ok(Next::Found(found));
+            return self.end(found);
         }
         let payload = bytes.get(found.payload.clone()).unwrap_or_default();
         let missing = usize::try_from(udp.missing).unwrap_or(usize::MAX);
@@ -173,7 +173,7 @@ impl Walk {
                 self.enter(found, context)?;
                 self.apply(step)
             }
-            None => Ok(Next::Found(found)),
+            None => self.end(found),
         }
     }
 }

@@ -146,7 +146,7 @@ pub(super) fn pppoe(rest: &[u8]) -> Result<Step, Fault> {
     }
 }
 
-/// One MPLS label (RFC 3032). Nothing says what the last one carries: IP shows its version (RFC 4928, section 2), an
+/// One MPLS label (RFC 3032). Nothing says what the last one carries: IP shows its version (RFC 4928), an
 /// Ethernet pseudowire a control word that begins with zero (RFC 4385, section 3), or no control word at all.
 pub(super) fn mpls(rest: &[u8]) -> Result<Step, Fault> {
     let label = be32(rest, 0).ok_or(Fault::Invalid)?;

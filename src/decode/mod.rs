@@ -2,7 +2,7 @@
 //!
 //! [`Decoder::decode`] tries two ways. `fast` knows the packet nine in ten are (Ethernet, VLAN tags, one IP header,
 //! TCP or UDP) and refuses everything else; `walk` takes any packet apart one header at a time, in a loop bounded by
-//! [`limits::MAX_ENCAPSULATION`](crate::model::limits::MAX_ENCAPSULATION). Both must agree where both apply; a
+//! [`limits::MAX_ENCAPSULATION`]. Both must agree where both apply; a
 //! property test holds them to it.
 //!
 //! | file | knows |
@@ -36,7 +36,7 @@ use crate::model::stats::DecodeStats;
 use crate::model::time::Timestamp;
 
 use fragment::FragmentPool;
-use walk::{Outcome, Walk};
+use walk::Walk;
 
 /// Takes packets apart. Holds the fragments that wait for others, and its counters; no clock, no I/O.
 #[derive(Debug, Default)]
@@ -70,18 +70,15 @@ impl Decoder {
     /// The general path: any packet, one header at a time.
     fn decode_any<'a>(&'a mut self, link: u32, data: &'a [u8], wire_len: u32, now: Timestamp) -> Decoded<'a> {
         let mut walk = Walk::new(link, data.len(), wire_len);
-        let mut outcome = walk.run(data, now, &mut self.context);
-        // Ends: a datagram within a datagram lies one tunnel deeper, and the walk counts those.
-        while let Outcome::Whole(whole) = outcome {
-            whole.write_to(&mut self.held);
-            walk.resume(&whole, self.held.len());
-            outcome = walk.run(&self.held, now, &mut self.context);
+        let mut whole = walk.run(data, now, &mut self.context);
+        // Ends: a datagram within a datagram lies a tunnel or an extension header deeper, and the walk counts both.
+        while let Some(datagram) = whole {
+            datagram.write_to(&mut self.held);
+            walk.resume(&datagram, self.held.len());
+            whole = walk.run(&self.held, now, &mut self.context);
         }
-        let decoded = match outcome {
-            Outcome::Found(found) if walk.resumed => found.over(&self.held),
-            Outcome::Found(found) => found.over(data),
-            Outcome::Whole(_) | Outcome::Nothing => Decoded::Nothing,
-        };
+        let bytes = if walk.resumed { &self.held } else { data };
+        let decoded = walk.found.map_or(Decoded::Nothing, |found| found.over(bytes));
         self.context.count(&decoded);
         decoded
     }

@@ -50,10 +50,10 @@ pub(super) fn gre(rest: &[u8]) -> Result<Step, Fault> {
 
 fn gre_payload(protocol: u16, flags: u16, rest: &[u8], len: usize) -> Result<Step, Fault> {
     match protocol {
-        // ERSPAN type I has no header of its own, and no sequence number (draft-foschiano-erspan-03, section 4.1).
+        // ERSPAN type I has no header of its own, and no sequence number (draft-foschiano-erspan-03).
         0x88be if flags & GRE_SEQUENCE == 0 => Ok(Step::to(Layer::Ethernet, len)),
         0x88be | 0x22eb => Ok(Step::to(Layer::Erspan, len)),
-        // WCCP version 2 puts four bytes before the packet, version 1 none (draft-mclaggan-wccp-v2rev1, section 3.13).
+        // WCCP version 2 puts four bytes before the packet, version 1 none (draft-mclaggan-wccp-v2rev1).
         0x883e => {
             let first = *rest.get(len).ok_or(Fault::Invalid)?;
             Ok(Step::to(Layer::Ip, if first >> 4 == 4 { len } else { len + 4 }))
@@ -75,7 +75,7 @@ fn source_routes(rest: &[u8], mut at: usize) -> Result<usize, Fault> {
     }
 }
 
-/// ERSPAN types II and III (draft-foschiano-erspan-03, sections 4.2 and 4.3).
+/// ERSPAN types II and III (draft-foschiano-erspan-03).
 pub(super) fn erspan(rest: &[u8]) -> Result<Step, Fault> {
     let (Some(version), Some(session)) = (be16(rest, 0), be16(rest, 2)) else { return Err(Fault::Invalid) };
     let step = match version >> 12 {
@@ -127,7 +127,7 @@ fn vxlan(payload: &[u8]) -> Option<Step> {
     (payload.first()? & VXLAN_I != 0 && is_plausible_ethernet(frame)).then(|| Step::to(Layer::Ethernet, 8))
 }
 
-/// VXLAN with a next protocol (draft-ietf-nvo3-vxlan-gpe, section 3).
+/// VXLAN with a next protocol (draft-ietf-nvo3-vxlan-gpe).
 fn vxlan_gpe(payload: &[u8], on_wire: usize) -> Option<Step> {
     let (flags, inner) = (*payload.first()?, payload.get(8..)?);
     if flags & VXLAN_I == 0 {
@@ -177,7 +177,7 @@ fn gtp_u(payload: &[u8], on_wire: usize) -> Option<Step> {
 }
 
 /// Teredo (RFC 4380, section 5.1.1): an authentication header, an origin indication, both optional, then IPv6, one
-/// end of which has a Teredo or a link-local address. Trailers may follow (MS-TERE, section 2.2.3).
+/// end of which has a Teredo or a link-local address. Trailers may follow (MS-TERE).
 fn teredo(payload: &[u8], on_wire: usize) -> Option<Step> {
     let mut at = 0;
     if be16(payload, at)? == 1 {

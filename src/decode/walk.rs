@@ -28,8 +28,9 @@ pub(super) struct Walk {
     pub(super) extensions: usize,
     /// Tags, labels and tunnels taken off.
     depth: usize,
-    /// What the packet is when nothing can be read inside its tunnel.
-    carrier: Option<Found>,
+    /// What the packet is as far as was read: its transport, or the carrier of a tunnel, which it remains when
+    /// nothing inside can be read. Kept here, for moving it from step to step would cost more than the step.
+    pub(super) found: Option<Found>,
     /// The bytes are those of a datagram put together.
     pub(super) resumed: bool,
 }
@@ -96,19 +97,12 @@ pub(super) enum Fault {
 #[derive(Debug)]
 pub(super) enum Next {
     Layer(Layer),
-    Found(Found),
-    Whole(Whole),
+    /// There is nothing further in; [`Walk::found`] has what was found.
+    End,
     /// A fragment that waits for others, or was refused.
     Kept,
-}
-
-/// What a walk gave.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    Found(Found),
     /// A datagram is complete; the walk resumes on its bytes.
-    Whole(Whole),
-    Nothing,
+    Whole(Box<Whole>),
 }
 
 /// A transport found, with the place of its payload instead of the payload, so that it outlives the walk's borrow.
@@ -149,7 +143,7 @@ impl Walk {
             ip: None,
             extensions: 0,
             depth: 0,
-            carrier: None,
+            found: None,
             resumed: false,
         }
     }
@@ -161,19 +155,26 @@ impl Walk {
         (self.at, self.end, self.lost, self.cut) = (0, len, 0, false);
         (self.ip, self.vlans) = (Some(whole.ip), whole.ip.vlans);
         // It points into the last fragment's packet, and that fragment is not the datagram.
-        self.carrier = None;
+        self.found = None;
         self.resumed = true;
     }
 
-    /// Reads headers until a transport, the end of what can be read, or a fragment that completes its datagram.
-    pub(super) fn run(&mut self, bytes: &[u8], now: Timestamp, context: &mut Context) -> Outcome {
+    /// Reads headers until a transport, the end of what can be read, or a fragment. A datagram that the fragment
+    /// completes is given back, to [`Walk::resume`] on.
+    pub(super) fn run(&mut self, bytes: &[u8], now: Timestamp, context: &mut Context) -> Option<Box<Whole>> {
         loop {
             match self.step(bytes, now, context) {
                 Ok(Next::Layer(layer)) => self.layer = layer,
-                Ok(Next::Found(found)) => return Outcome::Found(found),
-                Ok(Next::Whole(whole)) => return Outcome::Whole(whole),
-                Ok(Next::Kept) => return Outcome::Nothing,
-                Err(fault) => return self.give_up(fault, context),
+                Ok(Next::End) => return None,
+                Ok(Next::Kept) => {
+                    self.found = None;
+                    return None;
+                }
+                Ok(Next::Whole(whole)) => return Some(whole),
+                Err(fault) => {
+                    self.count_fault(fault, context);
+                    return None;
+                }
             }
         }
     }
@@ -236,9 +237,15 @@ impl Walk {
         (self.end - self.at).saturating_add(self.lost)
     }
 
-    /// Notes that a tag, label or tunnel comes next, and what the packet is should that be unreadable.
+    /// The transport the packet carries.
+    pub(super) fn end(&mut self, found: Found) -> Result<Next, Fault> {
+        self.found = Some(found);
+        Ok(Next::End)
+    }
+
+    /// Notes that a tunnel comes next, and what the packet is should that be unreadable.
     pub(super) fn enter(&mut self, carrier: Found, context: &mut Context) -> Result<(), Fault> {
-        self.carrier = Some(carrier);
+        self.found = Some(carrier);
         self.deeper(context)?;
         context.stats.tunnels += 1;
         Ok(())
@@ -261,14 +268,13 @@ impl Walk {
     }
 
     /// Counts a fault; the packet is then told as its carrier, if it has one.
-    fn give_up(&mut self, fault: Fault, context: &mut Context) -> Outcome {
+    fn count_fault(&self, fault: Fault, context: &mut Context) {
         match fault {
             Fault::Invalid => context.stats.invalid += 1,
             Fault::UnsupportedLink => context.stats.unsupported_link += 1,
-            Fault::NotIp if self.carrier.is_none() => context.stats.other += 1,
+            Fault::NotIp if self.found.is_none() => context.stats.other += 1,
             // The carrier will be counted for what it is.
             Fault::NotIp => {}
         }
-        self.carrier.take().map_or(Outcome::Nothing, Outcome::Found)
     }
 }
