@@ -64,7 +64,7 @@ fn load(paths: &[PathBuf]) -> Result<RuleSet, Failure> {
 
 fn table(set: &RuleSet) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(["RULE", "SID", "REV", "SEVERITY", "CATEGORY", "TITLE"]);
     for rule in set.rules() {
         let severity = severities(rule);
