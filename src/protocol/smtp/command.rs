@@ -153,11 +153,14 @@ fn declared_size(params: &[u8]) -> Option<u64> {
     })
 }
 
+/// RFC 3030, section 2: `BDAT SP chunk-size [SP LAST]`. With anything else after the size the server refuses the
+/// command, and no chunk follows.
 fn bdat(rest: &[u8]) -> Command {
     let mut words = rest.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-    match words.next().and_then(number) {
-        Some(size) => Command::Bdat { size, last: words.next().is_some_and(|w| w.eq_ignore_ascii_case(b"LAST")) },
-        None => Command::Unknown,
+    match (words.next().and_then(number), words.next(), words.next()) {
+        (Some(size), None, None) => Command::Bdat { size, last: false },
+        (Some(size), Some(word), None) if word.eq_ignore_ascii_case(b"LAST") => Command::Bdat { size, last: true },
+        _ => Command::Other,
     }
 }
 
@@ -218,7 +221,9 @@ mod tests {
     fn chunks_and_hellos() {
         assert_eq!(read("BDAT 86 LAST"), Command::Bdat { size: 86, last: true });
         assert_eq!(read("bdat 0"), Command::Bdat { size: 0, last: false });
-        assert_eq!(read("BDAT x"), Command::Unknown);
+        for refused in ["BDAT x", "BDAT", "BDAT 5 X", "BDAT 5 LAST 6", "BDAT -1"] {
+            assert_eq!(read(refused), Command::Other, "{refused}");
+        }
         assert_eq!(read("EHLO [192.0.2.1]"), Command::Hello { kind: Hello::Ehlo, name: "[192.0.2.1]".into() });
         assert_eq!(read("DATABASE"), Command::Unknown);
         assert_eq!(read("\u{0}"), Command::Unknown);

@@ -69,9 +69,7 @@ pub struct Session {
     synced: bool,
     /// Replies were lost: which of the pending commands were answered is not known.
     replies_lost: bool,
-    helo: Option<String>,
-    extended: bool,
-    lmtp: bool,
+    introduced: Option<Introduction>,
     tls: bool,
     auth: Option<Auth>,
     dialect: Dialect,
@@ -104,6 +102,13 @@ enum Mode {
     Opaque,
 }
 
+/// Who the client says it is.
+#[derive(Debug)]
+struct Introduction {
+    kind: Hello,
+    name: String,
+}
+
 /// Whether bytes were lost since the mode began.
 type DataLoss = bool;
 
@@ -117,9 +122,10 @@ enum Question {
 /// A command that waits for its reply.
 #[derive(Debug)]
 enum Pending {
-    /// A hello; the transaction it resets if accepted.
+    /// A hello; the transaction it resets if accepted, and who the client said it was before.
     Hello {
         resets: Option<u32>,
+        before: Option<Introduction>,
     },
     /// The transaction it opens, and the one it resets if accepted.
     Mail {
@@ -164,9 +170,7 @@ impl Session {
             last_reply: None,
             synced: !midstream,
             replies_lost: false,
-            helo: None,
-            extended: false,
-            lmtp: false,
+            introduced: None,
             tls: false,
             auth: None,
             dialect: Dialect::default(),
@@ -283,7 +287,7 @@ impl Session {
             if line.bare_lf && command != Command::Unknown {
                 dialect.add(Dialect::BARE_LF);
             }
-            if self.believes(&command, line.text) {
+            if self.believes(&command, line.text, cx) {
                 self.dialect = dialect;
                 self.command(command, cx);
             }
@@ -293,11 +297,11 @@ impl Session {
     }
 
     /// Decides what a line tells of the protocol, and whether to take it for a command.
-    fn believes(&mut self, command: &Command, line: &[u8]) -> bool {
+    fn believes(&mut self, command: &Command, line: &[u8], cx: &mut Context<'_>) -> bool {
         let opener = matches!(command, Command::Hello { .. } | Command::Mail { .. } | Command::Rcpt { .. });
         if opener {
             self.synced = true;
-            self.standing = Standing::Smtp;
+            self.stands(cx);
             return true;
         }
         let undecided = self.standing == Standing::Undecided;
@@ -314,6 +318,12 @@ impl Session {
             || (*command == Command::Data && self.unseen[1])
     }
 
+    /// This is SMTP: no doubt is left.
+    fn stands(&mut self, cx: &mut Context<'_>) {
+        cx.stats.sessions += u64::from(self.standing == Standing::Undecided);
+        self.standing = Standing::Smtp;
+    }
+
     fn command(&mut self, command: Command, cx: &mut Context<'_>) {
         self.commands += 1;
         if self.replies_lost {
@@ -327,11 +337,9 @@ impl Session {
         }
         match command {
             Command::Hello { kind, name } => {
-                self.helo = Some(name);
-                self.extended = kind != Hello::Helo;
-                self.lmtp = kind == Hello::Lhlo;
+                let before = self.introduced.replace(Introduction { kind, name });
                 let resets = self.close_open(Closed::Reset, 1);
-                self.expect(Pending::Hello { resets });
+                self.expect(Pending::Hello { resets, before });
             }
             Command::Mail { path, size } => self.mail(path, size, cx),
             Command::Rcpt { path } => self.rcpt(path, cx),
@@ -463,7 +471,7 @@ impl Session {
     fn data_done(&mut self, cx: &mut Context<'_>) {
         self.mode = Mode::Command;
         self.message_done(cx);
-        let lmtp = self.lmtp;
+        let lmtp = self.introduced.as_ref().is_some_and(|client| client.kind == Hello::Lhlo);
         let Some(open) = self.open() else { return };
         let transaction = open.id;
         open.closed = Some(Closed::Complete);
@@ -560,7 +568,7 @@ impl Session {
     fn greet(&mut self, reply: Reply, cx: &mut Context<'_>) {
         let says_so = reply.text.contains("SMTP") || reply.text.contains("LMTP");
         if self.standing == Standing::Undecided && (self.expected || says_so) {
-            self.standing = Standing::Smtp;
+            self.stands(cx);
         }
         if is_success(reply.code) && self.standing == Standing::Smtp {
             cx.out.push(Said::Greeting(reply.clone()));
@@ -571,7 +579,13 @@ impl Session {
     fn answer(&mut self, pending: Pending, reply: Reply, cx: &mut Context<'_>) {
         let success = is_success(reply.code);
         match pending {
-            Pending::Hello { resets } => self.settle_reset(resets, success),
+            Pending::Hello { resets, before } => {
+                self.settle_reset(resets, success);
+                // RFC 5321, section 4.1.1.1: after a refusal the state is as before.
+                if !success && before.is_some() {
+                    self.introduced = before;
+                }
+            }
             Pending::Mail { opens, resets } => self.mail_answered(opens, resets, reply),
             Pending::Rcpt { transaction, index } => {
                 if let Some(transaction) = self.answered(transaction)
@@ -786,7 +800,7 @@ impl Session {
     /// TLS from the first byte (RFC 8314, section 3.3), or after a STARTTLS whose reply we do not have.
     fn unannounced_tls(&mut self, cx: &mut Context<'_>) {
         if self.expected || self.standing == Standing::Smtp {
-            self.standing = Standing::Smtp;
+            self.stands(cx);
             self.switch_to_tls(cx);
         } else {
             self.standing = Standing::Other;
@@ -821,7 +835,7 @@ impl Session {
     fn expect(&mut self, pending: Pending) {
         if self.unseen[1] {
             // No reply will be seen: nothing waits for one.
-            if let Pending::Hello { resets } | Pending::Mail { resets, .. } = pending {
+            if let Pending::Hello { resets, .. } | Pending::Mail { resets, .. } = pending {
                 self.settle_reset(resets, true);
             }
             return;
@@ -853,7 +867,7 @@ impl Session {
     /// A reply that will not come: its command is taken to have done what it asked.
     fn unanswered(&mut self, pending: &Pending) {
         match *pending {
-            Pending::Hello { resets } => self.settle_reset(resets, true),
+            Pending::Hello { resets, .. } => self.settle_reset(resets, true),
             Pending::Mail { opens, resets } => {
                 self.settle_reset(resets, true);
                 self.answered(opens);
@@ -916,8 +930,8 @@ impl Session {
 
     fn event(&self) -> SmtpEvent {
         SmtpEvent {
-            helo: self.helo.clone(),
-            extended: self.extended,
+            helo: self.introduced.as_ref().map(|client| client.name.clone()),
+            extended: self.introduced.as_ref().is_some_and(|client| client.kind != Hello::Helo),
             tls: self.tls,
             auth: self.auth.clone(),
             dialect: self.dialect,

@@ -245,6 +245,29 @@ fn ehlo_refused_then_helo() {
 }
 
 #[test]
+fn a_refused_hello_changes_nothing() {
+    // RFC 5321, section 4.1.4: EHLO without a name is refused, and the open transaction goes on.
+    let mut t = Bench::new();
+    t.play("S: 220 mx\nC: HELO c.example\nS: 250 hi\nC: MAIL FROM:<a@x>\nS: 250 ok\nC: EHLO\nS: 501 Syntax");
+    t.play("C: RCPT TO:<b@y>\nS: 250 ok\nC: DATA\nS: 354 go\nC: hi\nC: .\nS: 250 ok");
+    let events = t.close();
+    assert_eq!(events.len(), 1);
+    assert_eq!((from(&events[0]), to(&events[0]), events[0].helo.as_deref()), ("a@x", vec!["b@y"], Some("c.example")));
+    assert_eq!((events[0].outcome, t.stats.sessions), (Outcome::Accepted, 1));
+}
+
+#[test]
+fn a_bdat_that_is_refused_for_its_syntax_has_no_chunk() {
+    let mut t = Bench::new();
+    t.play(OPENING);
+    t.client(b"BDAT 5 X\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\n");
+    t.server(b"501 syntax\r\n250 ok\r\n250 ok\r\n354 go\r\n");
+    t.play("C: hi\nC: .\nS: 250 ok");
+    let events = t.close();
+    assert_eq!((events.len(), from(&events[0]), body(&events[0])), (1, "a@x", "hi\r\n".into()));
+}
+
+#[test]
 fn auth_keeps_no_secret() {
     let mut t = Bench::new();
     t.play(OPENING).play(
