@@ -240,7 +240,7 @@ fn a_damaged_file_does_not_keep_the_next_from_being_read() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn flipped_bytes_never_panic_and_always_end(
@@ -315,7 +315,7 @@ fn what_cannot_be_replayed_is_refused_with_a_reason() {
         (write(folder.path(), "broken.gz", &gzip(&sample_pcap(1))[..12]), "cut off or corrupt"),
         (empty_folder, "no capture among the 0 files"),
     ] {
-        let error = ReplaySource::open(&[path.clone()], &no_options()).map(|_| ()).unwrap_err().to_string();
+        let error = ReplaySource::open(std::slice::from_ref(&path), &no_options()).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains(says) && error.starts_with(path.to_str().unwrap()), "{error}");
     }
     assert!(matches!(ReplaySource::open(&[], &no_options()), Err(CaptureError::NothingGiven)));
