@@ -391,6 +391,20 @@ fn a_filter_that_cannot_judge_a_link_type_says_so_once() {
     assert_eq!((source.damaged(), source.stats().damaged), (false, 0));
 }
 
+#[test]
+fn many_link_types_that_a_filter_cannot_judge_are_no_damage() {
+    let order = Order::Little;
+    let mut file = order.section();
+    for n in 0..100_u16 {
+        file.extend(order.interface(4_000 + n, 0, &[]));
+        file.extend(order.enhanced(u32::from(n), 0, 60, &frame(0)));
+    }
+    let options = ReplayOptions { bpf: Some("tcp port 25".to_owned()) };
+    let mut source = ReplaySource::from_reader("x", Cursor::new(file), &options).unwrap();
+    assert_eq!(count(&mut source), 0);
+    assert!(!source.damaged() && source.findings().iter().all(|f| f.kind == FindingKind::Skipped));
+}
+
 // --- reading ------------------------------------------------------------------------------------------------------
 
 fn no_options() -> ReplayOptions {
