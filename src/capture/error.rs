@@ -48,7 +48,7 @@ pub enum CaptureError {
     #[error("interface '{interface}' is down; bring it up: sudo ip link set {interface} up")]
     InterfaceDown { interface: String },
 
-    #[error("interface '{interface}' went down or disappeared while capturing; bring it back and start again")]
+    #[error("interface '{interface}' disappeared while capturing; bring it back and start again")]
     InterfaceLost { interface: String },
 
     /// `message` is libpcap's or the kernel's.

@@ -64,7 +64,7 @@ struct Current {
     reader: Box<CaptureReader>,
     /// What `progress` shall say when it is done, however much of it was read.
     progress_after: Option<u64>,
-    /// Losses told of, and losses only counted.
+    /// Findings told of, and damage only counted.
     told: usize,
     untold: u64,
 }
@@ -279,7 +279,7 @@ impl ReplaySource {
         self.any_damage |= loss.kind == FindingKind::Damaged;
         let goes_on = loss.goes_on;
         if goes_on && current.told >= limits::CAPTURE_FINDINGS_PER_FILE {
-            current.untold += 1;
+            current.untold += u64::from(loss.kind == FindingKind::Damaged);
         } else {
             current.told += 1;
             self.tell_of_current(packet, loss.kind, loss.sentence);

@@ -138,8 +138,15 @@ impl LiveSource {
         let patience = Timespec::try_from(patience).ok();
         let mut ready = [PollFd::from_borrowed_fd(self.capture.as_fd(), PollFlags::IN)];
         match poll(&mut ready, patience.as_ref()) {
-            // An error on the descriptor also counts: reading tells which.
-            Ok(count) => Ok(count > 0),
+            Ok(count) => {
+                // The kernel's word that the interface went down. libpcap goes on, since it may come up again, and
+                // reports an error only when the interface is gone.
+                if ready.iter().any(|fd| fd.revents().contains(PollFlags::ERR)) {
+                    let interface = self.interface.as_str();
+                    tracing::warn!(interface, "interface went down; nothing is captured until it is up again");
+                }
+                Ok(count > 0)
+            }
             Err(Errno::INTR) => Ok(false),
             Err(error) => {
                 Err(CaptureError::CaptureFailed { interface: self.interface.clone(), message: error.to_string() })
@@ -151,25 +158,18 @@ impl LiveSource {
 impl Source for LiveSource {
     fn next(&mut self) -> Result<Step<'_>, CaptureError> {
         self.notice_stop();
-        if self.empty {
-            let asked = wall_clock();
-            if !self.wait()? {
-                if self.draining.is_some() {
-                    return Ok(Step::End);
-                }
-                self.now = self.now.max(before(asked, HELD_BACK));
-                return Ok(Step::Idle(self.now));
-            }
-        }
+        let asked = if self.empty { wall_clock() } else { self.now };
+        let quiet = self.empty && !self.wait()?;
         if let Some(drain) = &mut self.draining {
-            if drain.left == 0 || self.empty && Instant::now() >= drain.deadline {
+            if quiet || drain.left == 0 || self.empty && Instant::now() >= drain.deadline {
                 return Ok(Step::End);
             }
             drain.left -= 1;
         }
-        self.empty = false;
+        // Also after a quiet wait: libpcap looks only then whether the interface is still there.
         match self.capture.next_packet() {
             Ok(packet) => {
+                self.empty = false;
                 let header = packet.header;
                 // With the precision asked for, `tv_usec` holds nanoseconds.
                 let time = Timestamp::from_parts(header.ts.tv_sec, header.ts.tv_usec);
@@ -188,8 +188,11 @@ impl Source for LiveSource {
                 }))
             }
             Err(pcap::Error::TimeoutExpired) => {
-                // Not yet silence: the next call waits. The time stays, since packets may be on their way.
                 self.empty = true;
+                // Without a quiet wait before it this is not yet silence: the time stays, and the next call waits.
+                if quiet {
+                    self.now = self.now.max(before(asked, HELD_BACK));
+                }
                 Ok(Step::Idle(self.now))
             }
             Err(pcap::Error::NoMorePackets) => Ok(Step::End),
