@@ -100,9 +100,9 @@ pub const URL_BYTES: usize = 2_048;
 pub const HEADER_PARAMETERS: usize = 128;
 /// Addresses kept of all To, or all Cc, fields: as many as recipients of a transaction.
 pub const HEADER_ADDRESSES: usize = 1_000;
-/// Bytes hashed for one message's attachments: a message within a message is hashed as a whole and again in its parts,
-/// so nesting multiplies the work; this is four times the largest message.
-pub const MIME_HASHED_BYTES: u64 = 256 << 20;
+/// Messages within a message are hashed as a whole and again in their parts: all of them together, this many times the
+/// size of the message. Forwards of forwards stay below; nesting for its own sake does not.
+pub const MIME_HASHED_TIMES: u64 = 4;
 
 // --- archives ---------------------------------------------------------------------------------------------------
 

@@ -429,7 +429,8 @@ mod tests {
     }
 
     fn paths(files: &[FileFact]) -> Vec<String> {
-        files.iter().map(|file| [&file.container[1..], &[file.filename.clone()]].concat().join("|")).collect()
+        let path = |file: &FileFact| [&file.container[1..], std::slice::from_ref(&file.filename)].concat().join("|");
+        files.iter().map(path).collect()
     }
 
     #[test]
@@ -520,7 +521,7 @@ mod tests {
 
         // Many entries for the same bytes, which unpack to nothing.
         let blocks = Entry { deflate: false, ..entry("a", &b"\0\0\0\xff\xff".repeat(10)) };
-        let mut shared = build(&[blocks.clone()]);
+        let mut shared = build(std::slice::from_ref(&blocks));
         let directory = shared.len() - 22 - 47;
         let central = shared[directory..directory + 47].to_vec();
         shared.truncate(directory);
