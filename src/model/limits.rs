@@ -91,6 +91,10 @@ pub const MIME_PARTS: usize = 2_000;
 /// Header bytes of one block; header fields of one block.
 pub const HEADER_BYTES: usize = 256 << 10;
 pub const HEADER_FIELDS: usize = 1_000;
+/// A field's name: RFC 5322, section 2.1.1 gives a whole line 998 characters.
+pub const HEADER_NAME_BYTES: usize = 998;
+/// A file's name: no file system takes more than 255 characters, but it is in the listing of each member of an archive.
+pub const FILE_NAME_BYTES: usize = 4_096;
 /// Decoded text kept for rules and links.
 pub const TEXT_BYTES: usize = 256 << 10;
 pub const URLS: usize = 100;
