@@ -78,13 +78,14 @@ impl Reader<'_> {
             Method::Stored | Method::Other => Box::new(packed),
         };
         let content = self.consume(unpacker.as_mut(), packed.len() as u64, fact.size);
-        fact.kind = content.kind;
+        fact.kind = content.kind();
+        let bound_met = content.bound.is_some();
         if let Some((name, detail)) = content.bound {
             (findings.note)(name, detail);
         }
         let short = member.size.is_some_and(|size| content.size < size);
-        fact.truncated |= content.bound_met || content.damaged || short;
-        if member.crc.is_some_and(|crc| crc != content.crc) && !fact.truncated {
+        fact.truncated |= bound_met || content.damaged || short;
+        if member.crc.is_some_and(|crc| crc != content.checksum.sum()) && !fact.truncated {
             (findings.note)("archive-checksum-differs", fact.filename.clone());
         }
         if !fact.truncated {
@@ -94,11 +95,16 @@ impl Reader<'_> {
             fact.size = content.size;
         }
         let kept = content.kept;
-        if self.settings.keep_content && content.whole && kept.len() <= self.settings.keep_bytes {
+        if self.settings.keep_content && !fact.truncated && content.whole && kept.len() <= self.settings.keep_bytes {
             fact.content = Some(kept.clone());
         }
-        if let Some(format) = Format::of(fact.kind, &kept).filter(|_| content.whole) {
-            self.inner = Some((format, kept));
+        match Format::of(fact.kind, &kept) {
+            Some(format) if content.whole => self.inner = Some((format, kept)),
+            Some(_) => {
+                let detail = format!("{:?} within an archive, {} bytes", fact.filename, fact.size);
+                (findings.note)("archive-too-large", detail);
+            }
+            None => {}
         }
         fact
     }
@@ -106,7 +112,9 @@ impl Reader<'_> {
     /// Unpacks a member piece by piece, as far as the bounds allow.
     fn consume(&mut self, unpacker: &mut dyn Read, packed: u64, stated: u64) -> Content {
         let mut content = Content::new(self.settings);
-        let mut piece = vec![0; PIECE.min(usize::try_from(stated).unwrap_or(PIECE).max(MIN_PIECE))];
+        // Small members are many, and say so; one that does not say gets a whole piece.
+        let wanted = usize::try_from(stated).ok().filter(|stated| *stated > 0).unwrap_or(PIECE);
+        let mut piece = vec![0; wanted.clamp(MIN_PIECE, PIECE)];
         loop {
             let read = match unpacker.read(&mut piece) {
                 Ok(0) => break,
@@ -129,7 +137,6 @@ impl Reader<'_> {
                 break;
             }
         }
-        content.settle();
         content
     }
 }
@@ -137,36 +144,28 @@ impl Reader<'_> {
 /// A member's content, as far as it was unpacked.
 struct Content {
     size: u64,
-    crc: u32,
     checksum: flate2::Crc,
-    kind: FileKind,
     hasher: Hasher,
+    /// None until enough of the beginning is there.
+    kind: Option<FileKind>,
     /// Its beginning; all of it while `whole`.
     kept: Vec<u8>,
     whole: bool,
-    /// What `whole` may cost.
-    keep: usize,
     damaged: bool,
-    bound_met: bool,
     bound: Option<(&'static str, String)>,
-    settled: bool,
 }
 
 impl Content {
     fn new(settings: &InspectSettings) -> Self {
         Self {
             size: 0,
-            crc: 0,
             checksum: flate2::Crc::new(),
-            kind: FileKind::default(),
             hasher: Hasher::new(settings),
+            kind: None,
             kept: Vec::new(),
             whole: true,
-            keep: 0,
             damaged: false,
-            bound_met: false,
             bound: None,
-            settled: false,
         }
     }
 
@@ -175,39 +174,29 @@ impl Content {
         self.checksum.update(piece);
         self.hasher.update(piece);
         if self.kept.len() >= KIND_BYTES {
-            self.settle_with(settings);
+            self.kind.get_or_insert_with(|| kind(&self.kept));
         }
-        if self.kept.len() < KIND_BYTES || (self.whole && self.kept.len() + piece.len() <= self.keep) {
+        let room = self.kind.map_or(usize::MAX, |kind| room(kind, settings));
+        self.whole &= self.kept.len().saturating_add(piece.len()) <= room;
+        if self.whole {
             self.kept.extend_from_slice(piece);
-        } else {
-            self.whole = false;
         }
     }
 
-    /// Tells the kind once its beginning is there, and from it how much is to be kept.
-    fn settle_with(&mut self, settings: &InspectSettings) {
-        if self.settled {
-            return;
-        }
-        self.settle();
-        self.keep = if settings.keep_content { settings.keep_bytes } else { 0 };
-        if matches!(self.kind.0, "zip" | "gzip") {
-            self.keep = self.keep.max(limits::ARCHIVE_NESTED_BYTES);
-        }
-    }
-
-    fn settle(&mut self) {
-        self.crc = self.checksum.sum();
-        if !self.settled {
-            self.settled = true;
-            self.kind = kind(&self.kept);
-        }
+    fn kind(&self) -> FileKind {
+        self.kind.unwrap_or_else(|| kind(&self.kept))
     }
 
     fn stop(&mut self, name: &'static str, detail: String) {
-        self.bound_met = true;
         self.bound = Some((name, detail));
     }
+}
+
+/// How much of a member is kept once its kind is known.
+fn room(kind: FileKind, settings: &InspectSettings) -> usize {
+    let opened = if Format::of(kind, &[]).is_some() { limits::ARCHIVE_NESTED_BYTES } else { 0 };
+    let wanted = if settings.keep_content { settings.keep_bytes } else { 0 };
+    opened.max(wanted)
 }
 
 /// Bytes unpacked at a time.
