@@ -64,8 +64,11 @@ impl Block {
                     bound.dropping = !bound.keeps(text.get(..name).unwrap_or_default(), over);
                     block.cut |= bound.dropping;
                     if !bound.dropping {
-                        let (name, value) = (at..at + name, at + value..line.text.end);
-                        block.fields.push(Field { name, value });
+                        let start = at + value;
+                        let end = line.text.end.min(start + limits::HEADER_BYTES);
+                        block.cut |= end < line.text.end;
+                        bound.dropping = end < line.text.end;
+                        block.fields.push(Field { name: at..at + name, value: start..end });
                     }
                 }
                 (_, None) if at == start && (text.starts_with(b"From ") || text.starts_with(b">From ")) => {}
@@ -190,7 +193,7 @@ fn line_kind(text: &[u8]) -> Kind {
     let rest = text.get(name..).unwrap_or_default();
     let colon = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
     match rest.get(colon) {
-        Some(b':') if name > 0 => Kind::Field { name, value: name + colon + 1 },
+        Some(b':') if (1..=limits::HEADER_NAME_BYTES).contains(&name) => Kind::Field { name, value: name + colon + 1 },
         _ => Kind::Other,
     }
 }
@@ -308,5 +311,11 @@ mod tests {
         assert!(block.cut && block.fields[0].value.len() <= limits::HEADER_BYTES + 8);
         assert_eq!(block.email(&text).to, ["a@b"]);
         assert_eq!(&text[block.body..], b"body");
+
+        let text =
+            [b"A: ".to_vec(), b"c".repeat(9 * limits::HEADER_BYTES), b"\n fold\nTo: a@b\n\nbody".to_vec()].concat();
+        let block = read(&text);
+        assert!(block.cut && block.fields[0].value.len() == limits::HEADER_BYTES);
+        assert_eq!((block.email(&text).to, &text[block.body..]), (vec!["a@b".to_owned()], &b"body"[..]));
     }
 }

@@ -1,8 +1,8 @@
 //! A message opened: its headers as a reader sees them, its text, its attachments, and what is packed in those.
 //!
-//! Read [`walk`] first: it cuts the message into parts. [`header`], [`parameter`], [`word`] and [`address`] read what
-//! stands in headers; [`encoding`] decodes bodies; [`text`] collects what is shown; [`kind`] and [`hash`] say what a
-//! file is; [`archive`] lists what is in it.
+//! Read `walk.rs` first: it cuts the message into parts. `header.rs`, `parameter.rs`, `word.rs` and `address.rs` read
+//! what stands in headers; `encoding.rs` decodes bodies; `text.rs` collects what is shown; `kind.rs` and `hash.rs` say
+//! what a file is; `archive/` lists what is in it.
 //!
 //! Senders here are hostile, and mail readers forgiving. So everything is lenient where readers are, since what they
 //! open a sensor must see; and everything is bounded by [`limits`], in time too: no byte is looked at more than a
@@ -61,7 +61,7 @@ struct Inspection<'a> {
     files: Vec<FileFact>,
     anomalies: Vec<Anomaly>,
     budget: Budget,
-    /// Bytes of attachments hashed so far.
+    /// Bytes of messages within the message hashed so far.
     hashed: u64,
     /// Messages within the message that had to be decoded, and how deep they sit.
     waiting: Vec<(Vec<u8>, usize)>,
@@ -129,7 +129,7 @@ impl Inspection<'_> {
             gaps: self.message.gaps > 0,
             ..FileFact::default()
         };
-        self.hash(&mut fact, content);
+        self.hash(&mut fact, content, part.walked);
         let keep = self.settings.keep_content && content.len() <= self.settings.keep_bytes && !fact.truncated;
         let Self { files, anomalies, budget, settings, .. } = self;
         files.push(FileFact { content: keep.then(|| content.to_vec()), ..fact.clone() });
@@ -139,15 +139,18 @@ impl Inspection<'_> {
         }
     }
 
-    /// Hashes a file, unless it is cut: the hash of a piece is nobody's hash.
-    fn hash(&mut self, fact: &mut FileFact, content: &[u8]) {
+    /// Hashes a file, unless it is cut: the hash of a piece is nobody's hash. A message whose parts follow is hashed
+    /// besides them, so nested ones are hashed again and again, which has a bound.
+    fn hash(&mut self, fact: &mut FileFact, content: &[u8], walked: bool) {
         if fact.truncated {
             return;
         }
-        self.hashed = self.hashed.saturating_add(fact.size);
-        if self.hashed > limits::MIME_HASHED_BYTES {
-            self.note("mime-too-much-to-hash", Layer::Mail, String::new());
-            return;
+        if walked {
+            self.hashed = self.hashed.saturating_add(fact.size);
+            let most = (self.message.bytes.len() as u64).saturating_mul(limits::MIME_HASHED_TIMES);
+            if self.hashed > most {
+                return self.note("mime-too-deep", Layer::Mail, "messages not hashed as a whole".to_owned());
+            }
         }
         let mut hasher = Hasher::new(self.settings);
         hasher.update(content);

@@ -189,10 +189,11 @@ pub fn charset_name(value: &[u8]) -> &[u8] {
     value.get(..end.unwrap_or(value.len())).unwrap_or_default()
 }
 
-/// A media type in lower case, when it has both its parts (RFC 2045, section 5.1).
+/// A media type in lower case, when it has both its parts (RFC 2045, section 5.1). RFC 6838, section 4.2 gives each
+/// 127 characters.
 pub fn media_type(word: &[u8]) -> Option<String> {
     let slash = word.iter().position(|byte| *byte == b'/')?;
-    (slash > 0 && slash + 1 < word.len()).then(|| decode_unlabelled(word).to_ascii_lowercase())
+    (slash > 0 && slash + 1 < word.len() && word.len() <= 255).then(|| decode_unlabelled(word).to_ascii_lowercase())
 }
 
 #[cfg(test)]

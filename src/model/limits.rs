@@ -124,6 +124,10 @@ pub const MIME_PARTS: usize = 2_000;
 /// Header bytes of one block; header fields of one block.
 pub const HEADER_BYTES: usize = 256 << 10;
 pub const HEADER_FIELDS: usize = 1_000;
+/// A field's name: RFC 5322, section 2.1.1 gives a whole line 998 characters.
+pub const HEADER_NAME_BYTES: usize = 998;
+/// A file's name: no file system takes more than 255 characters, but it is in the listing of each member of an archive.
+pub const FILE_NAME_BYTES: usize = 4_096;
 /// Decoded text kept for rules and links.
 pub const TEXT_BYTES: usize = 256 << 10;
 pub const URLS: usize = 100;
@@ -133,9 +137,9 @@ pub const URL_BYTES: usize = 2_048;
 pub const HEADER_PARAMETERS: usize = 128;
 /// Addresses kept of all To, or all Cc, fields: as many as recipients of a transaction.
 pub const HEADER_ADDRESSES: usize = 1_000;
-/// Bytes hashed for one message's attachments: a message within a message is hashed as a whole and again in its parts,
-/// so nesting multiplies the work; this is four times the largest message.
-pub const MIME_HASHED_BYTES: u64 = 256 << 20;
+/// Messages within a message are hashed as a whole and again in their parts: all of them together, this many times the
+/// size of the message. Forwards of forwards stay below; nesting for its own sake does not.
+pub const MIME_HASHED_TIMES: u64 = 4;
 
 // --- archives ---------------------------------------------------------------------------------------------------
 

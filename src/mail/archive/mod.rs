@@ -5,13 +5,13 @@
 
 mod gzip;
 mod inflate;
+mod member;
 mod zip;
 
 use std::borrow::Cow;
 
-use super::hash::Hasher;
-use super::kind::{KIND_BYTES, kind};
-use crate::model::limits;
+use self::member::{Member, Method, Reader};
+use super::name::bounded;
 use crate::model::mail::{FileFact, FileKind};
 use crate::model::settings::InspectSettings;
 
@@ -130,6 +130,9 @@ impl<'a> Archive<'a> {
             members.truncate(budget.members);
         }
         budget.members -= members.len();
+        for member in &mut members {
+            member.name = bounded(std::mem::take(&mut member.name));
+        }
         for (name, detail) in listing.anomalies {
             (findings.note)(name, detail);
         }
@@ -146,202 +149,6 @@ struct Listing {
     anomalies: Vec<(&'static str, String)>,
 }
 
-/// A member as its archive states it.
-#[derive(Debug, Default)]
-struct Member {
-    name: String,
-    /// None when the archive does not say.
-    size: Option<u64>,
-    packed_size: Option<u64>,
-    encrypted: bool,
-    crc: Option<u32>,
-    method: Method,
-    /// Where its packed bytes are; shorter than `packed_size` when the archive is cut.
-    packed: std::ops::Range<usize>,
-    /// Not all of its packed bytes are there.
-    cut: bool,
-}
-
-/// How a member is packed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Method {
-    Stored,
-    /// RFC 1951, bare.
-    Deflate,
-    /// RFC 1952, with its own header and checksum.
-    Gzip,
-    /// Any other: listed, not opened.
-    #[default]
-    Other,
-}
-
-/// Reads one member.
-struct Reader<'a> {
-    settings: &'a InspectSettings,
-    budget: &'a mut Budget,
-    gaps: bool,
-    /// The member's content, when it is an archive.
-    inner: Option<(Format, Vec<u8>)>,
-}
-
-impl Reader<'_> {
-    fn read(&mut self, archive: &[u8], container: &[String], member: Member, findings: &mut Findings<'_>) -> FileFact {
-        let mut fact = FileFact {
-            filename: member.name,
-            size: member.size.unwrap_or_default(),
-            packed_size: member.packed_size,
-            encrypted: member.encrypted,
-            container: container.to_vec(),
-            gaps: self.gaps,
-            truncated: member.cut,
-            ..FileFact::default()
-        };
-        let packed = archive.get(member.packed).unwrap_or_default();
-        if member.encrypted || member.method == Method::Other {
-            return fact;
-        }
-        let mut unpacker: Box<dyn std::io::Read> = match member.method {
-            Method::Deflate => Box::new(inflate::Inflate::new(packed)),
-            Method::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
-            Method::Stored | Method::Other => Box::new(packed),
-        };
-        let content = self.consume(unpacker.as_mut(), packed.len() as u64, fact.size);
-        fact.kind = content.kind;
-        if let Some((name, detail)) = content.bound {
-            (findings.note)(name, detail);
-        }
-        let short = member.size.is_some_and(|size| content.size < size);
-        fact.truncated |= content.bound_met || content.damaged || short;
-        if member.crc.is_some_and(|crc| crc != content.crc) && !fact.truncated {
-            (findings.note)("archive-checksum-differs", fact.filename.clone());
-        }
-        if !fact.truncated {
-            fact.size = content.size;
-            content.hasher.finish(&mut fact);
-        } else if fact.size == 0 {
-            fact.size = content.size;
-        }
-        let kept = content.kept;
-        if self.settings.keep_content && content.whole && kept.len() <= self.settings.keep_bytes {
-            fact.content = Some(kept.clone());
-        }
-        if let Some(format) = Format::of(fact.kind, &kept).filter(|_| content.whole) {
-            self.inner = Some((format, kept));
-        }
-        fact
-    }
-
-    /// Unpacks a member piece by piece, as far as the bounds allow.
-    fn consume(&mut self, unpacker: &mut dyn std::io::Read, packed: u64, stated: u64) -> Content {
-        let mut content = Content::new(self.settings);
-        let mut piece = vec![0; PIECE.min(usize::try_from(stated).unwrap_or(PIECE).max(MIN_PIECE))];
-        loop {
-            let read = match unpacker.read(&mut piece) {
-                Ok(0) => break,
-                Ok(read) => read,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(_) => {
-                    content.damaged = true;
-                    break;
-                }
-            };
-            if read as u64 > self.budget.bytes {
-                self.budget.bytes = 0;
-                content.stop("archive-too-large", format!("more than {} bytes unpacked", self.settings.archive_bytes));
-                break;
-            }
-            self.budget.bytes -= read as u64;
-            content.take(piece.get(..read).unwrap_or_default(), self.settings);
-            if content.size > limits::ARCHIVE_RATIO_FLOOR && content.size / packed.max(1) > limits::ARCHIVE_RATIO {
-                content.stop("archive-bomb-ratio", format!("{} bytes from {packed}", content.size));
-                break;
-            }
-        }
-        content.settle();
-        content
-    }
-}
-
-/// A member's content, as far as it was unpacked.
-struct Content {
-    size: u64,
-    crc: u32,
-    checksum: flate2::Crc,
-    kind: FileKind,
-    hasher: Hasher,
-    /// Its beginning; all of it while `whole`.
-    kept: Vec<u8>,
-    whole: bool,
-    /// What `whole` may cost.
-    keep: usize,
-    damaged: bool,
-    bound_met: bool,
-    bound: Option<(&'static str, String)>,
-    settled: bool,
-}
-
-impl Content {
-    fn new(settings: &InspectSettings) -> Self {
-        Self {
-            size: 0,
-            crc: 0,
-            checksum: flate2::Crc::new(),
-            kind: FileKind::default(),
-            hasher: Hasher::new(settings),
-            kept: Vec::new(),
-            whole: true,
-            keep: 0,
-            damaged: false,
-            bound_met: false,
-            bound: None,
-            settled: false,
-        }
-    }
-
-    fn take(&mut self, piece: &[u8], settings: &InspectSettings) {
-        self.size += piece.len() as u64;
-        self.checksum.update(piece);
-        self.hasher.update(piece);
-        if self.kept.len() >= KIND_BYTES {
-            self.settle_with(settings);
-        }
-        if self.kept.len() < KIND_BYTES || (self.whole && self.kept.len() + piece.len() <= self.keep) {
-            self.kept.extend_from_slice(piece);
-        } else {
-            self.whole = false;
-        }
-    }
-
-    /// Tells the kind once its beginning is there, and from it how much is to be kept.
-    fn settle_with(&mut self, settings: &InspectSettings) {
-        if self.settled {
-            return;
-        }
-        self.settle();
-        self.keep = if settings.keep_content { settings.keep_bytes } else { 0 };
-        if matches!(self.kind.0, "zip" | "gzip") {
-            self.keep = self.keep.max(limits::ARCHIVE_NESTED_BYTES);
-        }
-    }
-
-    fn settle(&mut self) {
-        self.crc = self.checksum.sum();
-        if !self.settled {
-            self.settled = true;
-            self.kind = kind(&self.kept);
-        }
-    }
-
-    fn stop(&mut self, name: &'static str, detail: String) {
-        self.bound_met = true;
-        self.bound = Some((name, detail));
-    }
-}
-
-/// Bytes unpacked at a time.
-const PIECE: usize = 64 << 10;
-const MIN_PIECE: usize = 1_024;
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -351,7 +158,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::hash::md5;
+    use super::super::kind::kind;
     use super::*;
+    use crate::model::limits;
 
     /// A member for [`build`].
     #[derive(Clone)]
@@ -429,7 +238,8 @@ mod tests {
     }
 
     fn paths(files: &[FileFact]) -> Vec<String> {
-        files.iter().map(|file| [&file.container[1..], &[file.filename.clone()]].concat().join("|")).collect()
+        let path = |file: &FileFact| [&file.container[1..], std::slice::from_ref(&file.filename)].concat().join("|");
+        files.iter().map(path).collect()
     }
 
     #[test]
@@ -520,7 +330,7 @@ mod tests {
 
         // Many entries for the same bytes, which unpack to nothing.
         let blocks = Entry { deflate: false, ..entry("a", &b"\0\0\0\xff\xff".repeat(10)) };
-        let mut shared = build(&[blocks.clone()]);
+        let mut shared = build(std::slice::from_ref(&blocks));
         let directory = shared.len() - 22 - 47;
         let central = shared[directory..directory + 47].to_vec();
         shared.truncate(directory);

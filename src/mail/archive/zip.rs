@@ -44,11 +44,11 @@ fn list_central(data: &[u8], most: usize) -> Result<Listing, ZipError> {
         let local = Local::read(data, start);
         let name = entry.name().map_or_else(|_| name(entry.name_raw(), false), |name| name.into_owned());
         let central_name = usize::try_from(entry.central_header_start()).ok().and_then(|at| raw_central_name(data, at));
-        if let (Some(local), Some(central)) = (&local, central_name) {
-            if local.name != central {
-                let other = self::name(local.name, local.flags & UTF8 != 0);
-                listing.anomalies.push(("zip-names-differ", format!("{name:?} and {other:?}")));
-            }
+        if let (Some(local), Some(central)) = (&local, central_name)
+            && local.name != central
+        {
+            let other = self::name(local.name, local.flags & UTF8 != 0);
+            listing.anomalies.push(("zip-names-differ", format!("{name:?} and {other:?}")));
         }
         if name.ends_with('/') && entry.size() == 0 {
             continue;
