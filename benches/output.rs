@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use mailsnare::model::eve_type::EventFilter;
 use mailsnare::model::event::{DnsData, DnsMessage, DnsQuestion, DnsRecord, Envelope, Event, EventKind, SmtpEvent};
 use mailsnare::model::mail::{Email, FileFact, FileKind, Findings};
 use mailsnare::model::net::{Flow, Transport, Vlans};
 use mailsnare::model::stats::SensorStats;
 use mailsnare::model::time::Timestamp;
-use mailsnare::model::eve_type::EventFilter;
 use mailsnare::output::eve::{Origin, Renderer};
 use mailsnare::output::metrics::Metrics;
 use mailsnare::output::writer::EveWriter;

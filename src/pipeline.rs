@@ -202,7 +202,12 @@ struct Batch {
 // --- sources ----------------------------------------------------------------------------------------------------
 
 /// Reads a source to its end.
-fn read<S: Source>(mut source: S, mut sensor: Sensor, mut feed: Feed<'_>, stop: &AtomicBool) -> (S, Option<CaptureError>) {
+fn read<S: Source>(
+    mut source: S,
+    mut sensor: Sensor,
+    mut feed: Feed<'_>,
+    stop: &AtomicBool,
+) -> (S, Option<CaptureError>) {
     let mut error = None;
     let mut losses_due = Timestamp::default();
     let live = feed.pressure == Pressure::Shed;
@@ -252,7 +257,13 @@ struct Feed<'a> {
 }
 
 impl<'a> Feed<'a> {
-    fn new(jobs: Sender<Job>, batches: Sender<Batch>, rules: SharedRules, shared: &'a Shared, pressure: Pressure) -> Self {
+    fn new(
+        jobs: Sender<Job>,
+        batches: Sender<Batch>,
+        rules: SharedRules,
+        shared: &'a Shared,
+        pressure: Pressure,
+    ) -> Self {
         Self { jobs, batches, rules, shared, pressure, backlog: VecDeque::new(), waiting_since: None }
     }
 

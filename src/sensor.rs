@@ -8,12 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::capture::Packet;
-use crate::decode::{Datagram, Decoded, Decoder, Segment};
+use crate::decode::{Datagram, Decoded, Decoder, IpFacts, Segment};
 use crate::flow::flags::{ACK, FIN, RST, SYN};
 use crate::flow::{Entry, FlowTable, Key, Place, Sink, Stream, TcpPart};
-use crate::model::event::{
-    Anomaly, ConnectOutcome, DnsMessage, EndReason, Event, EventKind, FlowEnd, Layer,
-};
+use crate::model::event::{Anomaly, ConnectOutcome, DnsMessage, EndReason, Event, EventKind, FlowEnd, Layer};
 use crate::model::limits;
 use crate::model::net::{Flow, Side, Transport};
 use crate::model::settings::{SensorSettings, TICK};
@@ -120,7 +118,8 @@ impl Sensor {
         match self.decoder.decode(packet.link, packet.data, packet.wire_len, packet.time) {
             Decoded::Tcp(segment) => core.tcp(&segment),
             Decoded::Udp(datagram) => core.udp(&datagram),
-            Decoded::Other(..) | Decoded::Nothing => {}
+            Decoded::Other(ip, protocol) => core.other(&ip, protocol),
+            Decoded::Nothing => {}
         }
         for anomaly in self.decoder.take_anomalies() {
             core.push(None, EventKind::Anomaly(anomaly));
@@ -174,7 +173,8 @@ impl Sensor {
 
 impl Core {
     fn arrive(&mut self, packet: &Packet<'_>) {
-        let before = if self.at.packet == 0 && self.at.time == Timestamp::default() { packet.time } else { self.at.time };
+        let before =
+            if self.at.packet == 0 && self.at.time == Timestamp::default() { packet.time } else { self.at.time };
         self.at = At { time: packet.time, packet: packet.number, file: packet.file, before };
         let capture = &mut self.stats.capture;
         capture.packets += 1;
@@ -209,8 +209,7 @@ impl Core {
     // --- TCP ----------------------------------------------------------------------------------------------------
 
     fn tcp(&mut self, segment: &Segment<'_>) {
-        let (key, low) =
-            Key::new(segment.ip.src, segment.src_port, segment.ip.dst, segment.dst_port, Transport::Tcp);
+        let (key, low) = Key::new(segment.ip.src, segment.src_port, segment.ip.dst, segment.dst_port, Transport::Tcp);
         let now = self.at.time;
         let guess = || sender_is_client(segment, &self.mail_ports);
         let mut place = self.table.find_or_open(key, guess, low, now, |entry, why| self.ended.push((entry, why)));
@@ -432,6 +431,24 @@ impl Core {
         self.push(Some(flow), EventKind::Dns(Box::new(message)));
     }
 
+    /// A packet of a transport that is not followed: kept as a flow where records of all flows are wanted.
+    fn other(&mut self, ip: &IpFacts, protocol: u8) {
+        if !self.settings.flow_records {
+            return;
+        }
+        let (key, low) = Key::new(ip.src, 0, ip.dst, 0, Transport::Other(protocol));
+        let now = self.at.time;
+        let place = self.table.find_or_open(key, || true, low, now, |entry, why| self.ended.push((entry, why)));
+        if !self.ended.is_empty() {
+            self.end_flows();
+        }
+        let entry = self.table.get(place);
+        if place.opened {
+            entry.vlans = ip.vlans;
+        }
+        count(entry, entry.side(low), ip.bytes, now);
+    }
+
     // --- ends ---------------------------------------------------------------------------------------------------
 
     fn end_flows(&mut self) {
@@ -601,7 +618,9 @@ const fn detail(settings: &SensorSettings) -> Detail {
 /// What a flow's first payload says of it.
 enum Wanted {
     /// Mail, or what may be; `expected` on a mail port.
-    Smtp { expected: bool },
+    Smtp {
+        expected: bool,
+    },
     Dns,
     No,
 }
@@ -664,9 +683,13 @@ fn is_reuse(entry: &mut Entry<Conversation>, segment: &Segment<'_>, low: bool) -
             let alive = entry.attached.is_some() && !entry.closed && entry.packets[side.other().index()] > 0;
             !same && entry.packets[side.index()] > 0 && !alive
         }
-        (true, true) => entry.attached.as_ref().and_then(|conversation| conversation.reuse).is_some_and(
-            |(opener, seq)| opener == side.other() && segment.ack == seq.wrapping_add(1) && segment.seq.wrapping_add(1) != entry.first_seq[side.index()],
-        ),
+        (true, true) => {
+            entry.attached.as_ref().and_then(|conversation| conversation.reuse).is_some_and(|(opener, seq)| {
+                opener == side.other()
+                    && segment.ack == seq.wrapping_add(1)
+                    && segment.seq.wrapping_add(1) != entry.first_seq[side.index()]
+            })
+        }
         _ => false,
     }
 }

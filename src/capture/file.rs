@@ -12,7 +12,7 @@ use super::error::CaptureError;
 use super::finding::{FileFinding, FindingKind};
 use super::folder;
 use super::input::{Input, RawReader};
-use super::reader::{CaptureReader, Found, Frame, Loss, OpenError};
+use super::reader::{CaptureReader, Found, Frame, Loss, OpenError, TEXT_FILE};
 use super::{Packet, Source, Step};
 use crate::model::limits;
 use crate::model::stats::CaptureStats;
@@ -202,6 +202,7 @@ impl ReplaySource {
         for file in listing.files {
             match probe(&file).and_then(|first| Ok((first, fs::metadata(&file).map_err(OpenError::Io)?.len()))) {
                 Ok((first, size)) => captures.push((first, file, size)),
+                Err(OpenError::NotACapture(what)) if what == TEXT_FILE => {}
                 Err(OpenError::NotACapture(what)) => self.skip(&file, &format!("passed over: it {what}")),
                 Err(OpenError::Io(error)) => self.skip(&file, &format!("passed over: it could not be read ({error})")),
             }

@@ -253,7 +253,9 @@ fn describe(start: &[u8]) -> &'static str {
     match known {
         Some((_, what)) => what,
         None if start.is_empty() => "is empty",
-        None if is_text => "is a text file",
+        None if is_text => TEXT_FILE,
         None => "is no capture",
     }
 }
+/// What a text file is told to be. Notes beside captures are nothing to warn of.
+pub(super) const TEXT_FILE: &str = "is a text file";

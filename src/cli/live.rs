@@ -32,7 +32,8 @@ pub fn run(settings: &settings::Live) -> Result<ExitCode, Failure> {
     };
     let sources: Result<Vec<_>, _> = settings.interfaces.iter().map(|name| LiveSource::open(name, &options)).collect();
     let sources = sources.map_err(|error| Failure::Failed(error.to_string()))?;
-    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")).map_err(|error| Failure::Failed(error.to_string()))?);
+    let metrics =
+        Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")).map_err(|error| Failure::Failed(error.to_string()))?);
     let reload = Arc::new(AtomicBool::new(false));
     let origin = Origin::Live(settings.interfaces.clone());
     let mut outputs = Outputs::open(config, origin, Arc::clone(&metrics), rules.clone(), Arc::clone(&reload))?;

@@ -273,7 +273,9 @@ impl Endpoints for Health {
 pub fn listen(config: &Config) -> Result<Option<TcpListener>, Failure> {
     let Some(address) = config.metrics else { return Ok(None) };
     let listener = TcpListener::bind(address).map_err(|error| {
-        Failure::Failed(format!("cannot serve metrics on {address}: {error}; choose another address with --metrics, or off"))
+        Failure::Failed(format!(
+            "cannot serve metrics on {address}: {error}; choose another address with --metrics, or off"
+        ))
     })?;
     tracing::info!("metrics on http://{}/metrics", listener.local_addr().unwrap_or(address));
     Ok(Some(listener))

@@ -27,8 +27,10 @@ pub fn run(settings: &settings::Replay) -> Result<ExitCode, Failure> {
     let config = &settings.config;
     let rules = SharedRules::new(outputs::load_rules(config)?);
     let options = ReplayOptions { bpf: config.bpf.clone() };
-    let source = ReplaySource::open(&settings.captures, &options).map_err(|error| Failure::Failed(error.to_string()))?;
-    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")).map_err(|error| Failure::Failed(error.to_string()))?);
+    let source =
+        ReplaySource::open(&settings.captures, &options).map_err(|error| Failure::Failed(error.to_string()))?;
+    let metrics =
+        Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")).map_err(|error| Failure::Failed(error.to_string()))?);
     let origin = Origin::Replay(source.file_names());
     let mut outputs = Outputs::open(config, origin, Arc::clone(&metrics), rules.clone(), Arc::default())?;
     let stop = Arc::new(AtomicBool::new(false));

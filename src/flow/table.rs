@@ -113,18 +113,14 @@ impl<T> Entry<T> {
     /// Its identity, for events. Costs a hash: only for flows that have something to tell.
     pub fn identity(&self) -> Flow {
         let (client, server) = (self.client(), self.server());
-        let community_id = calculate_community_id(
-            0,
-            client.ip(),
-            server.ip(),
-            Some(client.port()),
-            Some(server.port()),
-            self.key.transport.number(),
-            false,
-        );
+        // For ICMP it would need type and code, for which a flow has no place: left empty.
+        let community_id = self.key.transport.has_ports().then(|| {
+            let ports = (Some(client.port()), Some(server.port()));
+            calculate_community_id(0, client.ip(), server.ip(), ports.0, ports.1, self.key.transport.number(), false)
+        });
         Flow {
             id: flow_id(&self.key, self.started),
-            community_id: community_id.unwrap_or_default().into_boxed_str(),
+            community_id: community_id.and_then(Result::ok).unwrap_or_default().into_boxed_str(),
             client,
             server,
             transport: self.key.transport,
@@ -137,7 +133,7 @@ impl<T> Entry<T> {
     /// How long it may be idle.
     fn patience(&self) -> Duration {
         match self.key.transport {
-            Transport::Udp => limits::TIMEOUT_UDP,
+            Transport::Udp | Transport::Other(_) => limits::TIMEOUT_UDP,
             Transport::Tcp if self.closed => limits::TIMEOUT_CLOSED,
             Transport::Tcp if self.attached.is_some() => limits::TIMEOUT_MAIL,
             Transport::Tcp if self.packets[0] == 0 || self.packets[1] == 0 => limits::TIMEOUT_NEW,

@@ -12,6 +12,8 @@ use super::time::Timestamp;
 pub enum Transport {
     Tcp,
     Udp,
+    /// Any other, by its IP protocol number (IANA): counted as a flow, never followed, without ports.
+    Other(u8),
 }
 
 impl Transport {
@@ -20,6 +22,7 @@ impl Transport {
         match self {
             Self::Tcp => "TCP",
             Self::Udp => "UDP",
+            Self::Other(number) => other_name(number),
         }
     }
 
@@ -28,7 +31,31 @@ impl Transport {
         match self {
             Self::Tcp => 6,
             Self::Udp => 17,
+            Self::Other(number) => number,
         }
+    }
+
+    /// Whether it has ports.
+    pub const fn has_ports(self) -> bool {
+        matches!(self, Self::Tcp | Self::Udp)
+    }
+}
+
+const fn other_name(number: u8) -> &'static str {
+    match number {
+        1 => "ICMP",
+        2 => "IGMP",
+        4 => "IPv4",
+        41 => "IPv6",
+        47 => "GRE",
+        50 => "ESP",
+        51 => "AH",
+        58 => "IPv6-ICMP",
+        89 => "OSPF",
+        103 => "PIM",
+        112 => "VRRP",
+        132 => "SCTP",
+        _ => "IP",
     }
 }
 

@@ -16,11 +16,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use self::dns::Dns;
-use crate::model::eve_type::{EventFilter, EventType};
 use self::mail::{EmailBody, FileBody, SmtpBody};
 use self::stats::Stats;
 use self::types::{AlertBody, AnomalyBody, FlowBody, IncidentBody, Line, TcpBody};
 use crate::model::alert::{Alert, Incident};
+use crate::model::eve_type::{EventFilter, EventType};
 use crate::model::event::{Anomaly, DnsMessage, Event, EventKind, FlowEnd, Layer, QTYPE_MX, SmtpEvent};
 use crate::model::mail::{FileFact, Findings};
 use crate::model::net::Transport;

@@ -266,7 +266,12 @@ fn a_flow_has_suricatas_shape() {
         let line = parse(&mut replay("flow"), &event(EventKind::FlowEnd(Box::new(end.clone()))), None);
         assert_eq!((&line["flow"]["state"], &line["tcp"]["state"]), (&json!(state), &json!(tcp)));
     }
-    let quiet = lines(&mut replay("alert,incident,smtp,fileinfo,dns:mx,anomaly,stats"), &event(EventKind::FlowEnd(Box::new(end))), None, &[]);
+    let quiet = lines(
+        &mut replay("alert,incident,smtp,fileinfo,dns:mx,anomaly,stats"),
+        &event(EventKind::FlowEnd(Box::new(end))),
+        None,
+        &[],
+    );
     assert_eq!(quiet, Vec::<Value>::new());
 }
 

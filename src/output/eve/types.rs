@@ -104,11 +104,12 @@ impl<'a> Line<'a> {
         self.flow_id = Some(flow.id);
         self.vlan = flow.vlans.as_slice();
         self.src_ip = Some(flow.client.ip());
-        self.src_port = Some(flow.client.port());
+        let ports = flow.transport.has_ports();
+        self.src_port = ports.then_some(flow.client.port());
         self.dest_ip = Some(flow.server.ip());
-        self.dest_port = Some(flow.server.port());
+        self.dest_port = ports.then_some(flow.server.port());
         self.proto = Some(flow.transport.name());
-        self.community_id = Some(&flow.community_id);
+        self.community_id = Some(&*flow.community_id).filter(|id| !id.is_empty());
     }
 }
 
@@ -302,8 +303,10 @@ fn flow_state(end: &FlowEnd, flow: &Flow) -> FlowState {
         Transport::Tcp if flow.midstream || (client & ACK != 0 && server & ACK != 0) => ("established", "established"),
         Transport::Tcp if server & SYN != 0 => ("syn_recv", "new"),
         Transport::Tcp => ("syn_sent", "new"),
-        Transport::Udp if end.packets.iter().all(|&packets| packets > 0) => ("none", "established"),
-        Transport::Udp => ("none", "new"),
+        Transport::Udp | Transport::Other(_) if end.packets.iter().all(|&packets| packets > 0) => {
+            ("none", "established")
+        }
+        Transport::Udp | Transport::Other(_) => ("none", "new"),
     };
     FlowState { flow: state, tcp }
 }
