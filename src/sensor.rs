@@ -4,21 +4,29 @@
 //! decode and one look-up in the flow table; only flows that are, or may be, mail or DNS over TCP get a
 //! [`Conversation`].
 
+mod conversation;
+mod judge;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::Duration;
+
+use conversation::{App, Conversation, Heard, Listener, detail, read_dns};
+use judge::{PortSet, Wanted, is_reuse, sender_is_client, wanted};
 
 use crate::capture::Packet;
 use crate::decode::{Datagram, Decoded, Decoder, IpFacts, Segment};
 use crate::flow::flags::{ACK, FIN, RST, SYN};
-use crate::flow::{Entry, FlowTable, Key, Place, Sink, Stream, TcpPart};
-use crate::model::event::{Anomaly, ConnectOutcome, DnsMessage, EndReason, Event, EventKind, FlowEnd, Layer};
+use crate::flow::{Entry, FlowTable, Key, Place, Sink, TcpPart};
+use crate::model::event::{Anomaly, ConnectOutcome, EndReason, Event, EventKind, FlowEnd, Layer};
 use crate::model::limits;
 use crate::model::net::{Flow, Side, Transport};
 use crate::model::settings::{SensorSettings, TICK};
-use crate::model::stats::{CaptureStats, DnsStats, SensorStats, SmtpStats};
+use crate::model::stats::{CaptureStats, SensorStats};
 use crate::model::time::Timestamp;
-use crate::protocol::dns::{self, Detail, TcpFramer};
-use crate::protocol::smtp::{self, Context, Said, Session, Standing};
+use crate::protocol::dns::{self, TcpFramer};
+use crate::protocol::smtp::{Context, Said, Session, Standing};
 
 /// One source's packets to events.
 #[derive(Debug)]
@@ -54,38 +62,6 @@ struct At {
     /// Time of the packet before. Idle flows are aged by the earlier of the two, so that a single packet from the
     /// far future (a damaged record, a clock that jumped) does not end everything.
     before: Timestamp,
-}
-
-/// What is kept of a flow that is, or may be, worth following.
-#[derive(Debug)]
-struct Conversation {
-    flow: Arc<Flow>,
-    stream: Stream,
-    app: App,
-    /// Bytes of the flow told in events so far.
-    told_bytes: u64,
-    /// A SYN with another sequence number: a new connection, if the other side answers it.
-    reuse: Option<(Side, u32)>,
-}
-
-#[derive(Debug)]
-enum App {
-    Smtp(Box<Session>),
-    /// One framer a side.
-    DnsOverTcp(Box<[TcpFramer; 2]>),
-    /// DNS over UDP: only the flow's identity is kept.
-    DnsOverUdp,
-    /// SMTP that went over to TLS, or is over.
-    SmtpDone,
-    DnsDone,
-}
-
-/// Collects what protocols say while a stream delivers.
-#[derive(Debug, Default)]
-struct Heard {
-    smtp: Vec<Said>,
-    dns: Vec<DnsMessage>,
-    differs: Option<Side>,
 }
 
 impl Sensor {
@@ -230,7 +206,7 @@ impl Core {
             entry.midstream = segment.flags & SYN == 0;
         }
         let side = entry.side(low);
-        count(entry, side, segment.ip.bytes, now);
+        entry.count(side, segment.ip.bytes, now);
         entry.tcp_flags[side.index()] |= segment.flags;
         if segment.flags & SYN != 0 && (place.opened || entry.packets[side.index()] == 1) {
             entry.first_seq[side.index()] = segment.seq.wrapping_add(1);
@@ -415,7 +391,7 @@ impl Core {
             self.stats.flow.udp_opened += 1;
             entry.vlans = datagram.ip.vlans;
         }
-        count(entry, entry.side(low), datagram.ip.bytes, now);
+        entry.count(entry.side(low), datagram.ip.bytes, now);
         if datagram.src_port != dns::PORT && datagram.dst_port != dns::PORT {
             return;
         }
@@ -446,7 +422,7 @@ impl Core {
         if place.opened {
             entry.vlans = ip.vlans;
         }
-        count(entry, entry.side(low), ip.bytes, now);
+        entry.count(entry.side(low), ip.bytes, now);
     }
 
     // --- ends ---------------------------------------------------------------------------------------------------
@@ -494,226 +470,5 @@ impl Core {
         if is_mail || self.settings.flow_records {
             self.push(Some(flow), EventKind::FlowEnd(Box::new(end)));
         }
-    }
-}
-
-impl Conversation {
-    fn new(entry: &Entry<Self>, app: App) -> Self {
-        let first_seq = [Side::Client, Side::Server].map(|side| {
-            let opened = entry.tcp_flags[side.index()] & SYN != 0;
-            opened.then_some(entry.first_seq[side.index()])
-        });
-        let flow = Arc::new(entry.identity());
-        Self { flow, stream: Stream::new(first_seq), app, told_bytes: 0, reuse: None }
-    }
-
-    /// Stops following: only the flow's identity and its account stay.
-    fn let_go(&mut self, app: App) {
-        self.stream = Stream::new([None; 2]);
-        self.app = app;
-    }
-
-    /// Of the flow's `bytes`, those no event has told; told from now on if `telling`.
-    fn untold(&mut self, bytes: u64, telling: bool) -> u64 {
-        let untold = bytes - self.told_bytes.min(bytes);
-        if telling {
-            self.told_bytes = bytes;
-        }
-        untold
-    }
-
-    fn is_stream(&self) -> bool {
-        !matches!(self.app, App::DnsOverUdp)
-    }
-}
-
-impl App {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Smtp(_) | Self::SmtpDone => "smtp",
-            Self::DnsOverTcp(_) | Self::DnsOverUdp | Self::DnsDone => "dns",
-        }
-    }
-}
-
-impl Heard {
-    fn is_empty(&self) -> bool {
-        self.smtp.is_empty() && self.dns.is_empty() && self.differs.is_none()
-    }
-
-    fn has_mail(&self) -> bool {
-        self.smtp.iter().any(|said| matches!(said, Said::Event(_)))
-    }
-
-    fn clear(&mut self) {
-        self.smtp.clear();
-        self.dns.clear();
-        self.differs = None;
-    }
-}
-
-/// Hands what a stream delivers to the protocol on it.
-struct Listener<'a> {
-    app: &'a mut App,
-    smtp: &'a mut SmtpStats,
-    dns: &'a mut DnsStats,
-    heard: &'a mut Heard,
-    now: Timestamp,
-    detail: Detail,
-}
-
-impl Sink for Listener<'_> {
-    fn data(&mut self, side: Side, bytes: &[u8], other_unseen: bool) {
-        match self.app {
-            App::Smtp(session) => {
-                let mut cx = Context { now: self.now, stats: self.smtp, out: &mut self.heard.smtp };
-                match side {
-                    Side::Client => session.client(bytes, other_unseen, &mut cx),
-                    Side::Server => session.server(bytes, other_unseen, &mut cx),
-                }
-            }
-            App::DnsOverTcp(framers) => framers[side.index()].push(bytes, |message| {
-                self.heard.dns.extend(read_dns(message, true, self.detail, self.dns));
-            }),
-            App::DnsOverUdp | App::SmtpDone | App::DnsDone => {}
-        }
-    }
-
-    fn gap(&mut self, side: Side, lost: u64) {
-        match self.app {
-            App::Smtp(session) => {
-                let mut cx = Context { now: self.now, stats: self.smtp, out: &mut self.heard.smtp };
-                session.gap(side, lost, &mut cx);
-            }
-            App::DnsOverTcp(framers) => framers[side.index()].gap(lost),
-            App::DnsOverUdp | App::SmtpDone | App::DnsDone => {}
-        }
-    }
-
-    fn differs(&mut self, side: Side) {
-        self.heard.differs = Some(side);
-    }
-}
-
-/// Reads a DNS message and counts it; a damaged one as far as it was readable.
-fn read_dns(bytes: &[u8], over_tcp: bool, detail: Detail, stats: &mut DnsStats) -> Option<DnsMessage> {
-    if let Ok(glance) = dns::glance(bytes) {
-        stats.queries += u64::from(!glance.response);
-        stats.responses += u64::from(glance.response);
-        stats.mx_queries += u64::from(!glance.response && glance.mx);
-    }
-    match dns::parse(bytes, over_tcp, detail) {
-        Ok(message) => message,
-        Err(malformed) => {
-            stats.malformed += 1;
-            malformed.readable.map(|readable| *readable)
-        }
-    }
-}
-
-const fn detail(settings: &SensorSettings) -> Detail {
-    if settings.all_dns { Detail::All } else { Detail::ChainOnly }
-}
-
-/// What a flow's first payload says of it.
-enum Wanted {
-    /// Mail, or what may be; `expected` on a mail port.
-    Smtp {
-        expected: bool,
-    },
-    Dns,
-    No,
-}
-
-/// Judges the first payload of a flow, by port and by content. Turns the flow round where its opening was not seen
-/// and the content shows that the sides were guessed wrong.
-fn wanted(entry: &mut Entry<Conversation>, low: bool, segment: &Segment<'_>, mail_ports: &PortSet) -> Wanted {
-    if mail_ports.contains(entry.server().port()) {
-        return Wanted::Smtp { expected: true };
-    }
-    if entry.server().port() == dns::PORT {
-        return Wanted::Dns;
-    }
-    let side = entry.side(low);
-    let opening_seen = entry.tcp_flags[side.index()] & SYN != 0;
-    if opening_seen && segment.seq != entry.first_seq[side.index()] {
-        // Its first bytes are still to come.
-        return Wanted::Smtp { expected: false };
-    }
-    let speaks_as = if smtp::may_greet(segment.payload) {
-        Side::Server
-    } else if smtp::opens_smtp(segment.payload) {
-        Side::Client
-    } else {
-        return Wanted::No;
-    };
-    match (speaks_as == side, entry.midstream) {
-        (true, _) => Wanted::Smtp { expected: false },
-        (false, true) => {
-            entry.swap_sides();
-            Wanted::Smtp { expected: false }
-        }
-        (false, false) => Wanted::No,
-    }
-}
-
-/// Whether the sender of a flow's first packet opened it. Certain for SYN and SYN-ACK; else the side with the port of
-/// a service is the server, else the side with the lower port below 1,024, else the first to be seen is the client.
-fn sender_is_client(segment: &Segment<'_>, mail_ports: &PortSet) -> bool {
-    let (src, dst) = (segment.src_port, segment.dst_port);
-    let serves = |port| port == dns::PORT || mail_ports.contains(port);
-    match (segment.flags & SYN != 0, segment.flags & ACK != 0) {
-        (true, ack) => !ack,
-        _ if serves(src) != serves(dst) => serves(dst),
-        _ if (src < 1024) != (dst < 1024) => dst < 1024,
-        _ => true,
-    }
-}
-
-/// Whether a segment opens a new connection between the ends of an old one (RFC 9293, section 3.6.1).
-///
-/// A SYN that nobody has answered could be forged to have a live session forgotten, so where a session is followed
-/// and alive, the answer is awaited; where the other side is not in the capture, the SYN is believed.
-fn is_reuse(entry: &mut Entry<Conversation>, segment: &Segment<'_>, low: bool) -> bool {
-    let side = entry.side(low);
-    match (segment.flags & SYN != 0, segment.flags & ACK != 0) {
-        (true, false) => {
-            let same = entry.tcp_flags[side.index()] & SYN != 0
-                && segment.seq.wrapping_add(1) == entry.first_seq[side.index()];
-            let alive = entry.attached.is_some() && !entry.closed && entry.packets[side.other().index()] > 0;
-            !same && entry.packets[side.index()] > 0 && !alive
-        }
-        (true, true) => {
-            entry.attached.as_ref().and_then(|conversation| conversation.reuse).is_some_and(|(opener, seq)| {
-                opener == side.other()
-                    && segment.ack == seq.wrapping_add(1)
-                    && segment.seq.wrapping_add(1) != entry.first_seq[side.index()]
-            })
-        }
-        _ => false,
-    }
-}
-
-fn count(entry: &mut Entry<Conversation>, side: Side, bytes: u32, now: Timestamp) {
-    entry.last = now;
-    entry.bytes[side.index()] += u64::from(bytes);
-    entry.packets[side.index()] = entry.packets[side.index()].saturating_add(1);
-}
-
-/// A set of ports: one bit each.
-#[derive(Debug)]
-struct PortSet(Box<[u64; 1024]>);
-
-impl PortSet {
-    fn new(ports: &[u16]) -> Self {
-        let mut bits = Box::new([0; 1024]);
-        for port in ports {
-            bits[usize::from(port / 64)] |= 1 << (port % 64);
-        }
-        Self(bits)
-    }
-
-    const fn contains(&self, port: u16) -> bool {
-        self.0[(port / 64) as usize] & (1 << (port % 64)) != 0
     }
 }

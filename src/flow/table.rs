@@ -101,6 +101,13 @@ impl<T> Entry<T> {
         self.key.transport
     }
 
+    /// Counts a packet of one side, with its bytes.
+    pub fn count(&mut self, side: Side, bytes: u32, now: Timestamp) {
+        self.last = now;
+        self.bytes[side.index()] += u64::from(bytes);
+        self.packets[side.index()] = self.packets[side.index()].saturating_add(1);
+    }
+
     /// Turns the flow round: what was taken for the client is the server.
     pub fn swap_sides(&mut self) {
         self.client_is_low = !self.client_is_low;

@@ -1,0 +1,163 @@
+//! What is kept of a flow that is, or may be, worth following, and what is heard on it.
+
+use std::sync::Arc;
+
+use crate::flow::flags::SYN;
+use crate::flow::{Entry, Sink, Stream};
+use crate::model::event::DnsMessage;
+use crate::model::net::{Flow, Side};
+use crate::model::settings::SensorSettings;
+use crate::model::stats::{DnsStats, SmtpStats};
+use crate::model::time::Timestamp;
+use crate::protocol::dns::{self, Detail, TcpFramer};
+use crate::protocol::smtp::{Context, Said, Session};
+
+/// What is kept of a flow that is, or may be, worth following.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    pub(super) flow: Arc<Flow>,
+    pub(super) stream: Stream,
+    pub(super) app: App,
+    /// Bytes of the flow told in events so far.
+    pub(super) told_bytes: u64,
+    /// A SYN with another sequence number: a new connection, if the other side answers it.
+    pub(super) reuse: Option<(Side, u32)>,
+}
+
+#[derive(Debug)]
+pub(super) enum App {
+    Smtp(Box<Session>),
+    /// One framer a side.
+    DnsOverTcp(Box<[TcpFramer; 2]>),
+    /// DNS over UDP: only the flow's identity is kept.
+    DnsOverUdp,
+    /// SMTP that went over to TLS, or is over.
+    SmtpDone,
+    DnsDone,
+}
+
+/// Collects what protocols say while a stream delivers.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    pub(super) smtp: Vec<Said>,
+    pub(super) dns: Vec<DnsMessage>,
+    pub(super) differs: Option<Side>,
+}
+
+impl Conversation {
+    pub(super) fn new(entry: &Entry<Self>, app: App) -> Self {
+        let first_seq = [Side::Client, Side::Server].map(|side| {
+            let opened = entry.tcp_flags[side.index()] & SYN != 0;
+            opened.then_some(entry.first_seq[side.index()])
+        });
+        let flow = Arc::new(entry.identity());
+        Self { flow, stream: Stream::new(first_seq), app, told_bytes: 0, reuse: None }
+    }
+
+    /// Stops following: only the flow's identity and its account stay.
+    pub(super) fn let_go(&mut self, app: App) {
+        self.stream = Stream::new([None; 2]);
+        self.app = app;
+    }
+
+    /// Of the flow's `bytes`, those no event has told; told from now on if `telling`.
+    pub(super) fn untold(&mut self, bytes: u64, telling: bool) -> u64 {
+        let untold = bytes - self.told_bytes.min(bytes);
+        if telling {
+            self.told_bytes = bytes;
+        }
+        untold
+    }
+
+    pub(super) fn is_stream(&self) -> bool {
+        !matches!(self.app, App::DnsOverUdp)
+    }
+}
+
+impl App {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Smtp(_) | Self::SmtpDone => "smtp",
+            Self::DnsOverTcp(_) | Self::DnsOverUdp | Self::DnsDone => "dns",
+        }
+    }
+}
+
+impl Heard {
+    pub(super) fn is_empty(&self) -> bool {
+        self.smtp.is_empty() && self.dns.is_empty() && self.differs.is_none()
+    }
+
+    pub(super) fn has_mail(&self) -> bool {
+        self.smtp.iter().any(|said| matches!(said, Said::Event(_)))
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.smtp.clear();
+        self.dns.clear();
+        self.differs = None;
+    }
+}
+
+/// Hands what a stream delivers to the protocol on it.
+pub(super) struct Listener<'a> {
+    pub(super) app: &'a mut App,
+    pub(super) smtp: &'a mut SmtpStats,
+    pub(super) dns: &'a mut DnsStats,
+    pub(super) heard: &'a mut Heard,
+    pub(super) now: Timestamp,
+    pub(super) detail: Detail,
+}
+
+impl Sink for Listener<'_> {
+    fn data(&mut self, side: Side, bytes: &[u8], other_unseen: bool) {
+        match self.app {
+            App::Smtp(session) => {
+                let mut cx = Context { now: self.now, stats: self.smtp, out: &mut self.heard.smtp };
+                match side {
+                    Side::Client => session.client(bytes, other_unseen, &mut cx),
+                    Side::Server => session.server(bytes, other_unseen, &mut cx),
+                }
+            }
+            App::DnsOverTcp(framers) => framers[side.index()].push(bytes, |message| {
+                self.heard.dns.extend(read_dns(message, true, self.detail, self.dns));
+            }),
+            App::DnsOverUdp | App::SmtpDone | App::DnsDone => {}
+        }
+    }
+
+    fn gap(&mut self, side: Side, lost: u64) {
+        match self.app {
+            App::Smtp(session) => {
+                let mut cx = Context { now: self.now, stats: self.smtp, out: &mut self.heard.smtp };
+                session.gap(side, lost, &mut cx);
+            }
+            App::DnsOverTcp(framers) => framers[side.index()].gap(lost),
+            App::DnsOverUdp | App::SmtpDone | App::DnsDone => {}
+        }
+    }
+
+    fn differs(&mut self, side: Side) {
+        self.heard.differs = Some(side);
+    }
+}
+
+/// Reads a DNS message and counts it; a damaged one as far as it was readable.
+pub(super) fn read_dns(bytes: &[u8], over_tcp: bool, detail: Detail, stats: &mut DnsStats) -> Option<DnsMessage> {
+    if let Ok(glance) = dns::glance(bytes) {
+        stats.queries += u64::from(!glance.response);
+        stats.responses += u64::from(glance.response);
+        stats.mx_queries += u64::from(!glance.response && glance.mx);
+    }
+    match dns::parse(bytes, over_tcp, detail) {
+        Ok(message) => message,
+        Err(malformed) => {
+            stats.malformed += 1;
+            malformed.readable.map(|readable| *readable)
+        }
+    }
+}
+
+pub(super) const fn detail(settings: &SensorSettings) -> Detail {
+    if settings.all_dns { Detail::All } else { Detail::ChainOnly }
+}
