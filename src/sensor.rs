@@ -18,7 +18,7 @@ use judge::{PortSet, Wanted, is_reuse, sender_is_client, wanted};
 use crate::capture::Packet;
 use crate::decode::{Datagram, Decoded, Decoder, IpFacts, Segment};
 use crate::flow::flags::{ACK, FIN, RST, SYN};
-use crate::flow::{Entry, FlowTable, Key, Place, Sink, TcpPart};
+use crate::flow::{Entry, FlowTable, Key, Place, TcpPart};
 use crate::model::event::{Anomaly, ConnectOutcome, EndReason, Event, EventKind, FlowEnd, Layer};
 use crate::model::limits;
 use crate::model::net::{Flow, Side, Transport};
