@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use crate::detect::chain::tells_exchangers;
 use crate::detect::host::{Host, Load};
 use crate::detect::hosts::HostTable;
 use crate::detect::incident::{host_report, incident};
@@ -223,7 +224,7 @@ impl Correlator {
         let known = || self.hosts.find(moment.parties.client).is_some();
         match &moment.event.kind {
             EventKind::Smtp(_) | EventKind::Connect(_) => true,
-            EventKind::Dns(message) if message.is_response() => asks_mx(message) || known(),
+            EventKind::Dns(message) if message.is_response() => tells_exchangers(message) || known(),
             EventKind::Dns(message) => asks_mx(message) || !moment.hits.is_empty(),
             EventKind::FlowEnd(end) => {
                 end.app_proto == "smtp" || self.settings.mail_ports.contains(&moment.flow.server.port())

@@ -65,7 +65,7 @@ impl Chain {
     /// Takes an answer the host got. Answers to questions that have nothing to do with mail pass by.
     pub fn answer(&mut self, message: &DnsMessage, now: Timestamp) {
         let Some(question) = message.queries.first().filter(|_| message.rcode() == NOERROR) else { return };
-        if question.qtype == QTYPE_MX {
+        if tells_exchangers(message) {
             self.learn_exchangers(&fold(&question.name), message, now);
         }
         self.learn_addresses(&fold(&question.name), message, now);
@@ -167,6 +167,12 @@ impl Chain {
     }
 }
 
+/// Whether an answer is about exchangers: to a question for them, or to one for all records that brought some along.
+pub fn tells_exchangers(message: &DnsMessage) -> bool {
+    message.queries.iter().any(|query| query.qtype == QTYPE_MX)
+        || message.answers.iter().any(|record| matches!(record.data, DnsData::Mx { .. }))
+}
+
 /// Whether an answer of then still explains a connection of now.
 fn is_fresh(then: Timestamp, now: Timestamp) -> bool {
     apart(then, now) <= limits::CHAIN_AGE
@@ -244,6 +250,19 @@ mod tests {
         assert_eq!((&*link.domain, &*link.exchanger, link.implicit), ("example.net", "mx1.example.net", false));
         assert_eq!(chain.connect(ip(2), at(2)), None, "another address");
         assert_eq!(chain.connect(ip(1), at(4_000)), None, "an hour later the answer explains nothing");
+    }
+
+    #[test]
+    fn takes_exchangers_from_an_answer_to_any() {
+        let mut chain = Chain::default();
+        let all = vec![("example.net", a(1)), ("example.net", mx("mx.example.net"))];
+        chain.answer(&answer("example.net", 255, all, vec![("mx.example.net", a(2))]), at(0));
+        assert_eq!(domain(chain.connect(ip(2), at(0))).unwrap(), "example.net");
+        assert_eq!(
+            chain.connect(ip(1), at(0)),
+            None,
+            "where there is an MX record the domain's own address is not used"
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::model::net::{Direction, Side};
 use crate::model::settings::DetectSettings;
 use crate::model::time::Timestamp;
 
-use super::chain::{Chain, Link};
+use super::chain::{self, Chain, Link};
 use super::host::Facts;
 use super::pace::{Pace, apart};
 use super::recent::Recent;
@@ -43,6 +43,8 @@ struct Trail {
     /// tend to be neighbours.
     networks: Recent<IpAddr, Timestamp>,
     connections: u64,
+    /// The first delivery since the host last paused for [`limits::CHAIN_AGE`]: a test last winter is not the begin of
+    /// today's outbreak.
     since: Timestamp,
     last: Timestamp,
     first_step: String,
@@ -82,8 +84,7 @@ impl Detector for DirectToMx {
         }
         match scene.kind {
             EventKind::Dns(message) if message.is_response() => {
-                let is_mx = message.queries.first().is_some_and(|query| query.qtype == crate::model::event::QTYPE_MX);
-                if is_mx || state.0.is_some() {
+                if chain::tells_exchangers(message) || state.0.is_some() {
                     state.trail(scene.time).chain.answer(message, scene.time);
                 }
             }
@@ -225,7 +226,7 @@ impl Trail {
                 Step::Connection(server)
             }
         };
-        if self.connections == 0 {
+        if self.connections == 0 || apart(now, self.last) > limits::CHAIN_AGE {
             self.since = now;
             self.first_step = self.last_step.text();
         }

@@ -135,7 +135,8 @@ impl MailVolume {
             remediation: REMEDIATION.into(),
             references: vec![REFERENCE.into()],
         };
-        let since = host.first_mail.as_ref().map_or(now, |(first, _)| *first);
+        let window = now.minus(self.window);
+        let since = host.first_mail.as_ref().map_or(window, |(first, _)| window.max(*first));
         Signal { alert, detector: Self::NAME, bearing: Bearing::Behaviour, since }
     }
 }

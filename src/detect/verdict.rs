@@ -32,7 +32,7 @@ pub struct Ground {
     pub last: Timestamp,
     /// How many alerts.
     pub times: u64,
-    /// Of the newest alert.
+    /// Of the newest alert of that severity.
     pub evidence: Vec<Evidence>,
 }
 
@@ -65,7 +65,7 @@ impl Case {
     /// When the host first and last did what it is judged for; none while it is not.
     pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
         let mut span: Option<(Timestamp, Timestamp)> = None;
-        for ground in self.grounds.iter().filter(|ground| ground.bearing != Bearing::Note) {
+        for ground in self.grounds.iter().filter(|ground| ground.weighs()) {
             let (first, last) = span.unwrap_or((ground.first, ground.last));
             span = Some((first.min(ground.first), last.max(ground.last)));
         }
@@ -86,17 +86,10 @@ impl Case {
 
     fn note_ground(&mut self, signal: &Signal) {
         let alert = &signal.alert;
-        let key = |ground: &&mut Ground| ground.rule == alert.rule && ground.bearing == signal.bearing;
-        if let Some(known) = self.grounds.iter_mut().find(key) {
-            known.times = known.times.saturating_add(1);
-            known.first = known.first.min(signal.since).min(alert.time);
-            known.last = known.last.max(signal.since).max(alert.time);
-            if alert.severity < known.severity {
-                known.severity = alert.severity;
+        let same = |ground: &&mut Ground| ground.rule == alert.rule && ground.bearing == signal.bearing;
+        if let Some(known) = self.grounds.iter_mut().find(same) {
+            if known.take(signal) {
                 self.tell_step(signal);
-            }
-            if let Some(known) = self.grounds.iter_mut().find(key) {
-                known.evidence.clone_from(&alert.evidence);
             }
             return;
         }
@@ -143,9 +136,8 @@ impl Case {
         if self.grounds.iter().any(|ground| ground.bearing == Bearing::Proof) {
             return Verdict::Infected;
         }
-        let behaves =
-            |ground: &&Ground| ground.bearing == Bearing::Behaviour && ground.severity.reaches(Severity::Medium);
-        let mut detectors: Vec<&str> = self.grounds.iter().filter(behaves).map(|ground| ground.detector).collect();
+        let weighing = self.grounds.iter().filter(|ground| ground.weighs());
+        let mut detectors: Vec<&str> = weighing.map(|ground| ground.detector).collect();
         detectors.sort_unstable();
         detectors.dedup();
         match detectors.len() {
@@ -158,6 +150,33 @@ impl Case {
     #[cfg(test)]
     pub(super) fn with_verdict(verdict: Verdict) -> Self {
         Self { verdict, ..Self::default() }
+    }
+}
+
+impl Ground {
+    /// Takes one more alert in; true when it is worse than those before.
+    fn take(&mut self, signal: &Signal) -> bool {
+        let alert = &signal.alert;
+        let is_worse = alert.severity < self.severity;
+        let first = signal.since.min(alert.time);
+        // What was too mild to be held against the host is not what it is judged for.
+        self.first = if is_worse && !self.weighs() { first } else { self.first.min(first) };
+        self.last = self.last.max(signal.since).max(alert.time);
+        self.times = self.times.saturating_add(1);
+        if alert.severity <= self.severity {
+            self.severity = alert.severity;
+            self.evidence.clone_from(&alert.evidence);
+        }
+        is_worse
+    }
+
+    /// Whether it is held against the host. Low is what an admin's test looks like.
+    fn weighs(&self) -> bool {
+        match self.bearing {
+            Bearing::Proof => true,
+            Bearing::Behaviour => self.severity.reaches(Severity::Medium),
+            Bearing::Note => false,
+        }
     }
 }
 

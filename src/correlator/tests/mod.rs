@@ -188,6 +188,22 @@ fn three_domains_spread_over_a_day_are_low() {
 }
 
 #[test]
+fn an_outbreak_is_dated_from_its_first_delivery_not_from_last_winters_test() {
+    let mut wire = Wire::new();
+    wire.deliver(HOST, OUTSIDE_RESOLVER, 9, false);
+    wire.wait(100 * 86_400);
+    let began = wire.now;
+    for n in 1..=3 {
+        wire.deliver(HOST, OUTSIDE_RESOLVER, n, false);
+        wire.wait(3);
+    }
+    wire.correlator.finish(&mut wire.said);
+    let last = wire.incidents()[1];
+    assert_eq!((last.first_seen, last.last_seen), (began, began.plus(std::time::Duration::from_secs(6))));
+    assert_eq!(wire.correlator.report().hosts[0].since, began);
+}
+
+#[test]
 fn connections_without_visible_questions_are_weaker_evidence() {
     let mut wire = Wire::new();
     for network in 1..=9 {

@@ -1,0 +1,121 @@
+//! Events a second through [`Correlator::take`], for a mix as a worm and its neighbours make it: for each delivery an
+//! MX and an address question with their answers, a connection, a greeting, a transaction and the flow's end.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use mailsnare::correlator::{Correlator, CorrelatorSettings};
+use mailsnare::model::event::{
+    ConnectOutcome, DnsData, DnsMessage, DnsQuestion, DnsRecord, EndReason, Envelope, Event, EventKind, FlowEnd,
+    Outcome, QTYPE_MX, Reply, SmtpEvent,
+};
+use mailsnare::model::mail::Findings;
+use mailsnare::model::net::{Flow, Transport, Vlans};
+use mailsnare::model::rulebook::NoRules;
+use mailsnare::model::time::Timestamp;
+
+const DELIVERIES: u32 = 10_000;
+
+fn take(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("correlate");
+    let nothing = Findings::default();
+    for (name, hosts) in [("10_hosts", 10), ("10000_hosts", 10_000)] {
+        let events = events(hosts);
+        group.throughput(Throughput::Elements(events.len() as u64));
+        group.bench_function(name, |bencher| {
+            let new = || Correlator::new(CorrelatorSettings::default(), Arc::new(NoRules));
+            bencher.iter_batched_ref(
+                || (new(), Vec::new()),
+                |(correlator, out)| events.iter().for_each(|event| correlator.take(event, &nothing, out)),
+                BatchSize::LargeInput,
+            );
+        });
+    }
+    group.finish();
+}
+
+/// `DELIVERIES` of them, by `hosts` in turn, three seconds apart for each host, to 500 domains.
+fn events(hosts: u32) -> Vec<Event> {
+    let mut events = Vec::new();
+    for number in 0..DELIVERIES {
+        let client = IpAddr::from((0x0a01_0000 + number % hosts).to_be_bytes());
+        let server = IpAddr::from((0xcb00_7100 + number % 500 * 256).to_be_bytes());
+        let (domain, exchanger) = (format!("d{}.example", number % 500), format!("mx.d{}.example", number % 500));
+        let time = Timestamp::from_parts(1_067_601_600, i64::from(number) * 3_000_000_000 / i64::from(hosts));
+        let resolver = flow(client, IpAddr::from([10, 0, 0, 53]), 53, number * 2, time);
+        let mail = flow(client, server, 25, number * 2 + 1, time);
+        let mx = DnsData::Mx { preference: 10, exchange: exchanger.clone() };
+        let address = match server {
+            IpAddr::V4(address) => DnsData::A(address),
+            IpAddr::V6(address) => DnsData::Aaaa(address),
+        };
+        let kinds = [
+            (&resolver, dns(&domain, QTYPE_MX, None)),
+            (&resolver, dns(&domain, QTYPE_MX, Some(mx))),
+            (&resolver, dns(&exchanger, 1, None)),
+            (&resolver, dns(&exchanger, 1, Some(address))),
+            (&mail, EventKind::Connect(ConnectOutcome::Answered)),
+            (&mail, EventKind::Greeting(Reply { code: 220, text: "mail.example ESMTP".into() })),
+            (&mail, EventKind::Smtp(Box::new(transaction(time)))),
+            (&mail, EventKind::FlowEnd(Box::new(end(time)))),
+        ];
+        events.extend(kinds.into_iter().map(|(flow, kind)| event(flow, kind, time)));
+    }
+    events
+}
+
+fn event(flow: &Arc<Flow>, kind: EventKind, time: Timestamp) -> Event {
+    Event { seq: 0, time, source: 0, file: 0, packet: 1, flow: Some(Arc::clone(flow)), kind }
+}
+
+fn flow(client: IpAddr, server: IpAddr, port: u16, id: u32, started: Timestamp) -> Arc<Flow> {
+    Arc::new(Flow {
+        id: u64::from(id),
+        community_id: "1:".into(),
+        client: SocketAddr::new(client, 40_000),
+        server: SocketAddr::new(server, port),
+        transport: Transport::Tcp,
+        vlans: Vlans::default(),
+        started,
+        midstream: false,
+    })
+}
+
+fn dns(name: &str, qtype: u16, answer: Option<DnsData>) -> EventKind {
+    let answers: Vec<DnsRecord> =
+        answer.into_iter().map(|data| DnsRecord { name: name.into(), rtype: qtype, ttl: 300, data }).collect();
+    let flags = if answers.is_empty() { 0x0100 } else { 0x8180 };
+    let queries = vec![DnsQuestion { name: name.into(), qtype }];
+    EventKind::Dns(Box::new(DnsMessage { flags, queries, answers, ..DnsMessage::default() }))
+}
+
+fn transaction(started: Timestamp) -> SmtpEvent {
+    let envelope = Envelope {
+        mail_from: "james@example.net".into(),
+        rcpt_to: vec!["someone@example.org".into()],
+        ..Envelope::default()
+    };
+    SmtpEvent {
+        started,
+        envelope: Some(envelope),
+        outcome: Outcome::Accepted,
+        wire_bytes: 20_000,
+        ..SmtpEvent::default()
+    }
+}
+
+fn end(last: Timestamp) -> FlowEnd {
+    FlowEnd {
+        packets: [20, 20],
+        bytes: [19_000, 1_500],
+        last,
+        app_proto: "smtp",
+        reason: EndReason::Finished,
+        tcp_flags: [0x1b; 2],
+        wire_bytes: 500,
+    }
+}
+
+criterion_group!(benches, take);
+criterion_main!(benches);
