@@ -79,7 +79,7 @@ pub struct Correlator {
     alerts: BTreeMap<String, [u64; Severity::ALL.len()]>,
     /// Kept to be used again for the next event.
     signals: Signals,
-    gone: Vec<Box<Host>>,
+    gone: Vec<Host>,
 }
 
 impl Correlator {

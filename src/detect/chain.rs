@@ -86,8 +86,8 @@ impl Chain {
         Some(Link { domain, exchanger, address, implicit: entry.implicit })
     }
 
-    /// Entries held.
-    pub fn len(&self) -> usize {
+    /// Exchangers and addresses held.
+    pub fn entries(&self) -> usize {
         self.exchangers.len() + self.addresses.len()
     }
 
@@ -327,6 +327,6 @@ mod tests {
             let glue = vec![(&*exchanger, address)];
             chain.answer(&answer(&name, 15, vec![(&name, mx(&exchanger))], glue), at(0));
         }
-        assert_eq!(chain.len(), 2 * limits::CHAIN_ENTRIES);
+        assert_eq!(chain.entries(), 2 * limits::CHAIN_ENTRIES);
     }
 }

@@ -83,10 +83,10 @@ impl Detector for DirectToMx {
             return;
         }
         match scene.kind {
-            EventKind::Dns(message) if message.is_response() => {
-                if chain::tells_exchangers(message) || state.0.is_some() {
-                    state.trail(scene.time).chain.answer(message, scene.time);
-                }
+            EventKind::Dns(message)
+                if message.is_response() && (chain::tells_exchangers(message) || state.0.is_some()) =>
+            {
+                state.trail(scene.time).chain.answer(message, scene.time);
             }
             EventKind::Connect(_) | EventKind::Smtp(_)
                 if scene.load.contact && scene.flow.server.port() == PORT && scene.direction == Direction::Outbound =>
@@ -101,7 +101,7 @@ impl Detector for DirectToMx {
     }
 
     fn entries(state: &State) -> usize {
-        state.0.as_ref().map_or(0, |trail| trail.chain.len() + trail.domains.len() + trail.networks.len() + 1)
+        state.0.as_ref().map_or(0, |trail| trail.chain.entries() + trail.domains.len() + trail.networks.len() + 1)
     }
 
     fn account(&self, state: &State) -> Option<Evidence> {

@@ -108,7 +108,7 @@ impl HostTable {
 
     /// Files a host anew after it acted, and gives up others until the table is within its bounds. Those go to
     /// `gone`, least valuable first; never the host itself.
-    pub fn settle(&mut self, place: Place, gone: &mut Vec<Box<Host>>) {
+    pub fn settle(&mut self, place: Place, gone: &mut Vec<Host>) {
         let Some(host) = self.host_mut(place) else { return };
         let (class, entries) = (host.worth() as usize, host.states.entries());
         self.unlink(place.0);
@@ -138,12 +138,12 @@ impl HostTable {
         })
     }
 
-    fn remove(&mut self, slot: u32) -> Option<Box<Host>> {
+    fn remove(&mut self, slot: u32) -> Option<Host> {
         self.unlink(slot);
         let host = self.slots[slot as usize].host.take()?;
         self.index.remove(&host.facts.addr);
         self.free.push(slot);
-        Some(host)
+        Some(*host)
     }
 
     /// Appends a slot to a class as its newest.

@@ -41,8 +41,8 @@ pub fn host_report(host: &Host, detectors: &Detectors, captured: u64) -> HostRep
         host: facts.addr,
         verdict: host.verdict(),
         role: facts.role.why(),
-        since: since.unwrap_or(facts.last_seen),
-        last_seen: facts.last_seen,
+        since: since.or_else(|| noted(host).min()).unwrap_or(facts.last_seen),
+        last_seen: noted(host).max().map_or(facts.last_seen, |noted| noted.max(facts.last_seen)),
         messages: tally.messages,
         recipients: tally.recipients,
         mail_bytes: tally.bytes,
@@ -50,6 +50,12 @@ pub fn host_report(host: &Host, detectors: &Detectors, captured: u64) -> HostRep
         share_of_link: facts.share_of_link(captured),
         evidence: evidence(host, detectors),
     }
+}
+
+/// When things were first and last said about a host, whatever they weigh.
+fn noted(host: &Host) -> impl Iterator<Item = Timestamp> + '_ {
+    let grounds = host.case.as_ref().map(|case| case.grounds()).unwrap_or_default();
+    grounds.into_iter().flat_map(|ground| [ground.first, ground.last])
 }
 
 /// Evidence, strongest first: as it stands now where the detector can tell, else as of the last alert.
