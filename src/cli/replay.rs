@@ -27,13 +27,13 @@ pub fn run(settings: &settings::Replay) -> Result<ExitCode, Failure> {
     let config = &settings.config;
     let rules = SharedRules::new(outputs::load_rules(config)?);
     let options = ReplayOptions { bpf: config.bpf.clone() };
-    let source =
-        ReplaySource::open(&settings.captures, &options).map_err(|error| Failure::Failed(error.to_string()))?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let source = ReplaySource::open_stoppable(&settings.captures, &options, Arc::clone(&stop))
+        .map_err(|error| Failure::Failed(error.to_string()))?;
     let metrics =
         Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")).map_err(|error| Failure::Failed(error.to_string()))?);
     let origin = Origin::Replay(source.file_names());
     let mut outputs = Outputs::open(config, origin, Arc::clone(&metrics), rules.clone(), Arc::default())?;
-    let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop))
             .map_err(|error| Failure::Failed(format!("cannot handle signals: {error}")))?;
@@ -44,6 +44,9 @@ pub fn run(settings: &settings::Replay) -> Result<ExitCode, Failure> {
     let plan = outputs::plan(config, Pressure::Wait);
     let run = pipeline::run(vec![watched], plan, &rules, &stop, server, &mut outputs);
     let notes = outputs.finish();
+    if stop.load(Ordering::Relaxed) {
+        complain("stopped before the end; what had been read by then is in the results");
+    }
     let mut failed = false;
     for (watched, error) in run.sources {
         watched.progress.finish();
@@ -53,7 +56,7 @@ pub fn run(settings: &settings::Replay) -> Result<ExitCode, Failure> {
             failed = true;
         }
     }
-    if let Some(error) = outputs.first_error() {
+    for error in outputs.errors() {
         complain(&error);
         failed = true;
     }
