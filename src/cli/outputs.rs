@@ -125,7 +125,7 @@ impl Outputs {
             Said::Alert(alert) => {
                 self.metrics.observe_alert(alert);
                 self.worst = Some(self.worst.map_or(alert.severity, |worst| worst.min(alert.severity)));
-                self.notes.advice.entry(alert.rule.clone()).or_insert_with(|| alert.remediation.clone());
+                self.notes.note(alert);
                 self.renderer.alert(alert, cause, &mut self.lines);
                 if self.live
                     && let Some(delay) = since(alert.time)

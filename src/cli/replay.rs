@@ -78,10 +78,15 @@ pub(super) fn summary(report: &Report, notes: &Notes, format: Format) -> String 
         Format::Table => {
             let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
             let terminal = io::stdout().is_terminal();
-            let width = terminal_size::terminal_size().filter(|_| terminal).map(|(width, _)| width.0);
-            summary::text(report, notes, Style { colour: terminal && !plain, width })
+            summary::text(report, notes, Style { colour: terminal && !plain, width: width(terminal) })
         }
     }
+}
+
+/// How wide the text may be: `COLUMNS` where it is set, else the terminal's width, else as it needs.
+fn width(terminal: bool) -> Option<u16> {
+    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|&width| width > 0);
+    said.or_else(|| terminal_size::terminal_size().filter(|_| terminal).map(|(width, _)| width.0))
 }
 
 /// Says what was wrong with the files; whether any was corrupt within.
