@@ -164,6 +164,14 @@ mod tests {
     }
 
     #[test]
+    fn every_kind_is_one_that_rules_may_ask_for() {
+        let named = MAGIC.iter().map(|(_, _, name)| *name).chain(MARKUP.iter().map(|(_, name)| *name));
+        for name in named.chain(["macho", "class", "bmp", "svg", "text", "empty", FileKind::default().0]) {
+            assert!(FileKind::ALL.contains(&name), "add \"{name}\" to FileKind::ALL");
+        }
+    }
+
+    #[test]
     fn text_cut_within_a_character_is_still_text() {
         let text = "\u{43f}".repeat(4_000);
         assert_eq!(kind(text.as_bytes()), FileKind("text"));

@@ -213,6 +213,8 @@ pub const REPORT_HOSTS: usize = 1_000;
 pub const METRIC_SUSPECTS: usize = 500;
 /// Rules and detectors with an alert counter of their own, by order of first alert; later ones share the name `other`.
 pub const METRIC_RULES: usize = 1_000;
+/// Hosts remembered for one rule and severity, for the summary: more than anyone reads through by hand.
+pub const SUMMARY_ALERT_HOSTS: usize = 1_000;
 /// EVE bytes gathered before they are written: some dozens of lines, so that a system call is shared by many.
 pub const EVE_BUFFER: usize = 64 << 10;
 /// How far back an EVE file is searched for the start of a line that was cut off: longer than any line of ours.
