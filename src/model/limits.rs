@@ -135,6 +135,9 @@ pub const URLS: usize = 100;
 pub const URL_BYTES: usize = 2_048;
 /// Parameters of one Content-Type or Content-Disposition field: real ones have two or three, RFC 2231 pieces included a dozen.
 pub const HEADER_PARAMETERS: usize = 128;
+/// A header field that mail-parser reads: ordinary ones are shorter, and longer ones are read by our own code, whose time
+/// is proven linear.
+pub const HEADER_PLAIN_BYTES: usize = 8 << 10;
 /// Addresses kept of all To, or all Cc, fields: as many as recipients of a transaction.
 pub const HEADER_ADDRESSES: usize = 1_000;
 /// Messages within a message are hashed as a whole and again in their parts: all of them together, this many times the
