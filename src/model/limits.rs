@@ -62,13 +62,13 @@ pub const STREAM_HELD_SEGMENTS: usize = 1_024;
 /// Out-of-order bytes held by all streams together.
 pub const STREAMS_HELD_BYTES: usize = 64 << 20;
 /// Streams followed in full at once.
-pub const STREAMS: usize = 200_000;
+pub const STREAMS: usize = 65_536;
 /// A hole that the other side acknowledged is given up after this long: longer than any mirror port reorders.
 pub const GAP_PATIENCE: Duration = Duration::from_millis(1_000);
 /// ... or after this many more packets of the flow.
 pub const GAP_PATIENCE_PACKETS: u32 = 64;
 /// Delivered bytes kept for comparison with later copies, per direction.
-pub const STREAM_TAIL: usize = 4_096;
+pub const STREAM_TAIL: usize = 1_024;
 
 // --- smtp -------------------------------------------------------------------------------------------------------
 
