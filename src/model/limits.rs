@@ -158,6 +158,20 @@ pub const ARCHIVE_RATIO: u64 = 250;
 pub const ARCHIVE_RATIO_FLOOR: u64 = 1 << 20;
 /// An archive within an archive is opened up to this size, since it has to be held in memory: above what mail carries.
 pub const ARCHIVE_NESTED_BYTES: usize = 32 << 20;
+/// Window that a zstd frame, an xz block or a 7z block may ask for: the largest of the tools' ordinary levels. xz and 7z
+/// take the memory only as far as they unpack.
+pub const ARCHIVE_WINDOW: u64 = 64 << 20;
+/// A 7z archive's header, unpacked, in KiB. Each byte can stand for a member, which takes some 140 bytes of memory; the
+/// window that 7-Zip packs its headers with is 1 MiB, and has to fit.
+pub const SEVENZIP_HEADER_KIB: usize = 1_280;
+/// Unpacked bytes count against `ARCHIVE_BYTES` by what they cost, so that it bounds time as well: LZMA unpacks at about
+/// half the pace of deflate, bzip2 at a quarter or less.
+pub const ARCHIVE_COST_LZMA: u64 = 2;
+pub const ARCHIVE_COST_BZIP2: u64 = 4;
+/// Words of a message that are tried as the password of an archive in it: where one stands, a few stand near it.
+pub const ARCHIVE_PASSWORDS: usize = 20;
+/// Passwords tried on the members of all archives of one message: AES makes each cost about half a millisecond.
+pub const ARCHIVE_TRIES: usize = 200;
 
 // --- rules ------------------------------------------------------------------------------------------------------
 
