@@ -304,7 +304,7 @@ impl Core {
                     self.heard.clear();
                     return;
                 }
-                _ if session.is_tls() => {
+                _ if session.is_over() => {
                     self.stats.flow.held_bytes -= conversation.stream.held_bytes() as u64;
                     conversation.let_go(App::SmtpDone);
                 }
