@@ -84,6 +84,17 @@ pub const SMTP_RECIPIENTS: usize = 1_000;
 pub const SMTP_PIPELINE: usize = 2_048;
 /// Client bytes held while the reply that decides how to read them is awaited.
 pub const SMTP_UNDECIDED: usize = 64 << 10;
+/// Attributes of XCLIENT and XFORWARD kept of one transaction (Postfix knows ten), and bytes of one value: a host name's 255.
+pub const SMTP_FORWARDED: usize = 16;
+pub const SMTP_FORWARDED_VALUE: usize = 255;
+/// Bytes of a TLS handshake read from one side: hellos take hundreds, the first certificate of a chain one to four thousand.
+pub const TLS_HANDSHAKE: usize = 32 << 10;
+/// A handshake is told as far as it was seen after this long: both hellos are sent within a few round trips.
+pub const TLS_PATIENCE: Duration = Duration::from_secs(60);
+/// Names kept of one certificate or hello: large providers put a hundred domains into one certificate.
+pub const TLS_NAMES: usize = 128;
+/// Bytes of one name: RFC 1035, section 2.3.4 gives a host 255; a subject with a dozen parts has some hundreds.
+pub const TLS_NAME: usize = 1_024;
 /// A message kept in full up to here: above the 25 to 50 MB that large providers take.
 pub const MESSAGE_BYTES: usize = 64 << 20;
 /// Bytes of unfinished messages held by the sensor; past it new bytes are dropped and messages marked truncated.
