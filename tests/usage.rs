@@ -64,3 +64,12 @@ fn completions_name_the_options() {
         assert!(code == 0 && out.contains("home-net"), "{shell}");
     }
 }
+
+#[test]
+fn completions_load_in_bash_and_complete() {
+    let script = "source <(\"$0\" completions bash) && COMP_WORDS=(mailsnare replay --fail-on c) COMP_CWORD=3 && \
+                  _mailsnare mailsnare c --fail-on && echo \"${COMPREPLY[@]}\"";
+    let binary = env!("CARGO_BIN_EXE_mailsnare");
+    let output = std::process::Command::new("bash").args(["-c", script, binary]).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "critical\n", "{:?}", String::from_utf8(output.stderr));
+}

@@ -169,9 +169,11 @@ fn hosts(report: &Report, style: Style) -> String {
         row.extend(roles.then(|| Cell::new(plain(role.split(" since ").next().unwrap_or(role)))));
         table.add_row(row);
     }
-    // On a narrow terminal an IPv6 address breaks, and no figure does.
+    // On a narrow terminal the lesser figures go; an IPv6 address may break, and no figure does.
+    let narrow = style.width.is_some_and(|width| width < NARROW);
     for (index, column) in table.column_iter_mut().enumerate().skip(1) {
-        column.set_constraint(ColumnConstraint::ContentWidth);
+        let hidden = narrow && LESSER.contains(&index);
+        column.set_constraint(if hidden { ColumnConstraint::Hidden } else { ColumnConstraint::ContentWidth });
         if FIGURES.contains(&index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -258,7 +260,7 @@ fn read(report: &Report, style: Style) -> String {
             counted(report.inspect.attachments, "attachment", "attachments"),
         );
     }
-    let _ = write!(mail, "; {} asked.", counted(dns.mx_queries, "MX question", "MX questions"));
+    let _ = write!(mail, "; {}.", counted(dns.mx_queries, "MX question", "MX questions"));
     format!("{}\n{}", wrapped(&read, 2, style.width), wrapped(&mail, 2, style.width))
 }
 
@@ -327,12 +329,16 @@ const ADVICE: usize = 2_000;
 const LOUD: Severity = Severity::High;
 /// Columns of the hosts' table that hold figures.
 const FIGURES: std::ops::RangeInclusive<usize> = 3..=7;
+/// Those that a narrow terminal does without: recipients, MX questions, share.
+const LESSER: [usize; 3] = [4, 5, 7];
+/// Terminal width below which it is narrow.
+const NARROW: u16 = 80;
 /// Terminal width from which the table tells roles.
 const ROOMY: u16 = 110;
 /// Characters of a time up to its minute.
 const MINUTE: usize = "2003-10-31 12:00".len();
-/// Narrower than this no table can be read.
-const MIN_WIDTH: u16 = 60;
+/// What the table takes without the lesser figures, an IPv4 address at its longest: narrower, nothing can be read.
+const MIN_WIDTH: u16 = 67;
 const ADVICE_INFECTED: &str =
     "take the host off the network, find the program that connects to port 25, and clean it before it comes back.";
 const ADVICE_SUSPICIOUS: &str =

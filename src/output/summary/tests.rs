@@ -26,7 +26,7 @@ fn an_infected_host_comes_first_with_its_reasons_and_what_to_do() {
       1  high      direct-to-mx
 
 Read: 2003-10-31 12:00:00 to 2003-10-31 12:10:05 UTC (10 min 5 s), 12,345 packets, 15.0 MB.
-Mail: 25 sessions, 24 transactions, 22 messages, 22 opened, 23 attachments; 1 MX question asked.
+Mail: 25 sessions, 24 transactions, 22 messages, 22 opened, 23 attachments; 1 MX question.
 Lost: nothing.
 ";
     assert_eq!(trimmed(&text), trimmed(expected));
@@ -89,7 +89,7 @@ fn the_headline_fits_what_was_found() {
     let mut silent = foreign;
     silent.sensor.smtp = SmtpStats::default();
     assert_eq!(headline(&silent), "No host is infected or under suspicion; there was no mail.");
-    assert!(read(&silent, Style::default()).ends_with("\nMail: none; 1 MX question asked."));
+    assert!(read(&silent, Style::default()).ends_with("\nMail: none; 1 MX question."));
 }
 
 #[test]
@@ -149,6 +149,8 @@ fn a_table_keeps_to_the_terminal() {
     let table = text.split("\n\n").nth(1).unwrap();
     assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
     assert!(table.contains("12.0 MB  80.0 %"), "{table}");
+    let narrow = super::text(&report, &notes(), Style { colour: false, width: Some(50) });
+    assert!(trimmed(&narrow).contains(&"10.20.1.17 infected 2003-10-31 12:00 1,022 440 kB".to_owned()), "{narrow}");
     let sentences = text.lines().filter(|line| !line.contains("2001:db8"));
     assert!(sentences.clone().all(|line| line.chars().count() <= 80), "{text}");
 }
