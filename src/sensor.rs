@@ -2,7 +2,7 @@
 //!
 //! Pure: packets and their times go in, events come out through [`Sensor::drain`]. A background packet costs one
 //! decode and one look-up in the flow table; only flows that are, or may be, mail or DNS over TCP get a
-//! [`Conversation`].
+//! `Conversation`.
 
 mod conversation;
 mod judge;

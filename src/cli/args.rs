@@ -184,7 +184,7 @@ where
 
 const AFTER_HELP: &str = "\
 Examples:
-  mailsnare replay trace.pcap                     who is infected in this capture
+  mailsnare replay trace.pcap                     who is infected in it
   mailsnare live --interface eth1 --eve eve.json  watch a mirror port
   mailsnare rules check my-rules/                 check rules before use
 

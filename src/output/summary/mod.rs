@@ -17,7 +17,7 @@ pub use self::json::json;
 use self::losses::losses;
 use self::words::{bytes, count, counted, duration, percent, plain, plain_to, time, wrapped};
 use super::extract::ExtractStats;
-use crate::model::alert::{Alert, Severity, Verdict};
+use crate::model::alert::{Alert, Evidence, Figure, Severity, Verdict};
 use crate::model::limits::SUMMARY_ALERT_HOSTS;
 use crate::model::report::{HostReport, Report};
 use crate::model::time::Timestamp;
@@ -194,7 +194,7 @@ fn why(host: &HostReport, notes: &Notes, style: Style) -> String {
         let _ = write!(text, "\n{}", wrapped(item, 4, style.width));
     };
     for evidence in host.evidence.iter().take(REASONS) {
-        item(&format!("  - {}: {}", plain(&evidence.source), plain(&evidence.text)));
+        item(&format!("  - {}: {}{}", plain(&evidence.source), plain(&evidence.text), matched(evidence)));
     }
     if host.evidence.len() > REASONS {
         let more: Vec<_> = host.evidence.iter().skip(REASONS).map(|evidence| plain(&evidence.source)).collect();
@@ -202,6 +202,14 @@ fn why(host: &HostReport, notes: &Notes, style: Style) -> String {
     }
     item(&format!("  To do: {}", plain_to(advice(host, notes), ADVICE)));
     text
+}
+
+/// What a rule matched: that convinces, where its name alone would have to be believed.
+fn matched(evidence: &Evidence) -> String {
+    let figure = evidence.figures.iter().find(|(name, _)| *name == MATCHED).map(|(_, figure)| figure);
+    let Some(Figure::List(marks)) = figure else { return String::new() };
+    let marks: Vec<_> = marks.iter().map(|mark| plain(mark)).collect();
+    if marks.is_empty() { String::new() } else { format!("; matched {}", listed(&marks, NAMED)) }
 }
 
 /// What to do: the advice of the strongest evidence that has any.
@@ -327,6 +335,8 @@ const REASONS: usize = 5;
 const ADVICE: usize = 2_000;
 /// Alerts from this severity on are to be noticed though no host is judged.
 const LOUD: Severity = Severity::High;
+/// The figure in which content rules list what they matched.
+const MATCHED: &str = "matched";
 /// Columns of the hosts' table that hold figures.
 const FIGURES: std::ops::RangeInclusive<usize> = 3..=7;
 /// Those that a narrow terminal does without: recipients, MX questions, share.

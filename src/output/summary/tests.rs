@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::alert::{Evidence, Figure, Severity};
+use crate::model::alert::Severity;
 use crate::model::stats::SmtpStats;
 use crate::model::time::Timestamp;
 
@@ -30,6 +30,16 @@ Mail: 25 sessions, 24 transactions, 22 messages, 22 opened, 23 attachments; 1 MX
 Lost: nothing.
 ";
     assert_eq!(trimmed(&text), trimmed(expected));
+}
+
+#[test]
+fn what_a_rule_matched_is_shown() {
+    let mut report = outbreak();
+    let marks = ["subject \"a\"", "helo \"b\"", "size 3", "has Date", "lacks X"].map(str::to_owned).to_vec();
+    report.hosts[0].evidence[0].figures.push((MATCHED, Figure::List(marks)));
+    let text = text(&report, &notes(), Style::default());
+    let line = "- mimail-c: attachment.name \"photos.zip\"; matched subject \"a\", helo \"b\", size 3 and 2 more\n";
+    assert!(text.contains(line), "{text}");
 }
 
 #[test]
