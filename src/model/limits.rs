@@ -62,13 +62,13 @@ pub const STREAM_HELD_SEGMENTS: usize = 1_024;
 /// Out-of-order bytes held by all streams together.
 pub const STREAMS_HELD_BYTES: usize = 64 << 20;
 /// Streams followed in full at once.
-pub const STREAMS: usize = 200_000;
+pub const STREAMS: usize = 65_536;
 /// A hole that the other side acknowledged is given up after this long: longer than any mirror port reorders.
 pub const GAP_PATIENCE: Duration = Duration::from_millis(1_000);
 /// ... or after this many more packets of the flow.
 pub const GAP_PATIENCE_PACKETS: u32 = 64;
 /// Delivered bytes kept for comparison with later copies, per direction.
-pub const STREAM_TAIL: usize = 4_096;
+pub const STREAM_TAIL: usize = 1_024;
 
 // --- smtp -------------------------------------------------------------------------------------------------------
 
@@ -135,6 +135,9 @@ pub const URLS: usize = 100;
 pub const URL_BYTES: usize = 2_048;
 /// Parameters of one Content-Type or Content-Disposition field: real ones have two or three, RFC 2231 pieces included a dozen.
 pub const HEADER_PARAMETERS: usize = 128;
+/// A header field that mail-parser reads: ordinary ones are shorter, and longer ones are read by our own code, whose time
+/// is proven linear.
+pub const HEADER_PLAIN_BYTES: usize = 8 << 10;
 /// Addresses kept of all To, or all Cc, fields: as many as recipients of a transaction.
 pub const HEADER_ADDRESSES: usize = 1_000;
 /// Messages within a message are hashed as a whole and again in their parts: all of them together, this many times the
