@@ -36,7 +36,10 @@ fn a_folder_without_captures() {
     let dir = Dir::new();
     fs::create_dir(dir.path("none")).unwrap();
     dir.write("none/README.md", b"Captures will be put here.\n");
-    assert_failure(&dir.run(&["replay", "none"]), "none: no capture among the 1 files in this folder; give one that");
+    assert_failure(
+        &dir.run(&["replay", "none"]),
+        "none: no capture in this folder (files looked at: 1); give one that",
+    );
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub use self::json::json;
 use self::losses::losses;
 use self::words::{bytes, count, counted, duration, percent, plain, plain_to, time, wrapped};
 use super::extract::ExtractStats;
-use crate::model::alert::{Alert, Severity, Verdict};
+use crate::model::alert::{Alert, Evidence, Figure, Severity, Verdict};
 use crate::model::limits::SUMMARY_ALERT_HOSTS;
 use crate::model::report::{HostReport, Report};
 use crate::model::time::Timestamp;
@@ -169,9 +169,11 @@ fn hosts(report: &Report, style: Style) -> String {
         row.extend(roles.then(|| Cell::new(plain(role.split(" since ").next().unwrap_or(role)))));
         table.add_row(row);
     }
-    // On a narrow terminal an IPv6 address breaks, and no figure does.
+    // On a narrow terminal the lesser figures go; an IPv6 address may break, and no figure does.
+    let narrow = style.width.is_some_and(|width| width < NARROW);
     for (index, column) in table.column_iter_mut().enumerate().skip(1) {
-        column.set_constraint(ColumnConstraint::ContentWidth);
+        let hidden = narrow && LESSER.contains(&index);
+        column.set_constraint(if hidden { ColumnConstraint::Hidden } else { ColumnConstraint::ContentWidth });
         if FIGURES.contains(&index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -192,7 +194,7 @@ fn why(host: &HostReport, notes: &Notes, style: Style) -> String {
         let _ = write!(text, "\n{}", wrapped(item, 4, style.width));
     };
     for evidence in host.evidence.iter().take(REASONS) {
-        item(&format!("  - {}: {}", plain(&evidence.source), plain(&evidence.text)));
+        item(&format!("  - {}: {}{}", plain(&evidence.source), plain(&evidence.text), matched(evidence)));
     }
     if host.evidence.len() > REASONS {
         let more: Vec<_> = host.evidence.iter().skip(REASONS).map(|evidence| plain(&evidence.source)).collect();
@@ -200,6 +202,14 @@ fn why(host: &HostReport, notes: &Notes, style: Style) -> String {
     }
     item(&format!("  To do: {}", plain_to(advice(host, notes), ADVICE)));
     text
+}
+
+/// What a rule matched: that convinces, where its name alone would have to be believed.
+fn matched(evidence: &Evidence) -> String {
+    let figure = evidence.figures.iter().find(|(name, _)| *name == MATCHED).map(|(_, figure)| figure);
+    let Some(Figure::List(marks)) = figure else { return String::new() };
+    let marks: Vec<_> = marks.iter().map(|mark| plain(mark)).collect();
+    if marks.is_empty() { String::new() } else { format!("; matched {}", listed(&marks, NAMED)) }
 }
 
 /// What to do: the advice of the strongest evidence that has any.
@@ -258,7 +268,7 @@ fn read(report: &Report, style: Style) -> String {
             counted(report.inspect.attachments, "attachment", "attachments"),
         );
     }
-    let _ = write!(mail, "; {} asked.", counted(dns.mx_queries, "MX question", "MX questions"));
+    let _ = write!(mail, "; {}.", counted(dns.mx_queries, "MX question", "MX questions"));
     format!("{}\n{}", wrapped(&read, 2, style.width), wrapped(&mail, 2, style.width))
 }
 
@@ -325,14 +335,20 @@ const REASONS: usize = 5;
 const ADVICE: usize = 2_000;
 /// Alerts from this severity on are to be noticed though no host is judged.
 const LOUD: Severity = Severity::High;
+/// The figure in which content rules list what they matched.
+const MATCHED: &str = "matched";
 /// Columns of the hosts' table that hold figures.
 const FIGURES: std::ops::RangeInclusive<usize> = 3..=7;
+/// Those that a narrow terminal does without: recipients, MX questions, share.
+const LESSER: [usize; 3] = [4, 5, 7];
+/// Terminal width below which it is narrow.
+const NARROW: u16 = 80;
 /// Terminal width from which the table tells roles.
 const ROOMY: u16 = 110;
 /// Characters of a time up to its minute.
 const MINUTE: usize = "2003-10-31 12:00".len();
-/// Narrower than this no table can be read.
-const MIN_WIDTH: u16 = 60;
+/// What the table takes without the lesser figures, an IPv4 address at its longest: narrower, nothing can be read.
+const MIN_WIDTH: u16 = 67;
 const ADVICE_INFECTED: &str =
     "take the host off the network, find the program that connects to port 25, and clean it before it comes back.";
 const ADVICE_SUSPICIOUS: &str =

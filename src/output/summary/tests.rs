@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::alert::{Evidence, Figure, Severity};
+use crate::model::alert::Severity;
 use crate::model::stats::SmtpStats;
 use crate::model::time::Timestamp;
 
@@ -26,10 +26,20 @@ fn an_infected_host_comes_first_with_its_reasons_and_what_to_do() {
       1  high      direct-to-mx
 
 Read: 2003-10-31 12:00:00 to 2003-10-31 12:10:05 UTC (10 min 5 s), 12,345 packets, 15.0 MB.
-Mail: 25 sessions, 24 transactions, 22 messages, 22 opened, 23 attachments; 1 MX question asked.
+Mail: 25 sessions, 24 transactions, 22 messages, 22 opened, 23 attachments; 1 MX question.
 Lost: nothing.
 ";
     assert_eq!(trimmed(&text), trimmed(expected));
+}
+
+#[test]
+fn what_a_rule_matched_is_shown() {
+    let mut report = outbreak();
+    let marks = ["subject \"a\"", "helo \"b\"", "size 3", "has Date", "lacks X"].map(str::to_owned).to_vec();
+    report.hosts[0].evidence[0].figures.push((MATCHED, Figure::List(marks)));
+    let text = text(&report, &notes(), Style::default());
+    let line = "- mimail-c: attachment.name \"photos.zip\"; matched subject \"a\", helo \"b\", size 3 and 2 more\n";
+    assert!(text.contains(line), "{text}");
 }
 
 #[test]
@@ -89,7 +99,7 @@ fn the_headline_fits_what_was_found() {
     let mut silent = foreign;
     silent.sensor.smtp = SmtpStats::default();
     assert_eq!(headline(&silent), "No host is infected or under suspicion; there was no mail.");
-    assert!(read(&silent, Style::default()).ends_with("\nMail: none; 1 MX question asked."));
+    assert!(read(&silent, Style::default()).ends_with("\nMail: none; 1 MX question."));
 }
 
 #[test]
@@ -149,6 +159,8 @@ fn a_table_keeps_to_the_terminal() {
     let table = text.split("\n\n").nth(1).unwrap();
     assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
     assert!(table.contains("12.0 MB  80.0 %"), "{table}");
+    let narrow = super::text(&report, &notes(), Style { colour: false, width: Some(50) });
+    assert!(trimmed(&narrow).contains(&"10.20.1.17 infected 2003-10-31 12:00 1,022 440 kB".to_owned()), "{narrow}");
     let sentences = text.lines().filter(|line| !line.contains("2001:db8"));
     assert!(sentences.clone().all(|line| line.chars().count() <= 80), "{text}");
 }

@@ -124,7 +124,8 @@ pub fn wrapped(text: &str, indent: usize, width: Option<u16>) -> String {
     let mut column = 0;
     for (index, word) in text.split(' ').enumerate() {
         let long = word.chars().count();
-        if index > 0 && column + 1 + long > width && column > indent {
+        // A sign stays with its number.
+        if index > 0 && column + 1 + long > width && column > indent && word != "%" {
             out.push('\n');
             out.extend(std::iter::repeat_n(' ', indent));
             column = indent;
