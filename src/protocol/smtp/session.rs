@@ -267,9 +267,6 @@ impl Session {
         self.tell_tls(cx);
         if let Some(open) = self.open() {
             open.closed = Some(Closed::Ended);
-            if let Some(message) = open.message.as_mut() {
-                message.truncated = true;
-            }
         }
         while let Some(transaction) = self.transactions.pop_front() {
             self.tell(transaction, cx);
@@ -408,6 +405,9 @@ impl Session {
             return;
         }
         cx.stats.transactions += 1;
+        if let Some(message) = transaction.message.as_mut() {
+            message.truncated |= transaction.closed != Some(Closed::Complete);
+        }
         let event = SmtpEvent {
             tx_id: transaction.id,
             started: transaction.started,
