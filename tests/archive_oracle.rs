@@ -31,7 +31,7 @@ fn agrees_with_the_packers() {
 fn check(case: &Value) {
     let name = case["case"].as_str().unwrap();
     let found = open(case);
-    let mut members = members(&found);
+    let mut members = listed(&found, case["raw"].is_null());
     let mut expected = case["members"].as_array().unwrap().clone();
     // Packers sort as they like.
     if name.contains("7z") || name.starts_with("zip-aes") {
@@ -51,8 +51,12 @@ fn check(case: &Value) {
     files.for_each(|file| assert_eq!(file.encrypted, encrypted, "{name}: {}", file.filename));
 }
 
-/// Opens a message with this text and this attachment.
+/// Opens a message with this text and this attachment, or with a text that holds files.
 fn open(case: &Value) -> Findings {
+    if let Some(raw) = case["raw"].as_str() {
+        let text = encodify::base64::STANDARD.decode(raw).unwrap();
+        return found([&b"Subject: x\r\n\r\n"[..], &text].concat());
+    }
     let data = encodify::base64::STANDARD.decode(case["data"].as_str().unwrap()).unwrap();
     let (text, file) = (case["text"].as_str().unwrap(), case["file"].as_str().unwrap());
     let bytes = format!(
@@ -61,12 +65,16 @@ fn open(case: &Value) -> Findings {
          --b\r\n\r\n{text}\r\n--b--\r\n",
         encodify::base64::STANDARD.encode(&data),
     );
-    let message = Message { size: bytes.len() as u64, bytes: bytes.into_bytes(), ..Message::default() };
+    found(bytes.into_bytes())
+}
+
+fn found(bytes: Vec<u8>) -> Findings {
+    let message = Message { size: bytes.len() as u64, bytes, ..Message::default() };
     inspect(&message, &InspectSettings::default())
 }
 
-fn members(found: &Findings) -> Vec<Value> {
-    let members = found.files.iter().filter(|file| !file.container.is_empty());
+fn listed(found: &Findings, members: bool) -> Vec<Value> {
+    let members = found.files.iter().filter(|file| file.container.is_empty() != members);
     let listed = members.map(|file| {
         let mut line = file.container.iter().map(|name| json!(name)).collect::<Vec<_>>();
         let hash = file.sha256.map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
