@@ -149,6 +149,8 @@ pub const HEADER_PARAMETERS: usize = 128;
 /// A header field that mail-parser reads: ordinary ones are shorter, and longer ones are read by our own code, whose time
 /// is proven linear.
 pub const HEADER_PLAIN_BYTES: usize = 8 << 10;
+/// Files within the texts of a message, uuencoded or in yEnc: mails of that age carried a few.
+pub const EMBEDDED_FILES: usize = 50;
 /// Addresses kept of all To, or all Cc, fields: as many as recipients of a transaction.
 pub const HEADER_ADDRESSES: usize = 1_000;
 /// Messages within a message are hashed as a whole and again in their parts: all of them together, this many times the
