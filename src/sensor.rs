@@ -304,10 +304,7 @@ impl Core {
         if let App::Smtp(session) = &conversation.app {
             match session.standing() {
                 Standing::Other => return self.ignore(place),
-                _ if session.is_tls() => {
-                    self.stats.flow.held_bytes -= conversation.stream.held_bytes() as u64;
-                    conversation.let_go(App::SmtpDone);
-                }
+                _ if session.is_tls() => conversation.let_go(App::SmtpDone, &mut self.stats.flow),
                 _ => {}
             }
         }
@@ -322,9 +319,9 @@ impl Core {
     fn ignore(&mut self, place: Place) {
         let entry = self.table.get(place);
         entry.ignored = true;
-        if let Some(conversation) = entry.attached.take() {
+        if let Some(mut conversation) = entry.attached.take() {
             self.stats.flow.streams -= 1;
-            self.stats.flow.held_bytes -= conversation.stream.held_bytes() as u64;
+            conversation.stream.let_go(&mut self.stats.flow);
             if let App::Smtp(mut session) = conversation.app {
                 // Gives back the bytes of messages it took for mail.
                 let (now, stats) = (self.at.time, &mut self.stats.smtp);
@@ -386,7 +383,7 @@ impl Core {
             }
             _ => App::DnsDone,
         };
-        conversation.let_go(done);
+        conversation.let_go(done, &mut self.stats.flow);
         let untold = conversation.untold(bytes, self.heard.has_mail());
         self.push_heard(&Arc::clone(&conversation.flow), untold);
     }

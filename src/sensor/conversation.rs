@@ -7,7 +7,7 @@ use crate::flow::{Entry, Sink, Stream};
 use crate::model::event::DnsMessage;
 use crate::model::net::{Flow, Side};
 use crate::model::settings::SensorSettings;
-use crate::model::stats::{DnsStats, SmtpStats};
+use crate::model::stats::{DnsStats, FlowStats, SmtpStats};
 use crate::model::time::Timestamp;
 use crate::protocol::dns::{self, Detail, TcpFramer};
 use crate::protocol::smtp::{Context, Said, Session};
@@ -53,8 +53,8 @@ impl Conversation {
     }
 
     /// Stops following: only the flow's identity and its account stay.
-    pub(super) fn let_go(&mut self, app: App) {
-        self.stream = Stream::new([None; 2]);
+    pub(super) fn let_go(&mut self, app: App, stats: &mut FlowStats) {
+        self.stream.let_go(stats);
         self.app = app;
     }
 

@@ -164,7 +164,7 @@ proptest! {
         prop_assert!(told.events.iter().map(|event| event.seq).eq(0..told.events.len() as u64));
         let SensorStats { capture, flow, smtp, .. } = &told.stats;
         prop_assert_eq!(capture.packets, frames.len() as u64);
-        prop_assert_eq!((flow.held_bytes, flow.streams, smtp.held_bytes), (0, 0, 0));
+        prop_assert_eq!((flow.held_bytes, flow.tail_bytes, flow.streams, smtp.held_bytes), (0, 0, 0, 0));
         prop_assert_eq!(flow.tcp_opened + flow.udp_opened, flow.ended.iter().sum::<u64>());
     }
 }
