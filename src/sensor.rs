@@ -412,12 +412,9 @@ impl Core {
         let Some(message) = read_dns(datagram.payload, false, detail(&self.settings), &mut self.stats.dns) else {
             return;
         };
-        let conversation = match entry.attached.take() {
-            Some(conversation) => conversation,
-            None => Box::new(Conversation::new(entry, App::DnsOverUdp)),
-        };
-        let flow = Arc::clone(&conversation.flow);
-        entry.attached = Some(conversation);
+        // Made anew for each message: a flow has two, and a million flows with something attached would be a burden.
+        entry.dns = true;
+        let flow = Arc::new(entry.identity());
         self.push(Some(flow), EventKind::Dns(Box::new(message)));
     }
 
@@ -453,9 +450,7 @@ impl Core {
         let mut attached = entry.attached.take();
         if let Some(conversation) = attached.as_deref_mut() {
             self.close_conversation(conversation, bytes);
-            if conversation.is_stream() {
-                self.stats.flow.streams -= 1;
-            }
+            self.stats.flow.streams -= 1;
         }
         if entry.closed && reason != EndReason::Evicted {
             // It was over before; what came now only made us forget it.
@@ -478,7 +473,7 @@ impl Core {
             packets: entry.packets.map(u64::from),
             bytes: entry.bytes,
             last: entry.last,
-            app_proto: attached.as_ref().map_or("failed", |c| c.app.name()),
+            app_proto: attached.as_ref().map_or(if entry.dns { "dns" } else { "failed" }, |c| c.app.name()),
             reason,
             tcp_flags: entry.tcp_flags,
             wire_bytes: bytes - told.min(bytes),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::model::event::Layer;
 use crate::model::stats::FlowStats;
+use mailsnare_lab::bulk;
 use mailsnare_lab::mail::sha256;
 use mailsnare_lab::samples;
 use mailsnare_lab::smtp::Security;
@@ -163,12 +164,15 @@ fn flow_records_are_told_of_every_flow_on_request() {
         Step::ClientFin,
         Step::ServerFin,
     ]);
-    let frames = [mail(start(), 1_025, 25, 1), web.packets, vec![time_passes(start() + SECOND)]].concat();
+    let mut questions: Vec<Frame> = Vec::new();
+    bulk::dns(&mut questions, 1, 1).unwrap();
+    questions.iter_mut().for_each(|frame| frame.time = start());
+    let frames = [mail(start(), 1_025, 25, 1), web.packets, questions, vec![time_passes(start() + SECOND)]].concat();
     let settings = SensorSettings { flow_records: true, ..SensorSettings::default() };
     let told = sense_with(settings, frames.clone());
     let mut protocols: Vec<_> = told.flow_ends().iter().map(|end| end.app_proto).collect();
     protocols.sort_unstable();
-    assert_eq!(protocols, ["failed", "failed", "smtp"]);
+    assert_eq!(protocols, ["dns", "failed", "failed", "smtp"]);
     let packets: u64 = told.flow_ends().iter().flat_map(|end| end.packets).sum();
     assert_eq!(packets, frames.len() as u64);
     assert_eq!(told.stats.flow.ended.len(), FlowStats::END_REASONS.len());
