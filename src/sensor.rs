@@ -304,10 +304,7 @@ impl Core {
         if let App::Smtp(session) = &conversation.app {
             match session.standing() {
                 Standing::Other => return self.ignore(place),
-                _ if session.is_over() => {
-                    self.stats.flow.held_bytes -= conversation.stream.held_bytes() as u64;
-                    conversation.let_go(App::SmtpDone);
-                }
+                _ if session.is_over() => conversation.let_go(App::SmtpDone, &mut self.stats.flow),
                 _ => {}
             }
         }
@@ -322,9 +319,9 @@ impl Core {
     fn ignore(&mut self, place: Place) {
         let entry = self.table.get(place);
         entry.ignored = true;
-        if let Some(conversation) = entry.attached.take() {
+        if let Some(mut conversation) = entry.attached.take() {
             self.stats.flow.streams -= 1;
-            self.stats.flow.held_bytes -= conversation.stream.held_bytes() as u64;
+            conversation.stream.let_go(&mut self.stats.flow);
             if let App::Smtp(mut session) = conversation.app {
                 // Gives back the bytes of messages it took for mail.
                 let (now, stats) = (self.at.time, &mut self.stats.smtp);
@@ -386,7 +383,7 @@ impl Core {
             }
             _ => App::DnsDone,
         };
-        conversation.let_go(done);
+        conversation.let_go(done, &mut self.stats.flow);
         let untold = conversation.untold(bytes, self.heard.has_mail());
         self.push_heard(&Arc::clone(&conversation.flow), untold);
     }
@@ -415,12 +412,9 @@ impl Core {
         let Some(message) = read_dns(datagram.payload, false, detail(&self.settings), &mut self.stats.dns) else {
             return;
         };
-        let conversation = match entry.attached.take() {
-            Some(conversation) => conversation,
-            None => Box::new(Conversation::new(entry, App::DnsOverUdp)),
-        };
-        let flow = Arc::clone(&conversation.flow);
-        entry.attached = Some(conversation);
+        // Made anew for each message: a flow has two, and a million flows with something attached would be a burden.
+        entry.dns = true;
+        let flow = Arc::new(entry.identity());
         self.push(Some(flow), EventKind::Dns(Box::new(message)));
     }
 
@@ -456,9 +450,7 @@ impl Core {
         let mut attached = entry.attached.take();
         if let Some(conversation) = attached.as_deref_mut() {
             self.close_conversation(conversation, bytes);
-            if conversation.is_stream() {
-                self.stats.flow.streams -= 1;
-            }
+            self.stats.flow.streams -= 1;
         }
         if entry.closed && reason != EndReason::Evicted {
             // It was over before; what came now only made us forget it.
@@ -481,7 +473,7 @@ impl Core {
             packets: entry.packets.map(u64::from),
             bytes: entry.bytes,
             last: entry.last,
-            app_proto: attached.as_ref().map_or("failed", |c| c.app.name()),
+            app_proto: attached.as_ref().map_or(if entry.dns { "dns" } else { "failed" }, |c| c.app.name()),
             reason,
             tcp_flags: entry.tcp_flags,
             wire_bytes: bytes - told.min(bytes),

@@ -156,7 +156,11 @@ fn run_faulty(packets: &[OwnedPacket], faults: Faults, seed: u64) -> Heard {
     assert!(stats.capture.cut >= counts.truncated, "{what}");
     let flow = &stats.flow;
     assert_eq!(flow.tcp_opened + flow.udp_opened, flow.ended.iter().sum::<u64>(), "{what}");
-    assert_eq!((flow.active, flow.streams, flow.held_bytes, stats.smtp.held_bytes), (0, 0, 0, 0), "{what}");
+    assert_eq!(
+        (flow.active, flow.streams, flow.held_bytes, flow.tail_bytes, stats.smtp.held_bytes),
+        (0, 0, 0, 0, 0),
+        "{what}"
+    );
     heard
 }
 

@@ -78,6 +78,8 @@ pub struct Entry<T> {
     pub closed: bool,
     /// A connection attempt that was reported already.
     pub connect_told: bool,
+    /// DNS was spoken on it, over UDP; nothing needs to be attached for that.
+    pub dns: bool,
     /// In use; free slots keep their place for the next flow.
     occupied: bool,
     pub attached: Option<Box<T>>,
@@ -342,6 +344,7 @@ impl<T> Entry<T> {
             ignored: false,
             closed: false,
             connect_told: false,
+            dns: false,
             occupied: true,
             attached: None,
         }

@@ -68,7 +68,9 @@ pub const GAP_PATIENCE: Duration = Duration::from_millis(1_000);
 /// ... or after this many more packets of the flow.
 pub const GAP_PATIENCE_PACKETS: u32 = 64;
 /// Delivered bytes kept for comparison with later copies, per direction.
-pub const STREAM_TAIL: usize = 1_024;
+pub const STREAM_TAIL: usize = 4_096;
+/// Delivered bytes kept by all streams together; past it late copies go unjudged. Some 3,000 busy sessions fit.
+pub const STREAMS_TAIL_BYTES: usize = 32 << 20;
 
 // --- smtp -------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ use crate::flow::{Entry, Sink, Stream};
 use crate::model::event::DnsMessage;
 use crate::model::net::{Flow, Side};
 use crate::model::settings::SensorSettings;
-use crate::model::stats::{DnsStats, SmtpStats};
+use crate::model::stats::{DnsStats, FlowStats, SmtpStats};
 use crate::model::time::Timestamp;
 use crate::protocol::dns::{self, Detail, TcpFramer};
 use crate::protocol::smtp::{Context, Said, Session};
@@ -27,8 +27,6 @@ pub(super) enum App {
     Smtp(Box<Session>),
     /// One framer a side.
     DnsOverTcp(Box<[TcpFramer; 2]>),
-    /// DNS over UDP: only the flow's identity is kept.
-    DnsOverUdp,
     /// SMTP that went over to TLS, or is over.
     SmtpDone,
     DnsDone,
@@ -53,8 +51,8 @@ impl Conversation {
     }
 
     /// Stops following: only the flow's identity and its account stay.
-    pub(super) fn let_go(&mut self, app: App) {
-        self.stream = Stream::new([None; 2]);
+    pub(super) fn let_go(&mut self, app: App, stats: &mut FlowStats) {
+        self.stream.let_go(stats);
         self.app = app;
     }
 
@@ -66,17 +64,13 @@ impl Conversation {
         }
         untold
     }
-
-    pub(super) fn is_stream(&self) -> bool {
-        !matches!(self.app, App::DnsOverUdp)
-    }
 }
 
 impl App {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Smtp(_) | Self::SmtpDone => "smtp",
-            Self::DnsOverTcp(_) | Self::DnsOverUdp | Self::DnsDone => "dns",
+            Self::DnsOverTcp(_) | Self::DnsDone => "dns",
         }
     }
 }
@@ -120,7 +114,7 @@ impl Sink for Listener<'_> {
             App::DnsOverTcp(framers) => framers[side.index()].push(bytes, |message| {
                 self.heard.dns.extend(read_dns(message, true, self.detail, self.dns));
             }),
-            App::DnsOverUdp | App::SmtpDone | App::DnsDone => {}
+            App::SmtpDone | App::DnsDone => {}
         }
     }
 
@@ -131,7 +125,7 @@ impl Sink for Listener<'_> {
                 session.gap(side, lost, &mut cx);
             }
             App::DnsOverTcp(framers) => framers[side.index()].gap(lost),
-            App::DnsOverUdp | App::SmtpDone | App::DnsDone => {}
+            App::SmtpDone | App::DnsDone => {}
         }
     }
 

@@ -3,6 +3,8 @@
 use super::*;
 use crate::model::event::Layer;
 use crate::model::stats::FlowStats;
+use mailsnare_lab::bulk;
+use mailsnare_lab::mail::sha256;
 use mailsnare_lab::samples;
 use mailsnare_lab::smtp::Security;
 use mailsnare_lab::tcp::Faults;
@@ -68,6 +70,27 @@ fn every_flow_of_the_samples_is_told_to_its_last_byte() {
 }
 
 #[test]
+fn every_message_of_the_samples_is_byte_for_byte_what_was_sent() {
+    for recipe in samples::ALL {
+        let sample = recipe.make();
+        let sent = sample.truth.transactions.iter().filter_map(|sent| {
+            let place = (sent.src.clone(), sent.sport, sent.dst.clone(), sent.dport, sent.tx as u32);
+            Some((place, sent.message.as_ref()?.sha256.clone()))
+        });
+        let sent: BTreeMap<_, _> = sent.collect();
+        let told = sense(sample.packets);
+        let told = told.events.iter().filter_map(|event| {
+            let (EventKind::Smtp(smtp), Some(flow)) = (&event.kind, &event.flow) else { return None };
+            let message = smtp.message.as_ref().filter(|message| !message.truncated)?;
+            let ends = [flow.client, flow.server].map(|end| (end.ip().to_string(), end.port()));
+            let [(src, sport), (dst, dport)] = ends;
+            Some(((src, sport, dst, dport, smtp.tx_id), sha256(&message.bytes)))
+        });
+        assert_eq!(told.collect::<BTreeMap<_, _>>(), sent, "{}", recipe.name);
+    }
+}
+
+#[test]
 fn time_is_told_each_second_with_all_counters() {
     let frames: Vec<_> = (0..95).map(|n| time_passes(start() + n * SECOND / 10)).collect();
     let told = sense(frames);
@@ -103,7 +126,12 @@ fn counters_of_the_samples_add_up() {
         assert_eq!(decode.ipv4 + decode.ipv6, frames, "{}", recipe.name);
         assert_eq!(decode.tcp + decode.udp + decode.other, frames, "{}", recipe.name);
         assert_eq!(flow.tcp_opened + flow.udp_opened, flow.ended.iter().sum::<u64>(), "{}", recipe.name);
-        assert_eq!((flow.active, flow.streams, flow.held_bytes, smtp.held_bytes), (0, 0, 0, 0), "{}", recipe.name);
+        assert_eq!(
+            (flow.active, flow.streams, flow.held_bytes, flow.tail_bytes, smtp.held_bytes),
+            (0, 0, 0, 0, 0),
+            "{}",
+            recipe.name
+        );
         assert_eq!((flow.gaps, flow.invalid_segments, flow.streams_refused), (0, 0, 0), "{}", recipe.name);
         assert_eq!(smtp.transactions, told.mails().iter().filter(|mail| mail.envelope.is_some()).count() as u64);
         assert_eq!(smtp.transactions, sample.truth.transactions.len() as u64, "{}", recipe.name);
@@ -136,12 +164,15 @@ fn flow_records_are_told_of_every_flow_on_request() {
         Step::ClientFin,
         Step::ServerFin,
     ]);
-    let frames = [mail(start(), 1_025, 25, 1), web.packets, vec![time_passes(start() + SECOND)]].concat();
+    let mut questions: Vec<Frame> = Vec::new();
+    bulk::dns(&mut questions, 1, 1).unwrap();
+    questions.iter_mut().for_each(|frame| frame.time = start());
+    let frames = [mail(start(), 1_025, 25, 1), web.packets, questions, vec![time_passes(start() + SECOND)]].concat();
     let settings = SensorSettings { flow_records: true, ..SensorSettings::default() };
     let told = sense_with(settings, frames.clone());
     let mut protocols: Vec<_> = told.flow_ends().iter().map(|end| end.app_proto).collect();
     protocols.sort_unstable();
-    assert_eq!(protocols, ["failed", "failed", "smtp"]);
+    assert_eq!(protocols, ["dns", "failed", "failed", "smtp"]);
     let packets: u64 = told.flow_ends().iter().flat_map(|end| end.packets).sum();
     assert_eq!(packets, frames.len() as u64);
     assert_eq!(told.stats.flow.ended.len(), FlowStats::END_REASONS.len());

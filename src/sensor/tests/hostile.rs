@@ -106,6 +106,23 @@ fn mail_flows_outlive_background_flows_in_a_full_table() {
 }
 
 #[test]
+fn a_flood_of_questions_drives_no_mail_out() {
+    let talk = script(&session(vec![letter()]));
+    let plan = Conversation { think: SECOND, ..conversation(start(), 2_000, 25, 1) };
+    let mut frames = plan.play(&talk).packets;
+    let mut questions: Vec<Frame> = Vec::new();
+    bulk::dns(&mut questions, 5_000, 1).unwrap();
+    for (frame, n) in questions.iter_mut().zip(0..) {
+        frame.time = start() + n * 1_500_000;
+    }
+    frames.append(&mut questions);
+    let told = sense_with(SensorSettings { flows: 100, ..SensorSettings::default() }, frames);
+    assert_eq!((told.mails().len(), told.flow_ends().len()), (1, 1));
+    assert_is_the_letter(told.mails()[0]);
+    assert_eq!(told.stats.dns.queries, 5_000);
+}
+
+#[test]
 fn a_full_table_of_mail_still_takes_the_next_flow() {
     let settings = SensorSettings { flows: 8, ..SensorSettings::default() };
     let frames = (0..40_u16).flat_map(|n| {
@@ -164,7 +181,7 @@ proptest! {
         prop_assert!(told.events.iter().map(|event| event.seq).eq(0..told.events.len() as u64));
         let SensorStats { capture, flow, smtp, .. } = &told.stats;
         prop_assert_eq!(capture.packets, frames.len() as u64);
-        prop_assert_eq!((flow.held_bytes, flow.streams, smtp.held_bytes), (0, 0, 0));
+        prop_assert_eq!((flow.held_bytes, flow.tail_bytes, flow.streams, smtp.held_bytes), (0, 0, 0, 0));
         prop_assert_eq!(flow.tcp_opened + flow.udp_opened, flow.ended.iter().sum::<u64>());
     }
 }
