@@ -4,6 +4,11 @@ use super::*;
 use crate::model::event::Outcome;
 use proptest::prelude::*;
 
+mod auth;
+mod foreign;
+mod hidden;
+mod steps;
+
 /// A session fed by hand.
 struct Bench {
     session: Session,
@@ -11,6 +16,8 @@ struct Bench {
     out: Vec<Said>,
     /// Neither side is missing, unless a test says so.
     server_unseen: bool,
+    client_unseen: bool,
+    now: Timestamp,
 }
 
 impl Bench {
@@ -20,21 +27,28 @@ impl Bench {
 
     fn on(expected: bool, midstream: bool) -> Self {
         let session = Session::new(Timestamp::default(), expected, midstream, 1 << 20);
-        Self { session, stats: SmtpStats::default(), out: Vec::new(), server_unseen: false }
+        Self {
+            session,
+            stats: SmtpStats::default(),
+            out: Vec::new(),
+            server_unseen: false,
+            client_unseen: false,
+            now: Timestamp::default(),
+        }
     }
 
     fn client(&mut self, bytes: &[u8]) {
-        let mut cx = Context { now: Timestamp::default(), stats: &mut self.stats, out: &mut self.out };
+        let mut cx = Context { now: self.now, stats: &mut self.stats, out: &mut self.out };
         self.session.client(bytes, self.server_unseen, &mut cx);
     }
 
     fn server(&mut self, bytes: &[u8]) {
-        let mut cx = Context { now: Timestamp::default(), stats: &mut self.stats, out: &mut self.out };
-        self.session.server(bytes, false, &mut cx);
+        let mut cx = Context { now: self.now, stats: &mut self.stats, out: &mut self.out };
+        self.session.server(bytes, self.client_unseen, &mut cx);
     }
 
     fn gap(&mut self, side: Side, lost: u64) {
-        let mut cx = Context { now: Timestamp::default(), stats: &mut self.stats, out: &mut self.out };
+        let mut cx = Context { now: self.now, stats: &mut self.stats, out: &mut self.out };
         self.session.gap(side, lost, &mut cx);
     }
 
@@ -53,7 +67,7 @@ impl Bench {
     }
 
     fn close(&mut self) -> Vec<SmtpEvent> {
-        let mut cx = Context { now: Timestamp::default(), stats: &mut self.stats, out: &mut self.out };
+        let mut cx = Context { now: self.now, stats: &mut self.stats, out: &mut self.out };
         self.session.close(&mut cx);
         assert_eq!(self.stats.held_bytes, 0, "all message bytes are accounted for");
         self.events()
