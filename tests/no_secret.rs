@@ -89,14 +89,14 @@ fn scripts() -> Vec<Vec<Step>> {
             "C XCLIENT LOGIN={USER}\nS 220 again\nC EHLO c.example\nS 250 hi\nC MAIL FROM:<> AUTH={USER}\nS 250 ok"
         ),
     ];
-    exchanges.iter().map(|exchange| script(exchange)).collect()
+    let mail = "\nC MAIL FROM:<a@x.example>\nS 250 ok\nC RCPT TO:<b@y.example>\nS 250 ok\nC DATA\nS 354 go\n\
+                C Subject: hi||hi|.\nS 250 taken\nC QUIT\nS 221 bye";
+    // Without a mail, the last reply is told.
+    exchanges.iter().flat_map(|exchange| [script(exchange, mail), script(exchange, "")]).collect()
 }
 
-fn script(exchange: &str) -> Vec<Step> {
-    let session = format!(
-        "S 220 mx.example ESMTP\nC EHLO c.example\nS 250 AUTH PLAIN LOGIN\n{exchange}\nC MAIL FROM:<a@x.example>\nS 250 ok\n\
-         C RCPT TO:<b@y.example>\nS 250 ok\nC DATA\nS 354 go\nC Subject: hi||hi|.\nS 250 taken\nC QUIT\nS 221 bye"
-    );
+fn script(exchange: &str, mail: &str) -> Vec<Step> {
+    let session = format!("S 220 mx.example ESMTP\nC EHLO c.example\nS 250 AUTH PLAIN LOGIN\n{exchange}{mail}");
     let step = |line: &str| {
         let (who, said) = line.split_at(1);
         let said = format!("{}\r\n", said.strip_prefix(' ').unwrap()).replace('|', "\r\n").into_bytes();
