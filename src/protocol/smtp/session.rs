@@ -227,6 +227,9 @@ impl Session {
 
     /// What the client said next. `server_unseen`: no packet of the server was captured so far.
     pub fn client(&mut self, bytes: &[u8], server_unseen: bool, cx: &mut Context<'_>) {
+        if self.unseen[0] {
+            self.client_appears(cx);
+        }
         self.unseen = [false, server_unseen];
         self.client_bytes(bytes, cx);
         self.tell_decided(cx);

@@ -197,3 +197,37 @@ fn a_server_that_takes_a_dot_between_lone_crs_for_the_end() {
     assert_eq!((events.len(), body(&events[0]), events[0].outcome), (2, "hello\r".into(), Outcome::Accepted));
     assert_eq!((from(&events[1]), to(&events[1])), ("smuggled@x", vec!["v@y"]));
 }
+
+#[test]
+fn a_tap_that_delivers_one_direction_before_the_other() {
+    const CLIENT: &[u8] =
+        b"EHLO c\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nhi\r\n.\r\nMAIL FROM:<c@x>\r\nQUIT\r\n";
+    const SERVER: &[u8] = b"220 mx ESMTP\r\n250 hi\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n250 ok\r\n221 bye\r\n";
+    let mut t = Bench::new();
+    t.client(CLIENT);
+    t.server(SERVER);
+    let events = t.close();
+    assert_eq!((from(&events[0]), to(&events[0]), body(&events[0])), ("a@x", vec!["b@y"], "hi\r\n".into()));
+    assert_eq!((events[0].outcome, from(&events[1])), (Outcome::Accepted, "c@x"));
+
+    // The other way round nobody knows which reply was whose, but what was sent is known.
+    let mut t = Bench::new();
+    t.server(SERVER);
+    t.client(CLIENT);
+    let events = t.close();
+    assert_eq!((from(&events[0]), to(&events[0]), body(&events[0])), ("a@x", vec!["b@y"], "hi\r\n".into()));
+    assert_eq!((events.len(), from(&events[1])), (2, "c@x"));
+}
+
+#[test]
+fn a_capture_that_starts_between_the_reply_to_data_and_the_message() {
+    let mut t = Bench::on(true, true);
+    t.client_unseen = true;
+    t.play("S: 354 go");
+    t.client_unseen = false;
+    t.play(MESSAGE).play("C: MAIL FROM:<n@x>\nS: 250 ok");
+    let events = t.close();
+    assert_eq!((body(&events[0]), events[0].outcome), ("Subject: x\r\n\r\nhi\r\n".into(), Outcome::Accepted));
+    assert!(events[0].envelope.as_ref().unwrap().mail_from_unseen);
+    assert_eq!(from(&events[1]), "n@x");
+}
