@@ -268,6 +268,10 @@ impl Session {
             self.decide_without_reply(cx);
         }
         self.tell_tls(cx);
+        if let Mode::Data(reader, _) = &mut self.mode {
+            let reader = std::mem::take(reader);
+            self.message_read(&reader, cx);
+        }
         if let Some(open) = self.open() {
             open.closed = Some(Closed::Ended);
             if let Some(message) = open.message.as_mut() {

@@ -178,6 +178,13 @@ fn smuggling_shapes_are_told_once_and_bare_line_feeds_are_not() {
     assert_eq!(t.anomalies(), ["smtp-bare-cr", "smtp-nonstandard-end-of-data", "smtp-nul"]);
     assert!(format!("{:?}", t.out).contains("CR . CR, followed by commands"));
 
+    // The connection ends before the message does.
+    let mut t = Bench::new();
+    t.play(OPENING).play(UP_TO_DATA).play("S: 354 go");
+    t.client(b"a\n.\n");
+    assert!(t.close()[0].dialect.has(Dialect::BARE_LF));
+    assert_eq!(t.anomalies(), ["smtp-nonstandard-end-of-data"]);
+
     // As the family of Mimail writes: bare line feeds within the message, a proper end.
     let mut t = Bench::new();
     t.play(OPENING).play(UP_TO_DATA).play("S: 354 go");
