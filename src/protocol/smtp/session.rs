@@ -227,6 +227,9 @@ impl Session {
 
     /// What the client said next. `server_unseen`: no packet of the server was captured so far.
     pub fn client(&mut self, bytes: &[u8], server_unseen: bool, cx: &mut Context<'_>) {
+        if self.unseen[0] {
+            self.client_appears(cx);
+        }
         self.unseen = [false, server_unseen];
         self.client_bytes(bytes, cx);
         self.tell_decided(cx);
@@ -265,6 +268,10 @@ impl Session {
             self.decide_without_reply(cx);
         }
         self.tell_tls(cx);
+        if let Mode::Data(reader, _) = &mut self.mode {
+            let reader = std::mem::take(reader);
+            self.message_read(&reader, cx);
+        }
         if let Some(open) = self.open() {
             open.closed = Some(Closed::Ended);
         }

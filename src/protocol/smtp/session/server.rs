@@ -52,7 +52,7 @@ impl Session {
         match self.next_answered(&reply) {
             Some(pending) => self.answer(pending, reply, cx),
             // The DATA it answers was lost.
-            None if reply.code == 354 && self.pending.is_empty() && matches!(self.mode, Mode::Command) => {
+            None if reply.code == 354 && self.pending.is_empty() && self.lost_in_commands() => {
                 self.begin_data(None, false, cx);
             }
             // RFC 5321, section 3.8: the server may close the channel at any time, and says so.
@@ -63,6 +63,11 @@ impl Session {
             }
             None => {}
         }
+    }
+
+    /// Whether commands of the client may have been lost.
+    fn lost_in_commands(&self) -> bool {
+        matches!(self.mode, Mode::Command) && !self.synced
     }
 
     /// The command a reply belongs to: the oldest one, unless its code says otherwise.
