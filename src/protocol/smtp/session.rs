@@ -81,6 +81,9 @@ pub struct Session {
     dialect: Dialect,
     /// Oldest first; the last one is open when its `closed` is none.
     transactions: VecDeque<Transaction>,
+    /// The sender of a transaction that failed without an end to it: some servers hold on to it, refuse the next MAIL
+    /// with 503, and send what follows in its name.
+    sender_in_force: Option<String>,
     next_id: u32,
     /// Commands the client said, and events raised.
     commands: u64,
@@ -154,6 +157,7 @@ enum Pending {
         transaction: u32,
         recipient: Option<usize>,
     },
+    Rset,
     StartTls,
     Auth,
     Other,
@@ -184,6 +188,7 @@ impl Session {
             next_id: 0,
             commands: 0,
             events: 0,
+            sender_in_force: None,
             anomalies: 0,
             unseen: [true; 2],
         }
@@ -321,7 +326,7 @@ impl Session {
             | Pending::EndOfData { transaction, .. } => {
                 self.answered(transaction);
             }
-            Pending::Data { .. } | Pending::StartTls | Pending::Auth | Pending::Other => {}
+            Pending::Data { .. } | Pending::Rset | Pending::StartTls | Pending::Auth | Pending::Other => {}
         }
     }
 

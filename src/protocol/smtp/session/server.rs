@@ -45,6 +45,9 @@ impl Session {
         match pending {
             Pending::Hello { resets, before } => {
                 self.settle_reset(resets, success);
+                if success {
+                    self.sender_in_force = None;
+                }
                 // RFC 5321, section 4.1.1.1: after a refusal the state is as before.
                 if !success && before.is_some() {
                     self.introduced = before;
@@ -60,15 +63,24 @@ impl Session {
             }
             Pending::Data { transaction } => self.data_answered(transaction, reply, cx),
             Pending::Chunk { transaction, last } => {
+                let mut failed = None;
                 if let Some(transaction) = self.answered(transaction) {
+                    if !success {
+                        failed = Some(transaction.mail_from.clone());
+                    }
                     if last {
                         transaction.decision = Some(reply);
                     } else if !success {
                         transaction.refusal = Some(reply);
                     }
                 }
+                // RFC 3030, section 2: what state a refused chunk leaves is for RSET to settle.
+                if last || failed.is_some() {
+                    self.sender_in_force = failed;
+                }
             }
             Pending::EndOfData { transaction, recipient } => {
+                self.sender_in_force = None;
                 if let Some(transaction) = self.answered(transaction) {
                     match recipient {
                         Some(index) if !success => transaction.refuse_recipient(index, reply.clone()),
@@ -80,6 +92,7 @@ impl Session {
                     }
                 }
             }
+            Pending::Rset => self.sender_in_force = None,
             Pending::StartTls => self.start_tls_answered(success, cx),
             Pending::Auth => self.auth_answered(reply.code, cx),
             Pending::Other => {}
@@ -98,7 +111,13 @@ impl Session {
             {
                 open.adopt(refused);
             }
-        } else if !success {
+        } else if success {
+            self.sender_in_force = None;
+        } else if reply.code == 503
+            && let Some(sender) = &self.sender_in_force
+        {
+            self.transactions[at].mail_from.clone_from(sender);
+        } else {
             self.transactions[at].refusal = Some(reply);
         }
     }
@@ -125,6 +144,7 @@ impl Session {
             }
             if let Some(open) = self.open() {
                 open.refusal = Some(reply);
+                self.sender_in_force = Some(open.mail_from.clone());
             }
         }
         self.client_bytes(&held, cx);
