@@ -92,6 +92,9 @@ pub struct Session {
     dialect: Dialect,
     /// Oldest first; the last one is open when its `closed` is none.
     transactions: VecDeque<Transaction>,
+    /// The sender of a transaction that failed without an end to it: some servers hold on to it, refuse the next MAIL
+    /// with 503, and send what follows in its name.
+    sender_in_force: Option<String>,
     next_id: u32,
     /// Commands the client said, and events raised.
     commands: u64,
@@ -170,6 +173,7 @@ enum Pending {
         transaction: u32,
         recipient: Option<usize>,
     },
+    Rset,
     StartTls,
     Auth,
     /// XCLIENT or XFORWARD.
@@ -210,6 +214,7 @@ impl Session {
             next_id: 0,
             commands: 0,
             events: 0,
+            sender_in_force: None,
             anomalies: Vec::new(),
             unseen: [true; 2],
         }
@@ -376,6 +381,7 @@ impl Session {
                 self.answered(transaction);
             }
             Pending::Data { .. }
+            | Pending::Rset
             | Pending::StartTls
             | Pending::Auth
             | Pending::Forwarded

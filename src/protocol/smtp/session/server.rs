@@ -119,6 +119,9 @@ impl Session {
         match pending {
             Pending::Hello { resets, before } => {
                 self.settle_reset(resets, success);
+                if success {
+                    self.sender_in_force = None;
+                }
                 // RFC 5321, section 4.1.1.1: after a refusal the state is as before.
                 if !success && before.is_some() {
                     self.introduced = before;
@@ -134,9 +137,16 @@ impl Session {
             }
             Pending::Data { transaction } => self.data_answered(transaction, reply, cx),
             Pending::Chunk { transaction, last } => {
+                let failed = !success;
+                let sender = self.transactions.iter().find(|t| t.id == transaction).map(|t| t.mail_from.clone());
                 self.chunk_answered(transaction, last, reply);
+                // RFC 3030, section 2: what state a refused chunk leaves is for RSET to settle.
+                if last || failed {
+                    self.sender_in_force = sender.filter(|_| failed);
+                }
             }
             Pending::EndOfData { transaction, recipient } => {
+                self.sender_in_force = None;
                 if let Some(transaction) = self.answered(transaction) {
                     match recipient {
                         Some(index) if !success => transaction.refuse_recipient(index, reply.clone()),
@@ -148,6 +158,7 @@ impl Session {
                     }
                 }
             }
+            Pending::Rset => self.sender_in_force = None,
             Pending::StartTls => self.start_tls_answered(success, cx),
             Pending::Auth => self.auth_answered(reply.code, cx),
             Pending::Forwarded if !success => {
@@ -194,7 +205,13 @@ impl Session {
             {
                 open.adopt(refused);
             }
-        } else if !success {
+        } else if success {
+            self.sender_in_force = None;
+        } else if reply.code == 503
+            && let Some(sender) = &self.sender_in_force
+        {
+            self.transactions[at].mail_from.clone_from(sender);
+        } else {
             self.transactions[at].refusal = Some(reply);
         }
     }
@@ -228,6 +245,7 @@ impl Session {
             if loss {
                 self.lines.lose();
             }
+            self.sender_in_force = self.open().map(|open| open.mail_from.clone()).or(self.sender_in_force.take());
             self.refuse_open(reply);
         }
         self.client_bytes(&held, cx);

@@ -197,6 +197,24 @@ fn a_message_given_up_after_some_chunks_is_not_whole() {
 }
 
 #[test]
+fn a_server_that_holds_on_to_a_failed_sender_sends_the_next_message_in_its_name() {
+    // Exim, after every recipient of the first was refused and the client did not reset: what it stored names <a@x>.
+    let mut t = Bench::new();
+    t.play(OPENING);
+    t.client(b"MAIL FROM:<a@x>\r\nRCPT TO:<no@y>\r\nBDAT 3 LAST\r\nabc");
+    t.server(b"250 ok\r\n550 no\r\n503 no recipients\r\n");
+    t.client(b"MAIL FROM:<b@x>\r\nRCPT TO:<ok@y>\r\nBDAT 3 LAST\r\ndef");
+    t.server(b"503 sender already given\r\n250 ok\r\n250 done\r\n");
+    t.client(b"MAIL FROM:<c@x>\r\nRCPT TO:<no@y>\r\nDATA\r\n");
+    t.server(b"250 ok\r\n550 no\r\n503 no recipients\r\n");
+    t.play("C: RSET\nS: 250 ok\nC: MAIL FROM:<d@x>\nS: 503 not now\nC: QUIT\nS: 221 bye");
+    let events = t.close();
+    let told: Vec<_> = events.iter().map(|event| (from(event), event.outcome)).collect();
+    use Outcome::{Accepted, Rejected};
+    assert_eq!(told, [("a@x", Rejected), ("a@x", Accepted), ("c@x", Rejected), ("d@x", Rejected)]);
+}
+
+#[test]
 fn rset_ends_a_transaction_and_nothing_bleeds_into_the_next() {
     let mut t = Bench::new();
     t.play(OPENING).play(
