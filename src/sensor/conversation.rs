@@ -20,8 +20,6 @@ pub(super) struct Conversation {
     pub(super) app: App,
     /// Bytes of the flow told in events so far.
     pub(super) told_bytes: u64,
-    /// A SYN with another sequence number: a new connection, if the other side answers it.
-    pub(super) reuse: Option<(Side, u32)>,
 }
 
 #[derive(Debug)]
@@ -51,7 +49,7 @@ impl Conversation {
             opened.then_some(entry.first_seq[side.index()])
         });
         let flow = Arc::new(entry.identity());
-        Self { flow, stream: Stream::new(first_seq), app, told_bytes: 0, reuse: None }
+        Self { flow, stream: Stream::new(first_seq), app, told_bytes: 0 }
     }
 
     /// Stops following: only the flow's identity and its account stay.
