@@ -6,6 +6,7 @@
 # Without names all targets run, each for --seconds (60), --jobs (2) at a time. The kept inputs in corpus/ are where
 # each starts. --keep adds what was found to corpus/, cut down to the inputs that reach something the others do not.
 set -euo pipefail
+export RUST_BACKTRACE=0
 cd "$(dirname "$0")"
 
 seconds=60

@@ -92,7 +92,7 @@ fn play(circumstances: u8, steps: &[Step], mut length: impl FnMut(Side) -> usize
             Step::Gap(side, lost) => session.gap(*side, *lost, &mut cx),
             Step::Says(side, bytes) => {
                 let mut rest = bytes.as_slice();
-                while !rest.is_empty() && session.standing() != Standing::Other && !session.is_tls() {
+                while !rest.is_empty() && session.standing() != Standing::Other && !session.is_over() {
                     let (piece, after) = rest.split_at(length(*side).min(rest.len()));
                     rest = after;
                     let other_unseen = unseen == Some(side.other());
@@ -117,7 +117,7 @@ fn play(circumstances: u8, steps: &[Step], mut length: impl FnMut(Side) -> usize
             assert!(rcpt <= 2 * limits::SMTP_RECIPIENTS);
         }
     }
-    let summary = (session.standing(), session.is_tls(), stats.transactions, stats.messages, stats.message_bytes);
+    let summary = (session.standing(), session.is_over(), stats.transactions, stats.messages, stats.message_bytes);
     format!("{summary:?} {out:?}")
 }
 
@@ -192,6 +192,12 @@ const WORDS: &[&str] = &[
     "DATA \r\n",
     "rset\r\n",
     "AUTH ",
+    "PROXY TCP4 192.0.2.1 192.0.2.2 1025 25\r\n",
+    "XFORWARD NAME=a ADDR=192.0.2.1\r\n",
+    "MAIL FROM:<a@b> BODY=BINARYMIME SMTPUTF8 AUTH=<>\r\n",
+    "250 2.1.0 <a@one.example>... Sender ok\r\n",
+    "250 2.1.5 <b@two.example>... Recipient ok\r\n",
+    "USER a\r\n",
     "\0",
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
 ];
