@@ -304,15 +304,6 @@ impl Core {
         if let App::Smtp(session) = &conversation.app {
             match session.standing() {
                 Standing::Other => return self.ignore(place),
-                _ if session.is_tls() => {
-                Standing::Other => {
-                    self.stats.flow.held_bytes -= conversation.stream.held_bytes() as u64;
-                    self.stats.flow.streams -= 1;
-                    entry.attached = None;
-                    entry.ignored = true;
-                    self.heard.clear();
-                    return;
-                }
                 _ if session.is_over() => {
                     self.stats.flow.held_bytes -= conversation.stream.held_bytes() as u64;
                     conversation.let_go(App::SmtpDone);
