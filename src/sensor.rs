@@ -1,8 +1,8 @@
 //! Packets to events: decodes, finds the flow, reassembles what may be mail or DNS, and says what was said.
 //!
 //! Pure: packets and their times go in, events come out through [`Sensor::drain`]. A background packet costs one
-//! decode and one look-up in the flow table; only flows that are, or may be, mail or DNS over TCP get a
-//! [`Conversation`].
+//! decode and one look-up in the flow table; only flows that are, or may be, mail or DNS get a
+//! conversation of its own.
 
 mod conversation;
 mod judge;
@@ -304,7 +304,7 @@ impl Core {
         if let App::Smtp(session) = &conversation.app {
             match session.standing() {
                 Standing::Other => return self.ignore(place),
-                _ if session.is_tls() => conversation.let_go(App::SmtpDone, &mut self.stats.flow),
+                _ if session.is_over() => conversation.let_go(App::SmtpDone, &mut self.stats.flow),
                 _ => {}
             }
         }

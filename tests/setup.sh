@@ -4,7 +4,7 @@
 set -euo pipefail
 
 build=(gcc libpcap-dev)
-tests=(curl iproute2 postfix prometheus prometheus-alertmanager python3 swaks tcpdump tcpreplay tshark unbound zip)
+tests=(curl iproute2 p7zip-full postfix prometheus prometheus-alertmanager python3 swaks tcpdump tcpreplay tshark unbound zip zstd)
 services=(postfix unbound prometheus prometheus-alertmanager)
 
 wanted=("${build[@]}")

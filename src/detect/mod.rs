@@ -128,6 +128,11 @@ macro_rules! detectors {
         }
 
         impl Detectors {
+            /// Their names, in the order of the table.
+            pub const fn names() -> &'static [&'static str] {
+                &[$(<$detector as Detector>::NAME,)+]
+            }
+
             /// All detectors, with their thresholds from `settings`.
             pub fn new(settings: &DetectSettings) -> Self {
                 Self { $($field: <$detector>::new(settings),)+ }

@@ -15,15 +15,18 @@ mod hash;
 mod header;
 mod kind;
 mod name;
+mod office;
 mod parameter;
+mod password;
 mod text;
 mod walk;
 mod word;
 
-use self::archive::Budget;
+use self::archive::{Budget, Said};
 use self::encoding::TransferEncoding;
 use self::hash::Hasher;
 use self::kind::kind;
+use self::office::has_macros;
 use self::walk::{Part, walk};
 use crate::model::event::{Anomaly, Layer, Message};
 use crate::model::limits;
@@ -89,6 +92,10 @@ impl Inspection<'_> {
         for name in anomalies.iter().filter(|name| !(self.message.truncated && **name == "mime-not-closed")) {
             self.note(name, Layer::Mail, String::new());
         }
+        // The text comes first: it may hold the password of an archive that stands before it.
+        for part in parts.iter().filter(|part| !part.attached) {
+            text::add_part(&mut self.email, part, bytes.get(part.body.clone()).unwrap_or_default());
+        }
         for part in parts {
             let body = bytes.get(part.body.clone()).unwrap_or_default();
             self.part(part, body);
@@ -100,9 +107,6 @@ impl Inspection<'_> {
         if let Some(other) = &part.other_name {
             let name = part.name.as_deref().unwrap_or_default();
             self.note("attachment-names-differ", Layer::Mail, format!("{name:?} and {other:?}"));
-        }
-        if !part.attached {
-            text::add_part(&mut self.email, part, body);
         }
         let text = part.media.starts_with("text/");
         if part.name.is_none() && !part.attached && text {
@@ -131,11 +135,16 @@ impl Inspection<'_> {
         };
         self.hash(&mut fact, content, part.walked);
         let keep = self.settings.keep_content && content.len() <= self.settings.keep_bytes && !fact.truncated;
-        let Self { files, anomalies, budget, settings, .. } = self;
+        if fact.kind.0 == "ole" && has_macros(content) {
+            self.note("office-macro", Layer::Mail, fact.filename.clone());
+        }
+        let Self { files, anomalies, budget, settings, email, .. } = self;
         files.push(FileFact { content: keep.then(|| content.to_vec()), ..fact.clone() });
         if !part.walked {
-            let mut note = |name, detail| add(anomalies, name, Layer::Archive, detail);
-            archive::unpack(&fact, content, settings, budget, &mut archive::Findings { files, note: &mut note });
+            let mut note = |name, detail| add(anomalies, name, layer_of(name), detail);
+            let mut findings = archive::Findings { files, note: &mut note };
+            let said = Said { subject: email.subject.as_deref().unwrap_or_default(), text: &email.text };
+            archive::unpack(&fact, content, said, settings, budget, &mut findings);
         }
     }
 
@@ -160,6 +169,11 @@ impl Inspection<'_> {
     fn note(&mut self, name: &'static str, layer: Layer, detail: String) {
         add(&mut self.anomalies, name, layer, detail);
     }
+}
+
+/// Where an anomaly of an archive belongs: damage and bounds are the archive's; what its members are, the message's.
+fn layer_of(name: &str) -> Layer {
+    if matches!(name, "office-macro" | "archive-password-in-text") { Layer::Mail } else { Layer::Archive }
 }
 
 /// Adds an anomaly, each name once, within the bound.

@@ -6,6 +6,7 @@
 
 mod command;
 mod data;
+mod proxy;
 mod reply;
 mod session;
 mod transaction;

@@ -9,6 +9,7 @@
 //! - [`stage`] brings hosts together and keeps, beside the packets, the [`truth`]: what was really sent. Tests compare
 //!   what the sensor says with that, not with what the sensor said before.
 //! - [`internet`], [`office`] and [`worm`] are the cast; [`samples`] are the plays under `pcaps/`.
+//! - [`scenario`] makes captures of files that describe who mails how, with what must be said of it.
 //! - [`bulk`] streams gigabytes for benches.
 //!
 //! Nothing depends on clocks, threads or a crate's idea of randomness: one seed, one capture, byte for byte. No file
@@ -26,6 +27,7 @@ pub mod mail;
 pub mod office;
 pub mod prng;
 pub mod samples;
+pub mod scenario;
 pub mod smtp;
 pub mod stage;
 pub mod tcp;

@@ -351,7 +351,9 @@ impl Stage {
         // By then a TCP question has come through its handshake.
         let asked = at + server.round_trip + own + if ask.tcp { 30 * MILLI } else { 0 };
         let further = Ask { edns: Some(1232), ..Ask::new(ask.name, ask.qtype) };
-        let (answered, _) = self.lookup(asked, server, &upstream, further);
+        // It may have been asked over IPv6 and ask further over IPv4.
+        let resolver = self.host_at(server.ip());
+        let (answered, _) = self.lookup(asked, &resolver, &upstream, further);
         answered + own - at
     }
 

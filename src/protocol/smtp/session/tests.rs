@@ -171,6 +171,18 @@ fn an_empty_last_chunk_ends_the_message() {
 }
 
 #[test]
+fn a_message_given_up_after_some_chunks_is_not_whole() {
+    // Exim sends the header as a chunk of its own, reads the refusals, and thinks better of the rest.
+    let mut t = Bench::new();
+    t.play(OPENING);
+    t.client(b"MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nBDAT 12\r\nSubject: s\r\n");
+    t.server(b"250 ok\r\n550 no\r\n503 no valid recipients\r\n");
+    t.play("C: RSET\nS: 250 ok\nC: QUIT\nS: 221 bye");
+    let message = t.events()[0].message.clone().unwrap();
+    assert_eq!((message.bytes.as_slice(), message.truncated), (b"Subject: s\r\n".as_slice(), true));
+}
+
+#[test]
 fn rset_ends_a_transaction_and_nothing_bleeds_into_the_next() {
     let mut t = Bench::new();
     t.play(OPENING).play(

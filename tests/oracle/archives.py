@@ -1,0 +1,146 @@
+"""Makes archives with Python's standard library and the packers of the system, and says what is in them: one JSON object
+a line.
+
+Each has `case` (its name), `file` (the attachment's name), `data` (base64), `text` (of the message), `members` as
+[container..., name, size, sha256 or null] in order of the archive, null where the member cannot be opened, and `skipped`
+instead of all but `case` where a packer is missing.
+"""
+import base64, bz2, gzip, hashlib, io, json, lzma, os, random, shutil, struct, subprocess, tarfile, tempfile, zipfile, zlib
+
+RANDOM = random.Random(2004)
+FILES = {
+    "photos.jpg.exe": b"MZ" + bytes(12_830),
+    "readme.txt": b"Hello\r\nthere\n" * 40,
+    "noise.bin": RANDOM.randbytes(70_000),
+    "empty": b"",
+    "d\u00ebep/n\u00e4me.scr": b"MZ" + RANDOM.randbytes(300),
+}
+
+
+def member(path, data):
+    return [*path, len(data), hashlib.sha256(data).hexdigest()]
+
+
+def say(case, file, data, members, text="Hello"):
+    print(json.dumps({"case": case, "file": file, "data": base64.b64encode(data).decode(), "text": text, "members": members}))
+
+
+def skip(case, why):
+    print(json.dumps({"case": case, "skipped": why}))
+
+
+def tarred(format, names=FILES):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=format) as archive:
+        for name, data in names.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+        directory = tarfile.TarInfo("empty folder")
+        directory.type = tarfile.DIRTYPE
+        archive.addfile(directory)
+    return out.getvalue()
+
+
+def zipped(names=FILES, method=zipfile.ZIP_DEFLATED, **more):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        for name, data in names.items():
+            with archive.open(zipfile.ZipInfo(name) if not more.get("stream") else name, "w", force_zip64=bool(more.get("zip64"))) as entry:
+                entry.write(data)
+    return out.getvalue()
+
+
+def all_of(outer, names=FILES):
+    return [member([outer, name], data) for name, data in names.items()]
+
+
+def library():
+    program = FILES["photos.jpg.exe"]
+    long = {"x" * 90 + "/" + "y" * 180 + ".exe": program}
+    for name, format in [("ustar", tarfile.USTAR_FORMAT), ("gnu", tarfile.GNU_FORMAT), ("pax", tarfile.PAX_FORMAT)]:
+        say(f"tar-{name}", "a.tar", tarred(format), all_of("a.tar"))
+        if name != "ustar":
+            say(f"tar-{name}-long", "a.tar", tarred(format, long), all_of("a.tar", long))
+    tar = tarred(tarfile.GNU_FORMAT)
+    for case, file, inner, pack in [
+        ("gzip", "a.tar.gz", "a.tar", gzip.compress),
+        ("bzip2", "a.tar.bz2", "a.tar", bz2.compress),
+        ("xz", "a.txz", "a.tar", lzma.compress),
+        ("xz-x86-filter", "a.tar.xz", "a.tar", lambda data: lzma.compress(data, filters=[{"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2}])),
+        ("xz-crc32", "a.tar.xz", "a.tar", lambda data: lzma.compress(data, check=lzma.CHECK_CRC32)),
+        ("xz-sha256", "a.tar.xz", "a.tar", lambda data: lzma.compress(data, check=lzma.CHECK_SHA256)),
+    ]:
+        say(f"tar-{case}", file, pack(tar), [member([file, inner], tar)] + [[file, *m] for m in all_of(inner)])
+        twice = pack(program) + pack(program)
+        say(f"{case}-twice", "p.exe", twice, [member(["p.exe", "p.exe"], program * 2)])
+    say("zip64", "a.zip", zipped(zip64=True), all_of("a.zip"))
+    say("zip-prefix", "a.exe", b"MZ prefix" * 50 + zipped(), all_of("a.exe"))
+    say("zip-no-magic", "a.dat", b"\x00\x01prefix" + zipped(), all_of("a.dat"))
+    inner = bz2.compress(program)
+    say("bzip2-in-zip", "a.zip", zipped({"in.exe.bz2": inner}), [member(["a.zip", "in.exe.bz2"], inner), member(["a.zip", "in.exe.bz2", "in.exe"], program)])
+    # The unicode path field (APPNOTE.TXT, section 4.6.9), which Python does not write but, from 3.13 on, reads.
+    name = "caf?.exe".encode()
+    field = struct.pack("<BL", 1, zlib.crc32(name)) + "caf\u00e9.exe".encode()
+    info = zipfile.ZipInfo(name.decode())
+    info.extra = struct.pack("<HH", 0x7075, len(field)) + field
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(info, program)
+    say("zip-unicode-path", "a.zip", out.getvalue(), [member(["a.zip", "caf\u00e9.exe"], program)])
+    # A second archive appended to a first, whose directory knows only the second's members.
+    first = zipped({"hidden.exe": program})
+    first = first[: first.rfind(b"PK\x01\x02")]
+    say("zip-unlisted", "a.zip", first + zipped({"seen.txt": b"seen"}), [member(["a.zip", "seen.txt"], b"seen"), member(["a.zip", "hidden.exe"], program)])
+
+
+def tool(case, program, *commands, file, members, text="Hello", names=FILES):
+    """Runs a packer in a folder that holds the files; `@` stands for their names."""
+    if not shutil.which(program):
+        return skip(case, f"{program} is not installed")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, data in names.items():
+            os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
+            with open(os.path.join(folder, name), "wb") as out:
+                out.write(data)
+        for command in commands:
+            words = [word for part in command for word in (list(names) if part == "@" else [part])]
+            done = subprocess.run(words, cwd=folder, capture_output=True, env={**os.environ, "LC_ALL": "C.UTF-8"})
+            if done.returncode:
+                return skip(case, f"{words[0]} failed: {(done.stderr or done.stdout).decode(errors='replace')[-200:]}")
+        with open(os.path.join(folder, file), "rb") as made:
+            say(case, file, made.read(), members, text)
+
+
+def closed(outer, names=FILES):
+    return [[outer, name, len(data), None if data else hashlib.sha256(b"").hexdigest()] for name, data in names.items()]
+
+
+def packers():
+    program = {"photos.jpg.exe": FILES["photos.jpg.exe"], "readme.txt": FILES["readme.txt"]}
+    sample = all_of("a.zip", program)
+    for case, method in [("lzma2", "LZMA2"), ("lzma", "LZMA"), ("bzip2", "BZip2"), ("copy", "Copy")]:
+        tool(f"7z-{case}", "7z", ["7z", "a", f"-m0={method}", "a.7z", "@"], file="a.7z", members=all_of("a.7z"))
+    tool("7z-not-solid", "7z", ["7z", "a", "-ms=off", "a.7z", "@"], file="a.7z", members=all_of("a.7z"))
+    tool("7z-plain-header", "7z", ["7z", "a", "-mhc=off", "a.7z", "@"], file="a.7z", members=all_of("a.7z"))
+    tool("7z-bcj2", "7z", ["7z", "a", "-m0=BCJ2", "-m1=LZMA:d23", "-m2=LZMA:d19", "-m3=LZMA:d19", "-mb0:1", "-mb0s1:2", "-mb0s2:3", "a.7z", "@"], file="a.7z", members=all_of("a.7z"))
+    tool("7z-best", "7z", ["7z", "a", "-mx=9", "a.7z", "@"], file="a.7z", members=all_of("a.7z"))
+    tool("7z-encrypted", "7z", ["7z", "a", "-psecret", "a.7z", "readme.txt"], file="a.7z", members=closed("a.7z", {"readme.txt": FILES["readme.txt"]}))
+    for case, options in [("", []), ("-best", ["-19"]), ("-check", ["--check"]), ("-long", ["--long=24"])]:
+        tool(f"zstd{case}", "zstd", ["zstd", "-q", *options, "noise.bin"], file="noise.bin.zst", members=[member(["noise.bin.zst", "noise.bin"], FILES["noise.bin"])])
+    tool("zip", "zip", ["zip", "-q", "-r", "a.zip", "@"], file="a.zip", members=all_of("a.zip"))
+    tool("zip-crypto", "zip", ["zip", "-q", "-P", "47286", "a.zip", *program], file="a.zip", members=closed("a.zip", program), text="nothing here")
+    said = "For security reasons attached file is password protected. The password is 47286"
+    tool("zip-crypto-said", "zip", ["zip", "-q", "-P", "47286", "a.zip", *program], file="a.zip", members=sample, text=said)
+    for bits in (128, 192, 256):
+        command = ["7z", "a", "-tzip", f"-mem=AES{bits}", "-p47286", "a.zip", *program]
+        tool(f"zip-aes{bits}", "7z", command, file="a.zip", members=closed("a.zip", program))
+        tool(f"zip-aes{bits}-said", "7z", command, file="a.zip", members=sample, text=said)
+    tool("zip-streamed-said", "zip", ["sh", "-c", "cat readme.txt | zip -q -P s3cr3t a.zip -"], file="a.zip", members=[member(["a.zip", "-"], FILES["readme.txt"])], text="pwd: s3cr3t")
+    inner = zipped(program)
+    tool("zip-in-7z", "7z", ["7z", "a", "a.7z", "in.zip", "b.txt"], file="a.7z", names={"b.txt": b"after", "in.zip": inner},
+         members=[member(["a.7z", "in.zip"], inner), *[["a.7z", *m] for m in all_of("in.zip", program)], member(["a.7z", "b.txt"], b"after")])
+
+
+library()
+packers()
