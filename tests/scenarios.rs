@@ -2,6 +2,8 @@
 //!
 //! `SCENARIO=name cargo test --test scenarios` runs one and shows all that was said of it.
 
+#[path = "scenarios/baseline.rs"]
+mod baseline;
 #[path = "scenarios/run.rs"]
 mod run;
 
@@ -35,6 +37,53 @@ fn what_is_said_is_what_was_to_be_said() {
     let mut faults = faults.into_inner().unwrap();
     faults.sort();
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+/// A checker that finds nothing wrong with a wrong expectation would make all of this worthless.
+#[test]
+fn wrong_expectations_are_told() {
+    let mut scenario = read("mimail-c");
+    let run = run::run(&scenario, &Arc::new(RuleSet::builtin()), DetectSettings::default(), |_| ());
+    assert_eq!(run.faults(&scenario.plan.expect), [""; 0]);
+    let expect = &mut scenario.plan.expect;
+    expect.verdict.insert("pc3".into(), "clean".into());
+    expect.verdict.insert("pc1".into(), "infected".into());
+    expect.never.push("mimail-c".into());
+    expect.suspected_within = Some(0);
+    expect.alerts[0].host = "pc1".into();
+    expect.chain.push(["pc1".into(), "pc3".into()]);
+    let faults = run.faults(expect);
+    for told in [
+        "pc3 is infected, not clean",
+        "pc1 is clean, not infected",
+        "mimail-c was said",
+        "pc3 was suspicious after",
+        "mimail-c of pc1 was not said",
+        "does not say that pc1 infected it",
+        " of pc3: ",
+    ] {
+        assert!(faults.iter().any(|fault| fault.contains(told)), "{told}: {faults:#?}");
+    }
+}
+
+/// Public knowledge of this family: ET 2003330 counts UDP alone and cannot see it, ET 2000328 fires within a minute or so.
+#[test]
+fn classic_thresholds_do_on_mimail_what_is_known_of_them() {
+    let scenario = read("mimail-c");
+    let mut baselines = baseline::Baselines::default();
+    let rules = Arc::new(RuleSet::default());
+    let run = run::run(&scenario, &rules, DetectSettings::default(), |event| baselines.see(event));
+    let host = run.outcome.addresses["pc3"][0];
+    let flags: Vec<_> = baselines.flags().map(|(name, hosts)| (name, hosts.get(&host).copied())).collect();
+    let began = run.began("pc3").unwrap();
+    let [(_, Some(mail_from)), (_, None), (_, Some(lookup))] = flags[..] else { panic!("{flags:?}") };
+    assert!((20..90).contains(&mail_from.since(began).as_secs()), "{mail_from}");
+    assert_eq!(lookup.since(began).as_secs(), 0);
+}
+
+fn read(name: &str) -> Scenario {
+    let scenarios = Scenario::all(run::folder()).unwrap_or_else(|error| panic!("{error}"));
+    scenarios.into_iter().find(|scenario| scenario.name == name).unwrap()
 }
 
 /// What went other than expected in one scenario.

@@ -190,8 +190,10 @@ impl Stream {
         let in_order = start == half.next && half.held.is_empty();
         if in_order && (after <= other.next || !other.seen) {
             let other_unseen = !other.seen;
-            half.deliver(payload, stats);
-            sink.data(side, payload, other_unseen);
+            if !payload.is_empty() {
+                half.deliver(payload, stats);
+                sink.data(side, payload, other_unseen);
+            }
             if part.missing > 0 {
                 let target = self.halves[side.index()].next + u64::from(part.missing);
                 self.skip_to(side, target, stats, sink);
@@ -656,6 +658,15 @@ mod tests {
         t.stream.segment(Side::Client, &part, t.now, &mut t.stats, &mut t.log);
         t.client(1_005, b"fg");
         assert_eq!(t.log.0, [data(Side::Client, b"ab"), (Side::Client, Said::Gap(3)), data(Side::Client, b"fg")]);
+    }
+
+    /// Found by fuzzing: a segment whose bytes are all old or all cut off was delivered as no bytes.
+    #[test]
+    fn a_segment_of_which_nothing_was_captured_is_a_gap_and_no_data() {
+        let mut t = Bench::new();
+        let part = TcpPart { seq: 1_000, ack: Some(5_000), flags: 0, payload: b"", missing: 3 };
+        t.stream.segment(Side::Client, &part, t.now, &mut t.stats, &mut t.log);
+        assert_eq!(t.log.0, [(Side::Client, Said::Gap(3))]);
     }
 
     #[test]

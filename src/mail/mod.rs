@@ -1,8 +1,9 @@
 //! A message opened: its headers as a reader sees them, its text, its attachments, and what is packed in those.
 //!
 //! Read `walk.rs` first: it cuts the message into parts. `header.rs`, `parameter.rs`, `word.rs` and `address.rs` read
-//! what stands in headers; `encoding.rs` decodes bodies; `text.rs` collects what is shown; `kind.rs` and `hash.rs` say
-//! what a file is; `archive/` lists what is in it.
+//! what stands in headers; `encoding.rs` decodes bodies; `text.rs` collects what is shown, and `embedded.rs` the files in
+//! it; `kind.rs`, `hash.rs`, `office.rs` and `oddity.rs` say what a file is; `archive/` lists what is in it, with words
+//! from `password.rs` where it is locked.
 //!
 //! Senders here are hostile, and mail readers forgiving. So everything is lenient where readers are, since what they
 //! open a sensor must see; and everything is bounded by [`limits`], in time too: no byte is looked at more than a
@@ -10,11 +11,13 @@
 
 mod address;
 mod archive;
+mod embedded;
 mod encoding;
 mod hash;
 mod header;
 mod kind;
 mod name;
+mod oddity;
 mod office;
 mod parameter;
 mod password;
@@ -45,6 +48,7 @@ pub fn inspect(message: &Message, settings: &InspectSettings) -> Findings {
         anomalies: Vec::new(),
         budget: Budget::new(settings),
         hashed: 0,
+        embedded: 0,
         waiting: Vec::new(),
     };
     inspection.run();
@@ -66,6 +70,8 @@ struct Inspection<'a> {
     budget: Budget,
     /// Bytes of messages within the message hashed so far.
     hashed: u64,
+    /// Files found in texts so far.
+    embedded: usize,
     /// Messages within the message that had to be decoded, and how deep they sit.
     waiting: Vec<(Vec<u8>, usize)>,
 }
@@ -84,6 +90,9 @@ impl Inspection<'_> {
             let room = limits::MIME_PARTS.saturating_sub(self.email.parts as usize);
             let found = walk(&bytes, depth, room.max(1));
             self.parts(&bytes, &found.parts, &found.anomalies);
+        }
+        for (name, detail) in self.files.iter().flat_map(oddity::of) {
+            add(&mut self.anomalies, name, Layer::Mail, detail);
         }
     }
 
@@ -110,7 +119,7 @@ impl Inspection<'_> {
         }
         let text = part.media.starts_with("text/");
         if part.name.is_none() && !part.attached && text {
-            return;
+            return self.embedded(part, body);
         }
         let content = part.encoding.decode(body);
         self.file(part, &content);
@@ -122,6 +131,20 @@ impl Inspection<'_> {
         }
     }
 
+    /// Adds the files that stand in a text.
+    fn embedded(&mut self, part: &Part, body: &[u8]) {
+        if part.media != "text/plain" {
+            return;
+        }
+        let room = limits::EMBEDDED_FILES.saturating_sub(self.embedded);
+        let found = embedded::find(&part.encoding.decode(body), room);
+        self.embedded += found.len();
+        for file in found {
+            let part = Part { name: Some(file.name), open: file.cut, ..Part::default() };
+            self.file(&part, &file.content);
+        }
+    }
+
     /// Adds an attachment, and its members if it is an archive.
     fn file(&mut self, part: &Part, content: &[u8]) {
         let mut fact = FileFact {
@@ -129,7 +152,7 @@ impl Inspection<'_> {
             size: content.len() as u64,
             kind: kind(content),
             content_type: part.media_given.then(|| part.media.clone()),
-            truncated: self.message.truncated && part.open,
+            truncated: part.open && (self.message.truncated || part.media.is_empty()),
             gaps: self.message.gaps > 0,
             ..FileFact::default()
         };
@@ -256,7 +279,8 @@ mod tests {
         assert_eq!((program.packed_size, &program.container), (Some(12_832), &vec!["photos.zip".to_owned()]));
         // python3 -c 'import hashlib; print(hashlib.md5(b"MZ" + bytes(12830)).hexdigest())'
         assert_eq!(program.md5, Some(MIMAIL_SHAPE_MD5));
-        assert!(!program.truncated && !program.encrypted && findings.anomalies.is_empty());
+        assert!(!program.truncated && !program.encrypted);
+        assert_eq!(anomalies(&findings), ["file-name-double-extension"]);
         assert_eq!(findings.files[0].md5, open(mimail_c().replace('\n', "\r\n")).files[0].md5);
     }
 
@@ -314,6 +338,22 @@ mod tests {
         }
         let both = "Content-Type: text/plain; name=b.exe\nContent-Disposition: attachment; filename=a.txt";
         assert_eq!(anomalies(&open(one_part(both, "x"))), ["attachment-names-differ"]);
+    }
+
+    #[test]
+    fn finds_files_in_text_and_macros_in_documents() {
+        // python3 -c 'import binascii; print(binascii.b2a_uu(b"MZ hello"))'
+        let findings = open("Subject: x\n\nHello\n\nbegin 644 a.exe\n(35H@:&5L;&\\ \n`\nend\n");
+        assert_eq!((names(&findings), findings.files[0].kind.0), (vec!["a.exe"], "pe"));
+        assert_eq!(findings.files[0].md5, Some(hash::md5(b"MZ hello")));
+        let many = format!("Subject: x\n\n{}", "begin 644 a\n`\nend\n".repeat(500));
+        assert_eq!(open(many).files.len(), limits::EMBEDDED_FILES);
+        let document = [&b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"[..], &[0; 600]].concat();
+        let stream = "_VBA_PROJECT".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+        let headers = "Content-Transfer-Encoding: base64\nContent-Disposition: attachment; filename=a.doc";
+        let macros = encodify::base64::STANDARD.encode([&document[..], &stream].concat());
+        assert_eq!(anomalies(&open(one_part(headers, &macros))), ["office-macro"]);
+        assert!(open(one_part(headers, &encodify::base64::STANDARD.encode(document))).anomalies.is_empty());
     }
 
     #[test]

@@ -183,7 +183,7 @@ impl<'a> Word<'a> {
             let symbols =
                 self.text.strip_suffix(b"=").map_or(self.text, |text| text.strip_suffix(b"=").unwrap_or(text));
             let symbol = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
-            self.text.len() % 4 == 0 && symbols.iter().all(symbol)
+            self.text.len().is_multiple_of(4) && symbols.iter().all(symbol)
         } else {
             memchr_iter(b'=', self.text).all(|at| self.text.get(at + 1..).is_some_and(|text| hex_pair(text).is_some()))
         };

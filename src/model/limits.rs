@@ -68,8 +68,8 @@ pub const GAP_PATIENCE: Duration = Duration::from_millis(1_000);
 /// ... or after this many more packets of the flow.
 pub const GAP_PATIENCE_PACKETS: u32 = 64;
 /// Delivered bytes kept for comparison with later copies, per direction.
-pub const STREAM_TAIL: usize = 1_024;
-/// Delivered bytes kept by all streams together; past it late copies go unjudged. Some 8,000 busy sessions fit.
+pub const STREAM_TAIL: usize = 4_096;
+/// Delivered bytes kept by all streams together; past it late copies go unjudged. Some 3,000 busy sessions fit.
 pub const STREAMS_TAIL_BYTES: usize = 32 << 20;
 
 // --- smtp -------------------------------------------------------------------------------------------------------
@@ -151,6 +151,8 @@ pub const HEADER_PARAMETERS: usize = 128;
 /// A header field that mail-parser reads: ordinary ones are shorter, and longer ones are read by our own code, whose time
 /// is proven linear.
 pub const HEADER_PLAIN_BYTES: usize = 8 << 10;
+/// Files within the texts of a message, uuencoded or in yEnc: mails of that age carried a few.
+pub const EMBEDDED_FILES: usize = 50;
 /// Addresses kept of all To, or all Cc, fields: as many as recipients of a transaction.
 pub const HEADER_ADDRESSES: usize = 1_000;
 /// Messages within a message are hashed as a whole and again in their parts: all of them together, this many times the

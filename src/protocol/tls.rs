@@ -1,5 +1,6 @@
 //! What a TLS handshake shows in clear: server name, version, application protocol, and up to TLS 1.2 the server's
-//! certificate (RFC 8446, RFC 5246; the hello of SSL 2 as RFC 5246, appendix E.2 has it).
+//! certificate (RFC 8446, RFC 5246). A client's hello in the form of SSL 2 (RFC 5246, appendix E.2) names no server
+//! and is passed over.
 //!
 //! A hello is a few fields behind lengths, read here as they come. Parser crates for it bring twenty others, or a
 //! whole TLS stack; the certificate, which is real work, is left to `x509-cert`.
@@ -199,4 +200,4 @@ const RETRY_RANDOM: [u8; RANDOM] = [
 ];
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -42,8 +42,19 @@ use crate::model::rulebook::{RuleBook, RuleFacts};
 
 /// The packs built into the binary, by name and text.
 pub const BUILTIN: &[(&str, &str)] = &[
+    ("rules/bagle.toml", include_str!("../../rules/bagle.toml")),
+    ("rules/bugbear.toml", include_str!("../../rules/bugbear.toml")),
+    ("rules/klez.toml", include_str!("../../rules/klez.toml")),
     ("rules/mass-mailers.toml", include_str!("../../rules/mass-mailers.toml")),
     ("rules/mimail-c.toml", include_str!("../../rules/mimail-c.toml")),
+    ("rules/mimail-variants.toml", include_str!("../../rules/mimail-variants.toml")),
+    ("rules/mydoom.toml", include_str!("../../rules/mydoom.toml")),
+    ("rules/netsky.toml", include_str!("../../rules/netsky.toml")),
+    ("rules/sober.toml", include_str!("../../rules/sober.toml")),
+    ("rules/sobig.toml", include_str!("../../rules/sobig.toml")),
+    ("rules/storm.toml", include_str!("../../rules/storm.toml")),
+    ("rules/swen.toml", include_str!("../../rules/swen.toml")),
+    ("rules/zafi.toml", include_str!("../../rules/zafi.toml")),
 ];
 
 /// A compiled set of rules. The default is the empty set, which matches nothing.

@@ -135,8 +135,11 @@ impl Truth {
     /// Nothing was cut or lost in what was told.
     fn bounds(&self, seen: &Seen<'_>, verdict: &mut Verdict) {
         for transaction in &seen.transactions {
-            let marks = [&transaction.email()["truncated"], &transaction.event["smtp"]["unseen"]];
-            if *marks[0] == true || !marks[1].is_null() || transaction.event["smtp"]["rcpt_dropped"].is_u64() {
+            let (smtp, email) = (&transaction.event["smtp"], transaction.email());
+            // A message taken back after its first chunks is not whole; one that was taken in is.
+            let cut = smtp["outcome"] == "accepted" && email["truncated"] != false;
+            let cut = cut || (smtp["outcome"] == "reset" && email["truncated"] == false);
+            if cut || !smtp["unseen"].is_null() || !smtp["rcpt_dropped"].is_null() {
                 verdict.differences.push(format!("{} {}: not whole", transaction.mail_from, transaction.way()));
             }
         }
@@ -309,4 +312,78 @@ fn bare(address: &Value) -> String {
 /// JSON values, one a line.
 pub fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A letter to a server, as all three sides would record it.
+    fn letter() -> (Truth, Vec<Value>) {
+        let file = json!({"name": "a.bin", "size": 3, "sha256": "5a", "container": []});
+        let sent = json!({
+            "kind": "text", "client": "swaks", "server": "10.78.0.25", "tls": false, "mail_from": "a@x.test",
+            "accepted": ["ok@postfix.test"], "rejected": [["no@postfix.test", 550]], "outcome": "accepted",
+            "size": 9, "subject": "s", "message_id": "<1@x.test>", "body_md5": "b0", "files": [file],
+        });
+        let stored = json!({
+            "server": "10.78.0.25", "rcpt": "ok@postfix.test", "mail_from": "a@x.test", "wire": true, "tls": false,
+            "message_id": "<1@x.test>", "subject": "s", "body_md5": "b0",
+        });
+        let smtp = json!({
+            "event_type": "smtp", "flow_id": 1, "tx_id": 0, "src_ip": "10.78.0.1", "dest_ip": "10.78.0.25",
+            "smtp": {"mail_from": "<a@x.test>", "rcpt_to": ["<ok@postfix.test>"], "outcome": "accepted", "tls": false,
+                     "rcpt_rejected": [{"address": "<no@postfix.test>", "code": 550}]},
+            "email": {"subject": "s", "message_id": "<1@x.test>", "body_md5": "b0", "size": 9, "truncated": false},
+        });
+        let file = json!({
+            "event_type": "fileinfo", "flow_id": 1,
+            "fileinfo": {"tx_id": 0, "filename": "a.bin", "size": 3, "sha256": "5a"},
+        });
+        (Truth { sent: vec![sent], sessions: Vec::new(), stored: vec![stored] }, vec![smtp, file])
+    }
+
+    fn differences(truth: &Truth, eve: &[Value]) -> usize {
+        truth.compare(eve, "10.78.0.1").differences.len()
+    }
+
+    #[test]
+    fn what_agrees_is_no_difference() {
+        let (truth, eve) = letter();
+        assert_eq!(differences(&truth, &eve), 0);
+    }
+
+    #[test]
+    fn whatever_is_told_wrongly_is_a_difference() {
+        for (event, path, wrong) in [
+            (0, "/dest_ip", json!("10.78.0.26")),
+            (0, "/smtp/mail_from", json!("<b@x.test>")),
+            (0, "/smtp/rcpt_to/0", json!("<no@postfix.test>")),
+            (0, "/smtp/rcpt_rejected/0/code", json!(450)),
+            (0, "/smtp/outcome", json!("unknown")),
+            (0, "/email/subject", json!("t")),
+            (0, "/email/message_id", json!("<2@x.test>")),
+            (0, "/email/body_md5", json!("b1")),
+            (0, "/email/size", json!(11)),
+            (0, "/email/truncated", json!(true)),
+            (0, "/smtp/tls", json!(true)),
+            (1, "/fileinfo/filename", json!("b.bin")),
+            (1, "/fileinfo/sha256", json!("5b")),
+            (1, "/fileinfo/size", json!(4)),
+        ] {
+            let (truth, mut eve) = letter();
+            *eve[event].pointer_mut(path).unwrap() = wrong;
+            assert!(differences(&truth, &eve) > 0, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_told_twice_is_a_difference() {
+        let (truth, eve) = letter();
+        assert!(differences(&truth, &[]) > 0);
+        assert!(differences(&truth, &eve[..1]) > 0, "no file");
+        assert!(differences(&truth, &[eve.clone(), eve.clone()].concat()) > 0);
+        let nothing = Truth { sent: Vec::new(), sessions: Vec::new(), stored: Vec::new() };
+        assert!(differences(&nothing, &eve) > 0);
+    }
 }

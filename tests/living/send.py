@@ -126,8 +126,8 @@ class Line:
     def reply(self):
         while True:
             line = self.reader.readline()
-            if not line:
-                raise ConnectionError("closed by the server")
+            if not line or line.startswith(b"421"):
+                raise ConnectionError(f"closed by the server: {line!r}")
             if line[3:4] != b"-":
                 return int(line[:3])
 
@@ -192,7 +192,8 @@ def by_chunks(records, server, plans):
             line.reply()
             answers = [(rcpt, line.reply()) for rcpt in plan.recipients]
             codes = [line.reply() for _ in frames]
-            records.sent("chunks", plan, False, answers, outcome(answers, codes[-1]), bdat=True)
+            code = codes[-1]
+            records.sent("chunks", plan, False, answers, outcome(answers, code), bdat=True)
         else:
             answers = []
             for command in commands:
@@ -203,6 +204,10 @@ def by_chunks(records, server, plans):
                 line.send(frame)
                 code = line.reply()
             records.sent("chunks", plan, False, answers, outcome(answers, code), bdat=True)
+        if not plan.reset and code >= 400:
+            # RFC 3030, section 2: what a refused chunk leaves behind is not known otherwise.
+            line.send(b"RSET\r\n")
+            line.reply()
     line.quit()
 
 

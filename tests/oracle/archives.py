@@ -3,9 +3,9 @@ a line.
 
 Each has `case` (its name), `file` (the attachment's name), `data` (base64), `text` (of the message), `members` as
 [container..., name, size, sha256 or null] in order of the archive, null where the member cannot be opened, and `skipped`
-instead of all but `case` where a packer is missing.
+instead of all but `case` where a packer is missing. Where files stand in the text itself, `raw` is that text (base64).
 """
-import base64, bz2, gzip, hashlib, io, json, lzma, os, random, shutil, struct, subprocess, tarfile, tempfile, zipfile, zlib
+import base64, binascii, bz2, gzip, hashlib, io, json, lzma, os, random, shutil, struct, subprocess, tarfile, tempfile, zipfile, zlib
 
 RANDOM = random.Random(2004)
 FILES = {
@@ -142,5 +142,60 @@ def packers():
          members=[member(["a.7z", "in.zip"], inner), *[["a.7z", *m] for m in all_of("in.zip", program)], member(["a.7z", "b.txt"], b"after")])
 
 
+def tnef(files, wide):
+    """A winmail.dat by MS-OXTNEF, section 2.1.3."""
+    def attribute(id, content, level=2):
+        return struct.pack("<BLL", level, id, len(content)) + content + struct.pack("<H", sum(content) & 0xFFFF)
+
+    def padded(value):
+        return struct.pack("<L", len(value)) + value + bytes(-len(value) % 4)
+
+    out = struct.pack("<LH", 0x223E9F78, 1) + attribute(0x00089006, struct.pack("<L", 0x10000), 1) + attribute(0x00069007, struct.pack("<LL", 1252, 0), 1)
+    for name, data in files.items():
+        value = (name + "\0").encode("utf-16-le") if wide else (name + "\0").encode("cp1252")
+        properties = struct.pack("<HHL", 0x0003, 0x3705, 1) + struct.pack("<HHLL", 0x0102, 0x3702, 1, 3) + b"abc\0"
+        properties += struct.pack("<HH", 0x0003, 0x8001) + bytes(16) + struct.pack("<L", 1) + padded("Nam\0".encode("utf-16-le")) + struct.pack("<L", 7)
+        properties += struct.pack("<HHL", 0x001F if wide else 0x001E, 0x3707, 1) + padded(value)
+        out += attribute(0x00069002, struct.pack("<HLLLL", 1, 0xFFFFFFFF, 0, 0, 0)[:14]) + attribute(0x00018010, b"SHORT~1.DAT\0")
+        out += attribute(0x0006800F, data) + attribute(0x00069005, struct.pack("<L", 4) + properties)
+    return out
+
+
+def inside(case, text, files):
+    print(json.dumps({"case": case, "raw": base64.b64encode(text).decode(), "members": [member([name], data) for name, data in files.items()]}))
+
+
+def embedded():
+    program, noise = FILES["photos.jpg.exe"][:200], FILES["noise.bin"][:3000]
+    uu = lambda data: b"".join(binascii.b2a_uu(data[at:at + 45]) for at in range(0, len(data), 45)).decode()
+    for case, text, files in [
+        ("uuencode", f"Hello\n\nbegin 644 p.exe\n{uu(program)}`\nend\n\nbegin 600 n.bin\n{uu(noise)} \nend\n", {"p.exe": program, "n.bin": noise}),
+        ("uuencode-backtick", f"begin 644 p.exe\n{uu(program).replace(' ', '`')}`\nend\n", {"p.exe": program}),
+        ("uuencode-stripped", "begin 644 p.exe\n" + "\n".join(line.rstrip() for line in uu(program).split("\n")) + "\nend\n", {"p.exe": program}),
+    ]:
+        inside(case, text.replace("\n", "\r\n").encode(), files)
+
+
+def yenc():
+    data = FILES["noise.bin"][:3000] + bytes(range(256))
+    out, column = bytearray(), 0
+    for byte in data:
+        code = (byte + 42) & 255
+        piece = bytes([code]) if code not in (0, 10, 13, 61) else bytes([61, (code + 64) & 255])
+        out += piece
+        column += len(piece)
+        if column >= 128:
+            out, column = out + b"\r\n", 0
+    text = b"=ybegin line=128 size=%d name=y enc.bin\r\n" % len(data) + bytes(out) + b"\r\n=yend size=%d crc32=%08x\r\n" % (len(data), zlib.crc32(data))
+    inside("yenc", text, {"y enc.bin": data})
+
+
 library()
 packers()
+program = {"photos.jpg.exe": FILES["photos.jpg.exe"], "readme.txt": FILES["readme.txt"], "caf\u00e9.scr": b"MZ"}
+for wide in (False, True):
+    say(f"tnef-{'wide' if wide else 'narrow'}", "winmail.dat", tnef(program, wide), all_of("winmail.dat", program))
+inner = zipped(program)
+say("zip-in-tnef", "winmail.dat", tnef({"in.zip": inner}, True), [member(["winmail.dat", "in.zip"], inner)] + [["winmail.dat", *m] for m in all_of("in.zip", program)])
+embedded()
+yenc()

@@ -155,7 +155,7 @@ impl Run {
         let wanted = given.map_or(otherwise, String::as_str);
         let said =
             Verdict::ALL.into_iter().rev().find(|verdict| self.since(name, *verdict).is_some()).unwrap_or_default();
-        if said.name() != wanted {
+        if !wanted.split(" or ").any(|verdict| verdict == said.name()) {
             let reasons: Vec<String> = self
                 .accusations(name)
                 .take(3)

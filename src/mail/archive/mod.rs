@@ -3,7 +3,7 @@
 //! Iterative, with one open archive a level. A member is never held in memory as a whole, save one that is itself an
 //! archive, or whose content is wanted. A bound met is an anomaly; the member is still listed, without hashes.
 //!
-//! One file a format: `zip.rs`, `tar.rs`, `sevenzip.rs`, and `compressed.rs` for what holds one file. rar, cab, iso,
+//! One file a format: `zip.rs`, `tar.rs`, `sevenzip.rs`, `tnef.rs`, and `compressed.rs` for what holds one file. rar, cab, iso,
 //! arj, lzh and ace are told by their first bytes, and not opened.
 
 mod compressed;
@@ -11,6 +11,7 @@ mod inflate;
 mod member;
 mod sevenzip;
 mod tar;
+mod tnef;
 mod zip;
 
 use std::borrow::Cow;
@@ -135,6 +136,7 @@ impl<'a> Walk<'a, '_> {
             }
             Format::Zip => self.listed(zip::list(&data, most)),
             Format::Tar => self.listed(tar::list(&data, most)),
+            Format::Tnef => self.listed(tnef::list(&data, most)),
             Format::Compressed(method) => self.listed(compressed::list(&data, outer, method)),
         };
         if stated > most || members.len() > most {
@@ -160,6 +162,7 @@ enum Format {
     Zip,
     Tar,
     SevenZip,
+    Tnef,
     /// One file.
     Compressed(Method),
 }
@@ -172,6 +175,7 @@ impl Format {
             "zip" | "ooxml" | "odf" | "jar" => Some(Self::Zip),
             "tar" => Some(Self::Tar),
             "7z" => Some(Self::SevenZip),
+            "tnef" => Some(Self::Tnef),
             "gzip" => Some(Self::Compressed(Method::Gzip)),
             "bzip2" => Some(Self::Compressed(Method::Bzip2)),
             "xz" => Some(Self::Compressed(Method::Xz)),

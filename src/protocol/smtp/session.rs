@@ -92,6 +92,9 @@ pub struct Session {
     dialect: Dialect,
     /// Oldest first; the last one is open when its `closed` is none.
     transactions: VecDeque<Transaction>,
+    /// The sender of a transaction that failed without an end to it: some servers hold on to it, refuse the next MAIL
+    /// with 503, and send what follows in its name.
+    sender_in_force: Option<String>,
     next_id: u32,
     /// Commands the client said, and events raised.
     commands: u64,
@@ -170,6 +173,7 @@ enum Pending {
         transaction: u32,
         recipient: Option<usize>,
     },
+    Rset,
     StartTls,
     Auth,
     /// XCLIENT or XFORWARD.
@@ -210,6 +214,7 @@ impl Session {
             next_id: 0,
             commands: 0,
             events: 0,
+            sender_in_force: None,
             anomalies: Vec::new(),
             unseen: [true; 2],
         }
@@ -227,6 +232,9 @@ impl Session {
 
     /// What the client said next. `server_unseen`: no packet of the server was captured so far.
     pub fn client(&mut self, bytes: &[u8], server_unseen: bool, cx: &mut Context<'_>) {
+        if self.unseen[0] {
+            self.client_appears(cx);
+        }
         self.unseen = [false, server_unseen];
         self.client_bytes(bytes, cx);
         self.tell_decided(cx);
@@ -265,6 +273,10 @@ impl Session {
             self.decide_without_reply(cx);
         }
         self.tell_tls(cx);
+        if let Mode::Data(reader, _) = &mut self.mode {
+            let reader = std::mem::take(reader);
+            self.message_read(&reader, cx);
+        }
         if let Some(open) = self.open() {
             open.closed = Some(Closed::Ended);
         }
@@ -369,6 +381,7 @@ impl Session {
                 self.answered(transaction);
             }
             Pending::Data { .. }
+            | Pending::Rset
             | Pending::StartTls
             | Pending::Auth
             | Pending::Forwarded

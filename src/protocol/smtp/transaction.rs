@@ -108,7 +108,9 @@ impl Transaction {
 
     /// Whether there is anything worth telling.
     pub fn is_empty(&self) -> bool {
-        self.headless && self.recipients.is_empty() && self.message.is_none() && !self.in_data
+        // RFC 5321, section 4.1.4: RCPT without MAIL is answered 503, and opens nothing.
+        let nobody = self.recipients.iter().all(|r| r.refusal.as_ref().is_some_and(|reply| reply.code == 503));
+        self.headless && nobody && self.message.is_none() && !self.in_data
     }
 
     pub fn outcome(&self) -> Outcome {

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const TLS12: [&[u8]; 2] = [include_bytes!("samples/tls12-client.bin"), include_bytes!("samples/tls12-server.bin")];
+pub(crate) const TLS12: [&[u8]; 2] =
+    [include_bytes!("samples/tls12-client.bin"), include_bytes!("samples/tls12-server.bin")];
 const TLS13: [&[u8]; 2] = [include_bytes!("samples/tls13-client.bin"), include_bytes!("samples/tls13-server.bin")];
 
 /// Both sides in turns of `piece` bytes.

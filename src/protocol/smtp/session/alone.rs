@@ -2,7 +2,7 @@
 //! answer. Nothing else is believed of a client that is not in the capture.
 
 use super::super::transaction::{Closed, is_success};
-use super::{Context, Session};
+use super::{Context, Mode, Session};
 use crate::model::event::Reply;
 
 impl Session {
@@ -48,6 +48,17 @@ impl Session {
                 }
                 _ => {}
             },
+        }
+    }
+
+    /// The first that is heard of the client: if the server asked for a message, this is it.
+    pub(super) fn client_appears(&mut self, cx: &mut Context<'_>) {
+        if let Some(open) = self.open().filter(|open| open.in_data) {
+            open.in_data = false;
+            let transaction = open.id;
+            if matches!(self.mode, Mode::Command) {
+                self.begin_data(Some(transaction), false, cx);
+            }
         }
     }
 }

@@ -141,7 +141,7 @@ impl Session {
                     self.dialect.add(Dialect::RSET_FIRST);
                 }
                 self.close_open(Closed::Reset, 0);
-                self.expect(Pending::Other);
+                self.expect(Pending::Rset);
             }
             Command::Quit => {
                 self.close_open(Closed::Ended, 0);

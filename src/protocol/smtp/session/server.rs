@@ -3,7 +3,7 @@
 use super::super::command::is_foreign_server;
 use super::super::transaction::{Closed, is_success};
 use super::alone::enhanced_status;
-use super::{Context, Mode, Pending, Question, Session, Standing};
+use super::{Context, Mode, Pending, Question, Said, Session, Standing};
 use crate::model::event::Reply;
 use crate::model::net::Side;
 use crate::protocol::tls::opens_tls;
@@ -52,7 +52,7 @@ impl Session {
         match self.next_answered(&reply) {
             Some(pending) => self.answer(pending, reply, cx),
             // The DATA it answers was lost.
-            None if reply.code == 354 && self.pending.is_empty() && matches!(self.mode, Mode::Command) => {
+            None if reply.code == 354 && self.pending.is_empty() && self.lost_in_commands() => {
                 self.begin_data(None, false, cx);
             }
             // RFC 5321, section 3.8: the server may close the channel at any time, and says so.
@@ -63,6 +63,11 @@ impl Session {
             }
             None => {}
         }
+    }
+
+    /// Whether commands of the client may have been lost.
+    fn lost_in_commands(&self) -> bool {
+        matches!(self.mode, Mode::Command) && !self.synced
     }
 
     /// The command a reply belongs to: the oldest one, unless its code says otherwise.
@@ -103,6 +108,10 @@ impl Session {
         // FTP greets alike: unless the server says more, what the client says decides.
         let refuses = self.expected && !is_success(reply.code);
         let alone = self.expected && self.unseen[0] && !reply.text.contains("FTP");
+        if self.standing == Standing::Smtp && is_success(reply.code) {
+            // The client spoke first, and left no doubt.
+            cx.out.push(Said::Greeting(reply.clone()));
+        }
         self.greeting = Some(reply);
         if says_so || refuses || alone {
             self.stands(cx);
@@ -114,6 +123,9 @@ impl Session {
         match pending {
             Pending::Hello { resets, before } => {
                 self.settle_reset(resets, success);
+                if success {
+                    self.sender_in_force = None;
+                }
                 // RFC 5321, section 4.1.1.1: after a refusal the state is as before.
                 if !success && before.is_some() {
                     self.introduced = before;
@@ -129,9 +141,16 @@ impl Session {
             }
             Pending::Data { transaction } => self.data_answered(transaction, reply, cx),
             Pending::Chunk { transaction, last } => {
+                let failed = !success;
+                let sender = self.transactions.iter().find(|t| t.id == transaction).map(|t| t.mail_from.clone());
                 self.chunk_answered(transaction, last, reply);
+                // RFC 3030, section 2: what state a refused chunk leaves is for RSET to settle.
+                if last || failed {
+                    self.sender_in_force = sender.filter(|_| failed);
+                }
             }
             Pending::EndOfData { transaction, recipient } => {
+                self.sender_in_force = None;
                 if let Some(transaction) = self.answered(transaction) {
                     match recipient {
                         Some(index) if !success => transaction.refuse_recipient(index, reply.clone()),
@@ -143,6 +162,7 @@ impl Session {
                     }
                 }
             }
+            Pending::Rset => self.sender_in_force = None,
             Pending::StartTls => self.start_tls_answered(success, cx),
             Pending::Auth => self.auth_answered(reply.code, cx),
             Pending::Forwarded if !success => {
@@ -189,7 +209,13 @@ impl Session {
             {
                 open.adopt(refused);
             }
-        } else if !success {
+        } else if success {
+            self.sender_in_force = None;
+        } else if reply.code == 503
+            && let Some(sender) = &self.sender_in_force
+        {
+            self.transactions[at].mail_from.clone_from(sender);
+        } else {
             self.transactions[at].refusal = Some(reply);
         }
     }
@@ -223,6 +249,7 @@ impl Session {
             if loss {
                 self.lines.lose();
             }
+            self.sender_in_force = self.open().map(|open| open.mail_from.clone()).or(self.sender_in_force.take());
             self.refuse_open(reply);
         }
         self.client_bytes(&held, cx);

@@ -49,7 +49,9 @@ impl Session {
     }
 
     pub(super) fn tell_tls(&mut self, cx: &mut Context<'_>) {
-        let Mode::Tls(handshake) = std::mem::replace(&mut self.mode, Mode::Opaque) else { return };
+        let Mode::Tls(handshake) = &mut self.mode else { return };
+        let handshake = std::mem::take(handshake);
+        self.mode = Mode::Opaque;
         let event = SmtpEvent { tls_facts: Some(Box::new(handshake.into_facts())), ..self.session_event() };
         self.events += 1;
         cx.out.push(Said::Event(Box::new(event)));

@@ -262,7 +262,7 @@ impl<'de> Deserialize<'de> for Many {
     }
 }
 
-/// Mail that comes from the world to a home host's port 25.
+/// Mail that comes to a home host's port 25, as a rule from the world.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inbound {
@@ -271,6 +271,9 @@ pub struct Inbound {
     pub start: f64,
     pub messages: usize,
     pub every: f64,
+    /// The home host it comes from in place of the world.
+    #[serde(default)]
+    pub from: Option<String>,
     /// Servers it comes from, at most 20.
     #[serde(default = "one")]
     pub senders: u16,
@@ -312,7 +315,8 @@ pub struct Expect {
     /// Hosts, or groups, that are in truth infected: the table's recall is of these.
     #[serde(default)]
     pub infected: Vec<String>,
-    /// The verdict at the end, where it is not `infected` for the infected and `clean` for all others.
+    /// The worst verdict ever, where it is not `infected` for the infected and `clean` for all others; several will do
+    /// in the form `clean or suspicious`.
     #[serde(default)]
     pub verdict: BTreeMap<String, String>,
     /// The worst that may be said of a host that is expected clean: `none`, `info`, `low` ...

@@ -128,7 +128,10 @@ impl Player {
             for number in 0..plan.messages {
                 let at = self.start + seconds(plan.start + number as f64 * plan.every);
                 let senders = self.world.senders.len().min(usize::from(plan.senders.max(1)));
-                let sender = self.world.senders[number % senders].clone();
+                let sender = match &plan.from {
+                    Some(name) => self.world.named(name).remove(0).1,
+                    None => self.world.senders[number % senders].clone(),
+                };
                 let to = self.recipient_at_home(&mut rng, &name);
                 let places = Places { to: &to, host: "out", ip: "198.19.201.25" };
                 let written = letter::write(&plan.letter, &mut rng, at, places, std::slice::from_ref(&to));
