@@ -3,7 +3,7 @@
 use super::super::command::is_foreign_server;
 use super::super::transaction::{Closed, is_success};
 use super::alone::enhanced_status;
-use super::{Context, Mode, Pending, Question, Session, Standing};
+use super::{Context, Mode, Pending, Question, Said, Session, Standing};
 use crate::model::event::Reply;
 use crate::model::net::Side;
 use crate::protocol::tls::opens_tls;
@@ -108,6 +108,10 @@ impl Session {
         // FTP greets alike: unless the server says more, what the client says decides.
         let refuses = self.expected && !is_success(reply.code);
         let alone = self.expected && self.unseen[0] && !reply.text.contains("FTP");
+        if self.standing == Standing::Smtp && is_success(reply.code) {
+            // The client spoke first, and left no doubt.
+            cx.out.push(Said::Greeting(reply.clone()));
+        }
         self.greeting = Some(reply);
         if self.standing == Standing::Smtp {
             // The client did not wait for it.
