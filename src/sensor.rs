@@ -1,8 +1,8 @@
 //! Packets to events: decodes, finds the flow, reassembles what may be mail or DNS, and says what was said.
 //!
 //! Pure: packets and their times go in, events come out through [`Sensor::drain`]. A background packet costs one
-//! decode and one look-up in the flow table; only flows that are, or may be, mail or DNS over TCP get a
-//! [`Conversation`].
+//! decode and one look-up in the flow table; only flows that are, or may be, mail or DNS get a
+//! conversation of its own.
 
 mod conversation;
 mod judge;
@@ -13,12 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conversation::{App, Conversation, Heard, Listener, detail, read_dns};
-use judge::{PortSet, Wanted, is_reuse, sender_is_client, wanted};
+use judge::{PortSet, Wanted, is_believed_reset, is_reuse, sender_is_client, wanted};
 
 use crate::capture::Packet;
 use crate::decode::{Datagram, Decoded, Decoder, IpFacts, Segment};
 use crate::flow::flags::{ACK, FIN, RST, SYN};
-use crate::flow::{Entry, FlowTable, Key, Place, TcpPart};
+use crate::flow::{Clock, Entry, FlowTable, Key, Place, TcpPart};
 use crate::model::event::{Anomaly, ConnectOutcome, EndReason, Event, EventKind, FlowEnd, Layer};
 use crate::model::limits;
 use crate::model::net::{Flow, Side, Transport};
@@ -62,6 +62,12 @@ struct At {
     /// Time of the packet before. Idle flows are aged by the earlier of the two, so that a single packet from the
     /// far future (a damaged record, a clock that jumped) does not end everything.
     before: Timestamp,
+}
+
+impl At {
+    fn clock(&self) -> Clock {
+        Clock { now: self.time, ages: self.time.min(self.before) }
+    }
 }
 
 impl Sensor {
@@ -161,10 +167,10 @@ impl Core {
     /// Once a second of packet time: ages flows, tells the counters.
     fn tick(&mut self, now: Timestamp) {
         let late = self.next_tick.map_or(Duration::ZERO, |due| now.since(due));
-        // A round of the hand takes four ticks; after a jump in time, one.
-        let slots = if late > 4 * TICK { self.table.slots() } else { self.table.slots() / 4 + 1 };
-        let aged_by = now.min(self.at.before);
-        self.table.sweep(slots, aged_by, |entry| self.ended.push((entry, EndReason::TimedOut)));
+        // A round of the hand takes four seconds, however many ticks those are.
+        let quarters = (late.as_secs() + 1).min(4) as usize;
+        let slots = (self.table.slots() / 4 + 1) * quarters;
+        self.table.sweep(slots, self.at.clock().ages, |entry| self.ended.push((entry, EndReason::TimedOut)));
         self.end_flows();
         self.next_tick = Some(now.plus(TICK));
         self.push_stats();
@@ -188,7 +194,8 @@ impl Core {
         let (key, low) = Key::new(segment.ip.src, segment.src_port, segment.ip.dst, segment.dst_port, Transport::Tcp);
         let now = self.at.time;
         let guess = || sender_is_client(segment, &self.mail_ports);
-        let mut place = self.table.find_or_open(key, guess, low, now, |entry, why| self.ended.push((entry, why)));
+        let mut place =
+            self.table.find_or_open(key, guess, low, self.at.clock(), |entry, why| self.ended.push((entry, why)));
         if !place.opened && is_reuse(self.table.get(place), segment, low) {
             let sender_is_client = segment.flags & ACK == 0;
             let client_is_low = if sender_is_client { low } else { !low };
@@ -207,18 +214,21 @@ impl Core {
         }
         let side = entry.side(low);
         entry.count(side, segment.ip.bytes, now);
-        entry.tcp_flags[side.index()] |= segment.flags;
-        if segment.flags & SYN != 0 && (place.opened || entry.packets[side.index()] == 1) {
+        // The first SYN-ACK names the SYN it answers; any other SYN before it was not taken.
+        let answers = segment.flags & (SYN | ACK) == SYN | ACK && entry.tcp_flags[side.index()] & ACK == 0;
+        if segment.flags & SYN != 0 && (place.opened || answers) {
             entry.first_seq[side.index()] = segment.seq.wrapping_add(1);
         }
-        if segment.flags & RST != 0 || entry.tcp_flags[0] & entry.tcp_flags[1] & FIN != 0 {
-            let believed = entry.attached.as_ref().is_none_or(|conversation| {
-                segment.flags & RST != 0 && conversation.stream.plausible_reset(side, segment.seq)
-            });
-            entry.closed |= believed;
+        if answers {
+            entry.first_seq[side.other().index()] = segment.ack;
         }
+        let reset = is_believed_reset(entry, segment, side);
+        entry.tcp_flags[side.index()] |= segment.flags;
+        let both_fin = entry.tcp_flags[0] & entry.tcp_flags[1] & FIN != 0;
+        // Of a conversation the end is told when all of it was heard.
+        entry.closed |= reset || (both_fin && entry.attached.is_none());
         if !entry.connect_told && self.mail_ports.contains(entry.server().port()) {
-            self.connect(place, side, segment.flags);
+            self.connect(place, side, segment.flags & !RST | if reset { RST } else { 0 });
         }
         self.follow(place, low, segment);
     }
@@ -265,9 +275,6 @@ impl Core {
         let side = entry.side(low);
         let closed = entry.closed;
         let Some(conversation) = entry.attached.as_deref_mut() else { return };
-        if segment.flags & SYN != 0 && segment.flags & ACK == 0 {
-            conversation.reuse = Some((side, segment.seq));
-        }
         if matches!(conversation.app, App::Smtp(_) | App::DnsOverTcp(_)) {
             let part = TcpPart {
                 seq: segment.seq,
@@ -296,18 +303,8 @@ impl Core {
         let flow = Arc::clone(&conversation.flow);
         if let App::Smtp(session) = &conversation.app {
             match session.standing() {
-                Standing::Other => {
-                    self.stats.flow.held_bytes -= conversation.stream.held_bytes() as u64;
-                    self.stats.flow.streams -= 1;
-                    entry.attached = None;
-                    entry.ignored = true;
-                    self.heard.clear();
-                    return;
-                }
-                _ if session.is_tls() => {
-                    self.stats.flow.held_bytes -= conversation.stream.held_bytes() as u64;
-                    conversation.let_go(App::SmtpDone);
-                }
+                Standing::Other => return self.ignore(place),
+                _ if session.is_over() => conversation.let_go(App::SmtpDone, &mut self.stats.flow),
                 _ => {}
             }
         }
@@ -316,6 +313,22 @@ impl Core {
         }
         let untold = conversation.untold(bytes, self.heard.has_mail());
         self.push_heard(&flow, untold);
+    }
+
+    /// Lets go of a conversation that turned out to be none of ours: nothing of it is told.
+    fn ignore(&mut self, place: Place) {
+        let entry = self.table.get(place);
+        entry.ignored = true;
+        if let Some(mut conversation) = entry.attached.take() {
+            self.stats.flow.streams -= 1;
+            conversation.stream.let_go(&mut self.stats.flow);
+            if let App::Smtp(mut session) = conversation.app {
+                // Gives back the bytes of messages it took for mail.
+                let (now, stats) = (self.at.time, &mut self.stats.smtp);
+                session.close(&mut Context { now, stats, out: &mut self.heard.smtp });
+            }
+        }
+        self.heard.clear();
     }
 
     fn push_heard(&mut self, flow: &Arc<Flow>, mut wire_bytes: u64) {
@@ -370,7 +383,7 @@ impl Core {
             }
             _ => App::DnsDone,
         };
-        conversation.let_go(done);
+        conversation.let_go(done, &mut self.stats.flow);
         let untold = conversation.untold(bytes, self.heard.has_mail());
         self.push_heard(&Arc::clone(&conversation.flow), untold);
     }
@@ -382,7 +395,8 @@ impl Core {
             Key::new(datagram.ip.src, datagram.src_port, datagram.ip.dst, datagram.dst_port, Transport::Udp);
         let now = self.at.time;
         let guess = || datagram.dst_port == dns::PORT || datagram.src_port != dns::PORT;
-        let place = self.table.find_or_open(key, guess, low, now, |entry, why| self.ended.push((entry, why)));
+        let place =
+            self.table.find_or_open(key, guess, low, self.at.clock(), |entry, why| self.ended.push((entry, why)));
         if !self.ended.is_empty() {
             self.end_flows();
         }
@@ -398,12 +412,9 @@ impl Core {
         let Some(message) = read_dns(datagram.payload, false, detail(&self.settings), &mut self.stats.dns) else {
             return;
         };
-        let conversation = match entry.attached.take() {
-            Some(conversation) => conversation,
-            None => Box::new(Conversation::new(entry, App::DnsOverUdp)),
-        };
-        let flow = Arc::clone(&conversation.flow);
-        entry.attached = Some(conversation);
+        // Made anew for each message: a flow has two, and a million flows with something attached would be a burden.
+        entry.dns = true;
+        let flow = Arc::new(entry.identity());
         self.push(Some(flow), EventKind::Dns(Box::new(message)));
     }
 
@@ -414,7 +425,8 @@ impl Core {
         }
         let (key, low) = Key::new(ip.src, 0, ip.dst, 0, Transport::Other(protocol));
         let now = self.at.time;
-        let place = self.table.find_or_open(key, || true, low, now, |entry, why| self.ended.push((entry, why)));
+        let place =
+            self.table.find_or_open(key, || true, low, self.at.clock(), |entry, why| self.ended.push((entry, why)));
         if !self.ended.is_empty() {
             self.end_flows();
         }
@@ -438,11 +450,10 @@ impl Core {
         let mut attached = entry.attached.take();
         if let Some(conversation) = attached.as_deref_mut() {
             self.close_conversation(conversation, bytes);
-            if conversation.is_stream() {
-                self.stats.flow.streams -= 1;
-            }
+            self.stats.flow.streams -= 1;
         }
-        if entry.closed && reason == EndReason::TimedOut {
+        if entry.closed && reason != EndReason::Evicted {
+            // It was over before; what came now only made us forget it.
             let reset = (entry.tcp_flags[0] | entry.tcp_flags[1]) & RST != 0;
             reason = if reset { EndReason::Reset } else { EndReason::Finished };
         }
@@ -462,7 +473,7 @@ impl Core {
             packets: entry.packets.map(u64::from),
             bytes: entry.bytes,
             last: entry.last,
-            app_proto: attached.as_ref().map_or("failed", |c| c.app.name()),
+            app_proto: attached.as_ref().map_or(if entry.dns { "dns" } else { "failed" }, |c| c.app.name()),
             reason,
             tcp_flags: entry.tcp_flags,
             wire_bytes: bytes - told.min(bytes),

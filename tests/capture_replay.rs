@@ -314,7 +314,7 @@ fn what_cannot_be_replayed_is_refused_with_a_reason() {
         (write(folder.path(), "photos.zip", b"PK\x03\x04 and so on and so forth"), "unpack it first"),
         (write(folder.path(), "mail.gz", &gzip(b"From: james@example.org\r\n")), "gzip, and unpacked is a text file"),
         (write(folder.path(), "broken.gz", &gzip(&sample_pcap(1))[..12]), "cut off or corrupt"),
-        (empty_folder, "no capture among the 0 files"),
+        (empty_folder, "no capture in this folder (files looked at: 0)"),
     ] {
         let error = ReplaySource::open(std::slice::from_ref(&path), &no_options()).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains(says) && error.starts_with(path.to_str().unwrap()), "{error}");

@@ -45,10 +45,12 @@ fn a_mail_through_postfix_is_seen_with_its_attachment() {
             &format!("@{}", zip.display()),
         ],
     );
-    assert!(postfix.log().contains("from=<alice@client.test>"), "Postfix took no mail:\n{}", postfix.log());
-    let counted = wait_until(PATIENCE, || metric(&sensor.metrics(), MESSAGES) >= 1.0);
-    let metrics = sensor.metrics();
-    assert!(counted && metric(&metrics, PACKETS) > 10.0, "{metrics}");
+    // Postfix writes its log a moment after the client has gone.
+    let taken = wait_until(PATIENCE, || postfix.log().contains("from=<alice@client.test>"));
+    assert!(taken, "Postfix took no mail:\n{}", postfix.log());
+    // Messages are counted as they come, packets about once a second.
+    let counted = |metrics: &str| metric(metrics, MESSAGES) >= 1.0 && metric(metrics, PACKETS) > 10.0;
+    assert!(wait_until(PATIENCE, || counted(&sensor.metrics())), "{}", sensor.metrics());
 
     let eve = sensor.stop();
     let smtp = one(&eve, "smtp", |event| bare(&event["smtp"]["mail_from"]) == "alice@client.test");

@@ -4,7 +4,11 @@
 set -euo pipefail
 
 build=(gcc libpcap-dev)
-tests=(curl iproute2 postfix prometheus prometheus-alertmanager python3 swaks tcpdump tcpreplay tshark unbound zip)
+tests=(curl g++ iproute2 libnet-ssleay-perl msmtp openssl p7zip-full postfix prometheus prometheus-alertmanager python3 swaks tcpdump
+    tcpreplay tshark unbound zip zstd)
+# These cannot be installed beside Postfix (each is the system's one mail server): they are unpacked into the build
+# folder, and only tests/living runs them, from there.
+unpacked=(exim4-daemon-light opensmtpd)
 services=(postfix unbound prometheus prometheus-alertmanager)
 
 wanted=("${build[@]}")
@@ -39,11 +43,20 @@ missing=()
 for package in "${wanted[@]}"; do
     installed "$package" || missing+=("$package")
 done
-[[ ${#missing[@]} -gt 0 ]] || exit 0
+
+# Whether the unpacked servers are there, with every library they need.
+servers=$(dirname "$0")/../target/mail-servers
+unpacked_already() {
+    local programs=("$servers"/usr/sbin/{exim4,smtpd})
+    [[ -x ${programs[0]} && -x ${programs[1]} ]] && ! ldd "${programs[@]}" 2>&1 | grep -q "not found"
+}
+unpack=false
+[[ "${1-}" != --all ]] || unpacked_already || unpack=true
+[[ ${#missing[@]} -gt 0 || $unpack == true ]] || exit 0
 
 as_root=()
 if [[ $EUID -ne 0 ]]; then
-    command -v sudo >/dev/null || fail "as root, run: apt-get install ${missing[*]}"
+    command -v sudo >/dev/null || fail "run this as root, or: apt-get install ${missing[*]}"
     as_root=(sudo)
 fi
 root() {
@@ -69,13 +82,39 @@ quietly() {
     }
 }
 
-echo "setup: installing ${missing[*]}" >&2
-if [[ " ${missing[*]} " == *" postfix "* ]]; then
-    echo "postfix postfix/main_mailer_type select Local only" | root debconf-set-selections
-fi
-systemd mask
+install() {
+    echo "setup: installing $*" >&2
+    quietly root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install --yes --no-install-recommends "$@"
+}
+
 quietly root apt-get update
-quietly root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
-    apt-get install --yes --no-install-recommends "${missing[@]}"
-systemd unmask
-systemd disable
+if [[ ${#missing[@]} -gt 0 ]]; then
+    if [[ " ${missing[*]} " == *" postfix "* ]]; then
+        echo "postfix postfix/main_mailer_type select Local only" | root debconf-set-selections
+    fi
+    systemd mask
+    install "${missing[@]}"
+    systemd unmask
+    systemd disable
+fi
+
+if $unpack; then
+    echo "setup: unpacking ${unpacked[*]}" >&2
+    rm -rf "$servers"
+    mkdir -p "$servers/packages"
+    (cd "$servers/packages" && quietly apt-get download "${unpacked[@]}")
+    libraries=()
+    for package in "$servers"/packages/*.deb; do
+        quietly dpkg-deb --extract "$package" "$servers"
+        mapfile -t -O ${#libraries[@]} libraries < <(
+            dpkg-deb --show --showformat='${Pre-Depends}, ${Depends}' "$package" |
+                tr ',' '\n' | sed -n 's/^ *\(lib[^ :(|]*\).*/\1/p'
+        )
+    done
+    lacking=()
+    for library in "${libraries[@]}"; do
+        installed "$library" || lacking+=("$library")
+    done
+    [[ ${#lacking[@]} -eq 0 ]] || install "${lacking[@]}"
+    unpacked_already || fail "exim4 or smtpd cannot run from $servers"
+fi

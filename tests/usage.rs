@@ -64,3 +64,36 @@ fn completions_name_the_options() {
         assert!(code == 0 && out.contains("home-net"), "{shell}");
     }
 }
+
+#[test]
+fn completions_load_in_bash_and_complete() {
+    let script = "source <(\"$0\" completions bash) && COMP_WORDS=(mailsnare replay --fail-on c) COMP_CWORD=3 && \
+                  _mailsnare mailsnare c --fail-on && echo \"${COMPREPLY[@]}\"";
+    let binary = env!("CARGO_BIN_EXE_mailsnare");
+    let output = std::process::Command::new("bash").args(["-c", script, binary]).output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "critical\n", "{:?}", String::from_utf8(output.stderr));
+}
+
+#[test]
+fn the_readme_shows_what_is_printed() {
+    let readme = include_str!("../README.md");
+    let (code, out, _) = mailsnare(&["replay", "pcaps/mimail-c-outbreak"]);
+    assert_eq!(code, 0);
+    let verdict = out.lines().next().unwrap();
+    let read = out.lines().find(|line| line.starts_with("Read: ")).unwrap();
+    for line in [verdict, read] {
+        assert!(readme.contains(&format!("\n    {line}\n")), "not in README.md: {line}");
+    }
+}
+
+#[test]
+fn the_readme_tells_of_every_option() {
+    let readme = include_str!("../README.md");
+    for command in ["replay", "live"] {
+        let help = mailsnare(&[command, "--help"]).1;
+        let options = help.lines().filter_map(|line| line.trim_start().split("--").nth(1)?.split(' ').next());
+        for option in options.filter(|option| !matches!(*option, "help" | "")) {
+            assert!(readme.contains(&format!("| `--{option}")), "{command} --{option}");
+        }
+    }
+}

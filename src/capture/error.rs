@@ -23,7 +23,9 @@ pub enum CaptureError {
     #[error("{path}: {what}; give a pcap or pcapng file, plain or compressed with gzip or zstd")]
     NotACapture { path: String, what: String },
 
-    #[error("{path}: no capture among the {looked_at} files in this folder; give one that holds pcap or pcapng files")]
+    #[error(
+        "{path}: no capture in this folder (files looked at: {looked_at}); give one that holds pcap or pcapng files"
+    )]
     NoCaptureInFolder { path: String, looked_at: usize },
 
     #[error("{path}: more than {} files in one replay; replay it in parts", limits::CAPTURE_FILES)]

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::bpf::Filter;
 use super::error::CaptureError;
@@ -13,6 +14,7 @@ use super::finding::{FileFinding, FindingKind};
 use super::folder;
 use super::input::{Input, RawReader};
 use super::reader::{CaptureReader, Found, Frame, Loss, OpenError, TEXT_FILE};
+use super::stoppable::Stoppable;
 use super::{Packet, Source, Step};
 use crate::model::limits;
 use crate::model::stats::CaptureStats;
@@ -44,6 +46,7 @@ pub struct ReplaySource {
     damaged: u64,
     progress: Arc<AtomicU64>,
     total: Option<u64>,
+    stop: Arc<AtomicBool>,
 }
 
 /// A capture whose turn has not come.
@@ -76,7 +79,19 @@ impl ReplaySource {
     /// # Errors
     /// A path that does not exist, may not be read, or is no capture; a folder without captures; a bad filter.
     pub fn open(paths: &[PathBuf], options: &ReplayOptions) -> Result<Self, CaptureError> {
-        let mut replay = Self::empty(options)?;
+        Self::open_stoppable(paths, options, Arc::default())
+    }
+
+    /// As [`ReplaySource::open`]; once `stop` is set, a pipe that has fallen silent is waited for no longer.
+    ///
+    /// # Errors
+    /// As [`ReplaySource::open`].
+    pub fn open_stoppable(
+        paths: &[PathBuf],
+        options: &ReplayOptions,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Self, CaptureError> {
+        let mut replay = Self { stop, ..Self::empty(options)? };
         for path in paths {
             replay.add_path(path)?;
         }
@@ -138,6 +153,7 @@ impl ReplaySource {
             damaged: 0,
             progress: Arc::default(),
             total: None,
+            stop: Arc::default(),
         })
     }
 
@@ -154,7 +170,7 @@ impl ReplaySource {
             self.add_file(path.to_owned(), about.len())
         } else {
             let stream = File::open(path).map_err(|error| CaptureError::from_io(name.clone(), error))?;
-            self.add_stream(name, Box::new(stream))
+            self.add_stream(name, Box::new(Stoppable::new(stream, Arc::clone(&self.stop))))
         }
     }
 
@@ -166,7 +182,10 @@ impl ReplaySource {
             let what = "is a terminal; send a capture into it (tcpdump -w - | ...)".to_owned();
             return Err(CaptureError::NotACapture { path: "standard input".to_owned(), what });
         }
-        self.add_stream(STANDARD_INPUT.to_owned(), Box::new(io::stdin()))
+        // A descriptor of our own: the standard library's reader has a buffer that cannot be asked what it holds.
+        let own = io::stdin().as_fd().try_clone_to_owned();
+        let own = own.map_err(|error| CaptureError::from_io("standard input".to_owned(), error))?;
+        self.add_stream(STANDARD_INPUT.to_owned(), Box::new(Stoppable::new(own, Arc::clone(&self.stop))))
     }
 
     fn add_stream(&mut self, name: String, stream: RawReader) -> Result<(), CaptureError> {
@@ -273,6 +292,10 @@ impl ReplaySource {
     /// Keeps a loss as a finding, within bounds, and leaves the file when nothing more can be had of it.
     fn lost(&mut self, loss: Loss) {
         let Some(current) = &mut self.current else { return };
+        if loss.kind == FindingKind::Cut && self.stop.load(Ordering::Relaxed) {
+            // Not the capture was cut off: its reader was told to stop.
+            return self.finish();
+        }
         let packet = current.reader.packets();
         if loss.kind != FindingKind::Skipped {
             self.damaged += 1;

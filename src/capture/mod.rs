@@ -4,7 +4,8 @@
 //! [`MemorySource`] serves packets held in memory, and [`FaultSource`] drops, doubles, reorders and damages those of
 //! any other source. All are pulled through [`Source`], one packet at a time, each borrowed from the source's buffer.
 //!
-//! Within a replay the layers are, from the bytes up: `input` (file or stream, compression), `buffer` (the read
+//! Within a replay the layers are, from the bytes up: `stoppable` (pipes that may fall silent),
+//! `input` (file or stream, compression), `buffer` (the read
 //! buffer), `pcap_file` and `pcapng_file` (one record out of a slice of bytes, pure), `reader` (records of one file),
 //! `folder` (files in a folder), `file` (all files, in order, with what was wrong with them).
 
@@ -23,6 +24,7 @@ mod pcap_file;
 mod pcapng_file;
 mod reader;
 mod record;
+mod stoppable;
 
 pub use error::CaptureError;
 pub use fault::{FaultCounts, FaultSource, Faults};

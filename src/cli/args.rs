@@ -22,7 +22,7 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
 
-    /// How much to log to standard error [default: info]
+    /// How much to tell on standard error [default: info]
     #[arg(long, global = true, display_order = 100, value_name = "LEVEL", value_parser = named::<LogLevel>(&LogLevel::NAMES))]
     pub log_level: Option<LogLevel>,
 }
@@ -36,6 +36,7 @@ pub enum Command {
     #[command(after_help = LIVE_HELP, mut_args = several)]
     Live(Live),
     /// Check or list rules
+    #[command(after_help = RULES_HELP)]
     Rules(Rules),
     /// Print a completion script for a shell
     #[command(after_help = COMPLETIONS_HELP)]
@@ -54,7 +55,7 @@ pub struct Replay {
     #[arg(required = true, value_name = "CAPTURE", value_hint = ValueHint::AnyPath)]
     pub captures: Vec<PathBuf>,
 
-    /// Exit with 3 when an alert of this severity or a worse one was raised
+    /// For scripts: exit with 3 when an alert of this severity or a worse one was raised
     #[arg(long, value_name = "SEVERITY", value_parser = named::<Severity>(&["critical", "high", "medium", "low", "info"]))]
     pub fail_on: Option<Severity>,
 
@@ -107,7 +108,7 @@ pub struct Common {
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
     pub rules: Vec<PathBuf>,
 
-    /// Network of hosts we answer for; may be repeated [default: private IPv4 ranges, fc00::/7, fe80::/10]
+    /// Network of the hosts we answer for, which alone are judged; may be repeated [default: private IPv4 ranges, fc00::/7, fe80::/10]
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = config::network, value_hint = ValueHint::Other)]
     pub home_net: Vec<IpNet>,
 
@@ -115,7 +116,7 @@ pub struct Common {
     #[arg(long, value_name = "CIDR", value_delimiter = ',', value_parser = config::network, value_hint = ValueHint::Other)]
     pub mail_server: Vec<IpNet>,
 
-    /// Write EVE lines to this file, or - for standard output
+    /// Write events and alerts to this file as EVE JSON lines, or - for standard output
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub eve: Option<Destination>,
 
@@ -146,13 +147,14 @@ pub struct Rules {
 #[derive(Debug, Subcommand)]
 pub enum RulesCommand {
     /// Check rule files and run their tests; exit with 1 when anything is wrong
-    #[command(after_help = "Example:\n  mailsnare rules check rules/mass-mailers.toml")]
+    #[command(after_help = CHECK_HELP)]
     Check {
         /// Rule files or folders [default: the built-in rules]
         #[arg(value_name = "PATH", value_hint = ValueHint::AnyPath)]
         paths: Vec<PathBuf>,
     },
-    /// List the rules in force
+    /// List what is looked for
+    #[command(after_help = "Examples:\n  mailsnare rules list\n  mailsnare rules list --rules my-rules/ --format json")]
     List {
         /// How to print them [default: table]
         #[arg(long, value_name = "FORMAT", value_parser = named::<Format>(&Format::NAMES))]
@@ -182,7 +184,7 @@ where
 
 const AFTER_HELP: &str = "\
 Examples:
-  mailsnare replay trace.pcap                     who is infected in this capture
+  mailsnare replay trace.pcap                     who is infected in it
   mailsnare live --interface eth1 --eve eve.json  watch a mirror port
   mailsnare rules check my-rules/                 check rules before use
 
@@ -199,18 +201,40 @@ Examples:
   mailsnare replay trace.pcap
   mailsnare replay captures/ --home-net 192.0.2.0/24 --eve eve.json
   tcpdump -r old.pcap -w - | mailsnare replay - --format json
-  mailsnare replay trace.pcap --fail-on high      exit code 3 when a high or critical alert was raised
+  mailsnare replay trace.pcap --fail-on high      exit code 3 when it is bad
+  mailsnare replay trace.pcap --eve - | jq 'select(.event_type == \"alert\")'
 
-The summary goes to standard output, unless EVE lines go there (--eve -).";
+The summary goes to standard output, unless EVE lines go there (--eve -).
+If no host is named, see whether --home-net covers yours.";
 
 const LIVE_HELP: &str = "\
 Examples:
   mailsnare live --interface eth1 --eve /var/log/mailsnare/eve.json
-  mailsnare live -i eth1 -i eth2 --home-net 192.0.2.0/24 --mail-server 192.0.2.25
-  mailsnare live -i eth1 --bpf 'tcp port 25 or port 53' --metrics 0.0.0.0:9847
+  mailsnare live -i eth1 --home-net 192.0.2.0/24 --mail-server 192.0.2.25
+  mailsnare live -i eth1 --bpf 'not host 192.0.2.200' --rules my-rules/
 
-Needs the right to capture (root, or CAP_NET_RAW). SIGHUP re-opens the EVE file and reloads rules; SIGINT and SIGTERM
-finish what is under way, print the summary and exit with 0.";
+Needs the right to capture: root, or CAP_NET_RAW. SIGHUP re-opens the EVE
+file and reads the files of --rules again. SIGINT and SIGTERM finish what is
+under way, print the summary and exit with 0.
+
+A filter on ports misses packets with VLAN tags: write it twice, as
+'port 25 or (vlan and port 25)'.";
+
+const RULES_HELP: &str = "\
+Examples:
+  mailsnare rules list                      what the built-in rules look for
+  mailsnare rules check my-rules/           check rules of your own
+  mailsnare live -i eth1 --rules my-rules/  use them, not the built-in ones
+
+How rules are written stands in rules/README.md.";
+
+const CHECK_HELP: &str = "\
+Examples:
+  mailsnare rules check my-rules/
+  mailsnare rules check worm.toml
+
+What is wrong is told as
+  worm.toml:11:1: unknown field `subjct`; hint: did you mean `subject`?";
 
 const COMPLETIONS_HELP: &str = "\
 Example:
@@ -225,6 +249,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn examples_fit_a_terminal() {
+        let mut commands = vec![Cli::command()];
+        while let Some(command) = commands.pop() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.lines().all(|line| line.chars().count() < 80), "{help}");
+            commands.extend(command.get_subcommands().cloned());
+        }
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub fn run(settings: &settings::Live) -> Result<ExitCode, Failure> {
         complain(&error.to_string());
         failed = true;
     }
-    if let Some(error) = outputs.first_error() {
+    for error in outputs.errors() {
         complain(&error);
         failed = true;
     }

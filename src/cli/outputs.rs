@@ -108,10 +108,11 @@ impl Outputs {
         std::mem::take(&mut self.notes)
     }
 
-    /// What kept lines or files from being written, the first time it did.
-    pub fn first_error(&self) -> Option<String> {
+    /// What kept lines and files from being written, the first time it did.
+    pub fn errors(&self) -> Vec<String> {
         let eve = self.writer.as_ref().and_then(EveWriter::first_error);
-        eve.or_else(|| self.extractor.as_ref().and_then(Extractor::first_error)).map(str::to_owned)
+        let extract = self.extractor.as_ref().and_then(Extractor::first_error);
+        [eve, extract].into_iter().flatten().map(str::to_owned).collect()
     }
 
     /// The worst severity of any alert.
@@ -124,7 +125,7 @@ impl Outputs {
             Said::Alert(alert) => {
                 self.metrics.observe_alert(alert);
                 self.worst = Some(self.worst.map_or(alert.severity, |worst| worst.min(alert.severity)));
-                self.notes.advice.entry(alert.rule.clone()).or_insert_with(|| alert.remediation.clone());
+                self.notes.note(alert);
                 self.renderer.alert(alert, cause, &mut self.lines);
                 if self.live
                     && let Some(delay) = since(alert.time)
@@ -152,20 +153,25 @@ impl Outputs {
     }
 
     fn write(&mut self) {
-        if let Some(writer) = self.writer.as_mut()
-            && let Err(error) = writer.write(&self.lines)
-        {
-            tracing::error!("{error}");
-        }
+        let result = self.writer.as_mut().map(|writer| writer.write(&self.lines));
+        self.tell(result);
         self.lines.clear();
     }
 
     fn flush(&mut self) {
-        if let Some(writer) = self.writer.as_mut() {
-            if let Err(error) = writer.flush() {
-                tracing::error!("{error}");
-            }
+        let result = self.writer.as_mut().map(EveWriter::flush);
+        self.tell(result);
+        if let Some(writer) = &self.writer {
             self.metrics.update_eve_lost(writer.lost_lines());
+        }
+    }
+
+    /// A sensor may run for months after lines began to be lost, so that is told at once; a replay tells it at its end.
+    fn tell(&self, result: Option<Result<(), WriteError>>) {
+        if let Some(Err(error)) = result
+            && self.live
+        {
+            tracing::error!("{error}");
         }
     }
 

@@ -27,13 +27,13 @@ pub fn run(settings: &settings::Replay) -> Result<ExitCode, Failure> {
     let config = &settings.config;
     let rules = SharedRules::new(outputs::load_rules(config)?);
     let options = ReplayOptions { bpf: config.bpf.clone() };
-    let source =
-        ReplaySource::open(&settings.captures, &options).map_err(|error| Failure::Failed(error.to_string()))?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let source = ReplaySource::open_stoppable(&settings.captures, &options, Arc::clone(&stop))
+        .map_err(|error| Failure::Failed(error.to_string()))?;
     let metrics =
         Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")).map_err(|error| Failure::Failed(error.to_string()))?);
     let origin = Origin::Replay(source.file_names());
     let mut outputs = Outputs::open(config, origin, Arc::clone(&metrics), rules.clone(), Arc::default())?;
-    let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop))
             .map_err(|error| Failure::Failed(format!("cannot handle signals: {error}")))?;
@@ -44,6 +44,9 @@ pub fn run(settings: &settings::Replay) -> Result<ExitCode, Failure> {
     let plan = outputs::plan(config, Pressure::Wait);
     let run = pipeline::run(vec![watched], plan, &rules, &stop, server, &mut outputs);
     let notes = outputs.finish();
+    if stop.load(Ordering::Relaxed) {
+        complain("stopped before the end; what had been read by then is in the results");
+    }
     let mut failed = false;
     for (watched, error) in run.sources {
         watched.progress.finish();
@@ -53,7 +56,7 @@ pub fn run(settings: &settings::Replay) -> Result<ExitCode, Failure> {
             failed = true;
         }
     }
-    if let Some(error) = outputs.first_error() {
+    for error in outputs.errors() {
         complain(&error);
         failed = true;
     }
@@ -75,10 +78,15 @@ pub(super) fn summary(report: &Report, notes: &Notes, format: Format) -> String 
         Format::Table => {
             let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
             let terminal = io::stdout().is_terminal();
-            let width = terminal_size::terminal_size().filter(|_| terminal).map(|(width, _)| width.0);
-            summary::text(report, notes, Style { colour: terminal && !plain, width })
+            summary::text(report, notes, Style { colour: terminal && !plain, width: width(terminal) })
         }
     }
+}
+
+/// How wide the text may be: `COLUMNS` where it is set, else the terminal's width, else as it needs.
+fn width(terminal: bool) -> Option<u16> {
+    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|&width| width > 0);
+    said.or_else(|| terminal_size::terminal_size().filter(|_| terminal).map(|(width, _)| width.0))
 }
 
 /// Says what was wrong with the files; whether any was corrupt within.

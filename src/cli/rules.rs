@@ -12,6 +12,7 @@ use super::args::RulesCommand;
 use super::{Failure, outputs, print};
 use crate::config::Format;
 use crate::inspector::Inspector;
+use crate::model::alert::Severity;
 use crate::model::net::{Direction, HomeNet};
 use crate::model::settings::InspectSettings;
 use crate::rules::{Rule, RuleSet, RuleTest};
@@ -77,11 +78,15 @@ fn table(set: &RuleSet) -> String {
     out
 }
 
+/// The severity of most directions, then the others: `critical; inbound high`.
 fn severities(rule: &Rule) -> String {
-    match rule.severity.uniform() {
-        Some(severity) => severity.name().to_owned(),
-        None => DIRECTIONS.map(|way| format!("{way} {}", rule.severity(way))).join(", "),
+    let count = |severity| DIRECTIONS.into_iter().filter(|&way| rule.severity(way) == severity).count();
+    let usual = Severity::ALL.into_iter().rev().max_by_key(|&severity| count(severity)).unwrap_or(Severity::Info);
+    let mut text = usual.name().to_owned();
+    for way in DIRECTIONS.into_iter().filter(|&way| rule.severity(way) != usual) {
+        let _ = write!(text, "; {way} {}", rule.severity(way));
     }
+    text
 }
 
 fn json(set: &RuleSet) -> String {

@@ -7,7 +7,7 @@ pub mod stream;
 pub mod table;
 
 pub use stream::{Sink, Stream, TcpPart};
-pub use table::{Entry, FlowTable, Key, Place};
+pub use table::{Clock, Entry, FlowTable, Key, Place};
 
 /// TCP flag bits (RFC 9293, section 3.1).
 pub mod flags {

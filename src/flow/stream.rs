@@ -190,8 +190,10 @@ impl Stream {
         let in_order = start == half.next && half.held.is_empty();
         if in_order && (after <= other.next || !other.seen) {
             let other_unseen = !other.seen;
-            half.deliver(payload);
-            sink.data(side, payload, other_unseen);
+            if !payload.is_empty() {
+                half.deliver(payload, stats);
+                sink.data(side, payload, other_unseen);
+            }
             if part.missing > 0 {
                 let target = self.halves[side.index()].next + u64::from(part.missing);
                 self.skip_to(side, target, stats, sink);
@@ -220,7 +222,7 @@ impl Stream {
                     moved = true;
                     let other_unseen = !self.halves[side.other().index()].seen;
                     if !held.bytes.is_empty() {
-                        self.halves[side.index()].deliver(&held.bytes);
+                        self.halves[side.index()].deliver(&held.bytes, stats);
                         sink.data(side, &held.bytes, other_unseen);
                     }
                     if held.missing > 0 {
@@ -315,9 +317,13 @@ impl Stream {
         }
     }
 
-    /// Gives back what it held to the sensor's account, when it is dropped without a flush.
-    pub fn held_bytes(&self) -> usize {
-        self.halves.iter().map(|half| half.held_bytes).sum()
+    /// Forgets everything, and gives what it took back to the sensor's account. What is still held is not delivered.
+    pub fn let_go(&mut self, stats: &mut FlowStats) {
+        for half in &mut self.halves {
+            stats.held_bytes -= half.held_bytes as u64;
+            stats.tail_bytes -= half.tail.capacity() as u64;
+        }
+        *self = Self::new([None; 2]);
     }
 }
 
@@ -358,14 +364,21 @@ impl Half {
         (self.next.max(start.max(0) as u64), new, differs)
     }
 
-    fn deliver(&mut self, bytes: &[u8]) {
+    fn deliver(&mut self, bytes: &[u8], stats: &mut FlowStats) {
         self.next += bytes.len() as u64;
         let kept = &bytes[bytes.len().saturating_sub(limits::STREAM_TAIL)..];
         if self.tail.len() + kept.len() > 2 * limits::STREAM_TAIL {
             let surplus = (self.tail.len() + kept.len() - limits::STREAM_TAIL).min(self.tail.len());
             self.tail.drain(..surplus);
         }
-        self.tail.extend_from_slice(kept);
+        let before = self.tail.capacity() as u64;
+        if self.tail.len() + kept.len() > self.tail.capacity() && stats.tail_bytes > limits::STREAMS_TAIL_BYTES as u64 {
+            // Later copies of these bytes go unjudged; the first one was read all the same.
+            self.tail = Vec::new();
+        } else {
+            self.tail.extend_from_slice(kept);
+        }
+        stats.tail_bytes = stats.tail_bytes + self.tail.capacity() as u64 - before;
     }
 
     /// Keeps a segment for later, without what is held of it already; true if the copies differ.
@@ -647,6 +660,15 @@ mod tests {
         assert_eq!(t.log.0, [data(Side::Client, b"ab"), (Side::Client, Said::Gap(3)), data(Side::Client, b"fg")]);
     }
 
+    /// Found by fuzzing: a segment whose bytes are all old or all cut off was delivered as no bytes.
+    #[test]
+    fn a_segment_of_which_nothing_was_captured_is_a_gap_and_no_data() {
+        let mut t = Bench::new();
+        let part = TcpPart { seq: 1_000, ack: Some(5_000), flags: 0, payload: b"", missing: 3 };
+        t.stream.segment(Side::Client, &part, t.now, &mut t.stats, &mut t.log);
+        assert_eq!(t.log.0, [(Side::Client, Said::Gap(3))]);
+    }
+
     #[test]
     fn a_flood_of_tiny_segments_stays_within_the_bound() {
         let mut t = Bench::new();
@@ -655,6 +677,23 @@ mod tests {
             assert!(t.stream.halves[0].held.len() <= limits::STREAM_HELD_SEGMENTS);
         }
         assert!(t.stats.gaps > 0);
+    }
+
+    #[test]
+    fn delivered_bytes_are_kept_within_a_budget_shared_by_all_streams() {
+        let mut t = Bench::new();
+        t.client(1_000, b"abcd");
+        t.client(1_000, b"aXcd");
+        assert_eq!((t.stats.overlap_differs, t.stats.tail_bytes > 0), (1, true));
+        t.stream.let_go(&mut t.stats);
+        assert_eq!(t.stats.tail_bytes, 0);
+
+        let mut t = Bench::new();
+        t.stats.tail_bytes = limits::STREAMS_TAIL_BYTES as u64 + 1;
+        t.client(1_000, b"abcd");
+        t.client(1_000, b"aXcd");
+        assert_eq!(t.log.0, [data(Side::Client, b"abcd")]);
+        assert_eq!(t.stats.tail_bytes, limits::STREAMS_TAIL_BYTES as u64 + 1);
     }
 
     #[test]
@@ -715,10 +754,12 @@ mod tests {
                 let payload = vec![flags; len];
                 let part = TcpPart { seq, ack, flags, payload: &payload, missing };
                 t.stream.segment(side, &part, t.now, &mut t.stats, &mut t.log);
-                prop_assert_eq!(t.stats.held_bytes as usize, t.stream.held_bytes());
+                prop_assert_eq!(t.stats.held_bytes as usize, t.stream.halves.iter().map(|half| half.held_bytes).sum::<usize>());
             }
             t.stream.flush(&mut t.stats, &mut t.log);
             prop_assert_eq!(t.stats.held_bytes, 0);
+            t.stream.let_go(&mut t.stats);
+            prop_assert_eq!((t.stats.held_bytes, t.stats.tail_bytes), (0, 0));
         }
     }
 }

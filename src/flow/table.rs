@@ -65,6 +65,8 @@ pub struct Entry<T> {
     pub first_seq: [u32; 2],
     /// TCP flags seen, or-ed, by side.
     pub tcp_flags: [u8; 2],
+    /// For TCP: a SYN amid a connection, with its side and sequence number. It opens a new one if it is answered.
+    pub reopening: Option<(Side, u32)>,
     pub vlans: Vlans,
     /// Which end of the key is the client.
     client_is_low: bool,
@@ -76,6 +78,8 @@ pub struct Entry<T> {
     pub closed: bool,
     /// A connection attempt that was reported already.
     pub connect_told: bool,
+    /// DNS was spoken on it, over UDP; nothing needs to be attached for that.
+    pub dns: bool,
     /// In use; free slots keep their place for the next flow.
     occupied: bool,
     pub attached: Option<Box<T>>,
@@ -115,6 +119,7 @@ impl<T> Entry<T> {
         self.packets.swap(0, 1);
         self.first_seq.swap(0, 1);
         self.tcp_flags.swap(0, 1);
+        self.reopening = self.reopening.map(|(side, seq)| (side.other(), seq));
     }
 
     /// Its identity, for events. Costs a hash: only for flows that have something to tell.
@@ -165,6 +170,20 @@ pub struct FlowTable<T> {
     hand: usize,
 }
 
+/// The time of a packet, and the time by which flows have grown old.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    pub now: Timestamp,
+    /// Behind `now` where `now` is in doubt: one packet with a wrong time must not end what is alive.
+    pub ages: Timestamp,
+}
+
+impl From<Timestamp> for Clock {
+    fn from(now: Timestamp) -> Self {
+        Self { now, ages: now }
+    }
+}
+
 /// Where a packet's flow is.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
@@ -208,12 +227,12 @@ impl<T> FlowTable<T> {
         key: Key,
         sender_is_client: impl FnOnce() -> bool,
         sender_is_low: bool,
-        now: Timestamp,
+        clock: Clock,
         mut ended: impl FnMut(Entry<T>, EndReason),
     ) -> Place {
         let hash = self.hasher.hash_one(key);
         if let Some(&slot) = self.index.find(hash, |&slot| self.slots[slot as usize].key == key) {
-            if !self.slots[slot as usize].timed_out(now) {
+            if !self.slots[slot as usize].timed_out(clock.ages) {
                 return Place { slot, opened: false };
             }
             if let Some(entry) = self.remove(slot) {
@@ -226,7 +245,7 @@ impl<T> FlowTable<T> {
             ended(entry, EndReason::Evicted);
         }
         let client_is_low = sender_is_client() == sender_is_low;
-        Place { slot: self.insert(hash, Entry::new(key, client_is_low, now)), opened: true }
+        Place { slot: self.insert(hash, Entry::new(key, client_is_low, clock.now)), opened: true }
     }
 
     /// The flow at a place.
@@ -318,12 +337,14 @@ impl<T> Entry<T> {
             packets: [0; 2],
             first_seq: [0; 2],
             tcp_flags: [0; 2],
+            reopening: None,
             vlans: Vlans::default(),
             client_is_low,
             midstream: false,
             ignored: false,
             closed: false,
             connect_told: false,
+            dns: false,
             occupied: true,
             attached: None,
         }
@@ -392,7 +413,7 @@ mod tests {
     fn open(table: &mut FlowTable<u8>, port: u16, now: Timestamp) -> (Place, Vec<EndReason>) {
         let (key, low) = key(port);
         let mut ended = Vec::new();
-        let place = table.find_or_open(key, || true, low, now, |_, reason| ended.push(reason));
+        let place = table.find_or_open(key, || true, low, now.into(), |_, reason| ended.push(reason));
         (place, ended)
     }
 
@@ -403,8 +424,8 @@ mod tests {
         let (there, low) = Key::new(a, 4000, b, 25, Transport::Tcp);
         let (back, back_low) = Key::new(b, 25, a, 4000, Transport::Tcp);
         assert_eq!(there, back);
-        let first = table.find_or_open(there, || true, low, at(1), |_, _| panic!("nothing ends"));
-        let second = table.find_or_open(back, || true, back_low, at(1), |_, _| panic!("nothing ends"));
+        let first = table.find_or_open(there, || true, low, at(1).into(), |_, _| panic!("nothing ends"));
+        let second = table.find_or_open(back, || true, back_low, at(1).into(), |_, _| panic!("nothing ends"));
         assert!(first.opened && !second.opened);
         let entry = table.get(second);
         assert_eq!(
@@ -422,7 +443,7 @@ mod tests {
         let (key, low) =
             Key::new("128.232.110.120".parse().unwrap(), 34855, "66.35.250.204".parse().unwrap(), 80, Transport::Tcp);
         let mut table = FlowTable::<u8>::new(1);
-        let place = table.find_or_open(key, || true, low, at(1), |_, _| ());
+        let place = table.find_or_open(key, || true, low, at(1).into(), |_, _| ());
         assert_eq!(&*table.get(place).identity().community_id, "1:LQU9qZlK+B5F3KDmev6m5PMibrg=");
     }
 

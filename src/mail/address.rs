@@ -1,8 +1,49 @@
 //! Address lists (RFC 5322, section 3.4) as a reader sees them, one entry an address.
 //!
-//! Lenient: quotes and comments may stay open, addresses may lack brackets or commas may be doubled.
+//! Lists that follow the grammar are read by mail-parser. The lenient reader here takes the rest: quotes and comments
+//! that stay open, characters split between encoded words or in no charset at all, which mail-parser 0.11.9 shows as
+//! U+FFFD.
 
-use super::word::decode_words;
+use mail_parser::Address;
+
+use super::word::{decode_words, has_word};
+use crate::model::limits;
+
+/// Whether mail-parser reads a list as a reader does: names and addresses in ASCII, every quote and bracket closed, no
+/// groups, comments or encoded words.
+pub fn is_plain(value: &[u8]) -> bool {
+    if value.len() > limits::HEADER_PLAIN_BYTES || has_word(value) {
+        return false;
+    }
+    let (mut quoted, mut bracketed, mut done, mut words) = (false, false, false, false);
+    for byte in value {
+        match byte {
+            b'\t' | b'\r' | b'\n' | b' ' => {}
+            b'"' if !bracketed && !done && (quoted || !words) => {
+                quoted = !quoted;
+                (words, done) = (true, false);
+            }
+            b'\\' | b'(' | b')' | b'"' => return false,
+            b'!'..=b'~' if quoted => {}
+            b':' | b';' => return false,
+            b'<' if !bracketed && !done => bracketed = true,
+            b'>' if bracketed => (bracketed, done) = (false, true),
+            b',' if !bracketed => (done, words) = (false, false),
+            b'<' | b'>' | b',' => return false,
+            b'!'..=b'~' if !done => words = true,
+            _ => return false,
+        }
+    }
+    !quoted && !bracketed
+}
+
+/// What mail-parser read, each address as [`list`] gives it.
+pub fn read<'a>(list: &'a Address<'_>) -> impl Iterator<Item = String> + 'a {
+    list.iter().filter_map(|entry| {
+        let part = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().unwrap_or_default().trim().to_owned();
+        shown(part(&entry.name), part(&entry.address))
+    })
+}
 
 /// The addresses of an unfolded To, Cc or From value, at most `limit`, each as `a@b` or `Name <a@b>`. A name that
 /// holds characters with a meaning in lists is quoted.
@@ -104,12 +145,17 @@ impl Mailbox {
         } else {
             (shown(&self.comment), phrase)
         };
-        match (name.is_empty(), address.is_empty()) {
-            (true, true) => None,
-            (true, false) => Some(address),
-            (false, true) => Some(name),
-            (false, false) => Some(format!("{} <{address}>", quote(&name))),
-        }
+        self::shown(name, address)
+    }
+}
+
+/// A name and an address, of which either may be missing.
+fn shown(name: String, address: String) -> Option<String> {
+    match (name.is_empty(), address.is_empty()) {
+        (true, true) => None,
+        (true, false) => Some(address),
+        (false, true) => Some(name),
+        (false, false) => Some(format!("{} <{address}>", quote(&name))),
     }
 }
 
@@ -165,7 +211,36 @@ mod tests {
         assert_eq!(list("a@b,".repeat(50).as_bytes(), 7).len(), 7);
     }
 
+    fn parsed(value: &str) -> Vec<String> {
+        let field = format!("To:{value}\n");
+        let parsed = mail_parser::MessageParser::new().parse_headers(&field).unwrap();
+        match parsed.parts.into_iter().next().unwrap().headers.remove(0).value {
+            mail_parser::HeaderValue::Address(list) => read(&list).collect(),
+            mail_parser::HeaderValue::Empty => Vec::new(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn plain_lists_are_ordinary_ones() {
+        for value in ["a@b", " <a@b>", "Joe Q. Public <j@example.com>, x@y,\r\n\tC <c@d>", "\"Doe, John\" <j@x>"] {
+            assert!(is_plain(value.as_bytes()), "{value}");
+        }
+        for value in ["\"open <a@b>", "<a@b", "A:a@b;", "a@b (c)", "=?utf-8?q?a?= <a@b>", "caf\u{e9} <a@b>", "a <b> c"]
+        {
+            assert!(!is_plain(value.as_bytes()), "{value}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn both_readers_agree_on_what_is_plain(value in " ([a-c@.<> ]{0,6}|[a-c]{1,3} <[a-c]@[a-c]>|\"[a-c,;: @]{0,4}\" ?<[a-c@]{0,3}>|,|\r\n[ \t]|[\"<>,a@])(, ?[a-c ]{0,4}<?[a-c@.]{1,4}>?){0,2}") {
+            if is_plain(value.as_bytes()) {
+                let unfolded = value.replace(['\r', '\n'], "");
+                prop_assert_eq!(parsed(&value), list(unfolded.as_bytes(), 10), "{:?}", value);
+            }
+        }
+
         #[test]
         fn any_bytes_parse(value in proptest::collection::vec(any::<u8>(), 0..100)) {
             list(&value, 5);

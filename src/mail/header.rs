@@ -1,16 +1,22 @@
 //! One header block (RFC 5322, section 2.2): where it ends, its fields, and what a reader sees of them.
 //!
-//! Line ends are CRLF, LF or CR, as they come: worms of this family send bare LF. The block is cut up here rather
-//! than by mail-parser since the end of the block, the raw value of each field, and the bounds must be exact.
+//! Line ends are CRLF, LF or CR, as they come: worms of this family send bare LF. The block is cut up here, since its
+//! end, the raw value of each field and the bounds must be exact. What a field says is then read by mail-parser, field by
+//! field: only those that it is known to read right are shown to it (`is_plain` of `parameter.rs`, `address.rs`,
+//! `word.rs`), so that neither what it loses nor what takes it quadratic time can be reached from the wire. The
+//! others are read by the lenient readers beside those functions.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use memchr::memchr2;
 
+use mail_parser::{HeaderValue, MessageParser};
+
 use super::address;
 use super::hash;
-use super::word::decode_words;
+use super::parameter::{self, Parameters};
+use super::word::{self, decode_words};
 use crate::model::limits;
 use crate::model::mail::{Email, Header};
 
@@ -32,6 +38,8 @@ pub struct Field {
     pub name: Range<usize>,
     /// From behind the colon to before the last line end.
     pub value: Range<usize>,
+    /// Behind the last line end.
+    pub end: usize,
 }
 
 impl Block {
@@ -56,7 +64,7 @@ impl Block {
             }
             match (line_kind(text), block.fields.last_mut()) {
                 (Kind::Fold, Some(field)) if !bound.dropping && field.value.len() <= limits::HEADER_BYTES => {
-                    field.value.end = line.text.end;
+                    (field.value.end, field.end) = (line.text.end, line.next);
                 }
                 (Kind::Fold, Some(_)) => block.cut = true,
                 (Kind::Field { name, value }, _) => {
@@ -68,7 +76,7 @@ impl Block {
                         let end = line.text.end.min(start + limits::HEADER_BYTES);
                         block.cut |= end < line.text.end;
                         bound.dropping = end < line.text.end;
-                        block.fields.push(Field { name: at..at + name, value: start..end });
+                        block.fields.push(Field { name: at..at + name, value: start..end, end: line.next });
                     }
                 }
                 (_, None) if at == start && (text.starts_with(b"From ") || text.starts_with(b">From ")) => {}
@@ -85,34 +93,63 @@ impl Block {
 
     /// The first field of that name, unfolded.
     pub fn get<'a>(&self, bytes: &'a [u8], name: &str) -> Option<Cow<'a, [u8]>> {
-        self.named(bytes, name).next()
+        let field = self.named(bytes, name).next()?;
+        Some(unfold(bytes.get(field.value.clone()).unwrap_or_default()))
     }
 
-    fn named<'a, 's>(&'s self, bytes: &'a [u8], name: &'s str) -> impl Iterator<Item = Cow<'a, [u8]>> + use<'a, 's> {
-        let wanted = move |field: &&Field| {
-            bytes.get(field.name.clone()).is_some_and(|n| n.eq_ignore_ascii_case(name.as_bytes()))
-        };
-        self.fields.iter().filter(wanted).map(move |field| unfold(bytes.get(field.value.clone()).unwrap_or_default()))
+    /// The first field of that name, as a word with parameters: Content-Type, Content-Disposition.
+    pub fn parameters<'a>(&self, bytes: &'a [u8], name: &str) -> Parameters<'a> {
+        let Some(field) = self.named(bytes, name).next() else { return Parameters::default() };
+        let value = bytes.get(field.value.clone()).unwrap_or_default();
+        match field.parsed(bytes, parameter::is_plain(value)) {
+            Some(HeaderValue::ContentType(value)) => Parameters::read(value),
+            _ => Parameters::parse(value),
+        }
+    }
+
+    fn named<'s>(&'s self, bytes: &'s [u8], name: &'s str) -> impl Iterator<Item = &'s Field> {
+        self.fields
+            .iter()
+            .filter(move |field| bytes.get(field.name.clone()).is_some_and(|n| n.eq_ignore_ascii_case(name.as_bytes())))
+    }
+
+    /// The first field of that name, as text.
+    fn text(&self, bytes: &[u8], name: &str) -> Option<String> {
+        let field = self.named(bytes, name).next()?;
+        let value = bytes.get(field.value.clone()).unwrap_or_default();
+        match field.parsed(bytes, word::is_plain(value)) {
+            Some(HeaderValue::Text(text)) if !text.contains(char::REPLACEMENT_CHARACTER) => {
+                Some(text.trim().to_owned())
+            }
+            _ => Some(decode_words(unfold(value).trim_ascii())),
+        }
+    }
+
+    /// The addresses of all fields of that name.
+    fn addresses(&self, bytes: &[u8], name: &str) -> Vec<String> {
+        let mut all = Vec::new();
+        for field in self.named(bytes, name) {
+            let value = bytes.get(field.value.clone()).unwrap_or_default();
+            let room = limits::HEADER_ADDRESSES - all.len();
+            match field.parsed(bytes, address::is_plain(value)) {
+                Some(HeaderValue::Address(list)) => all.extend(address::read(&list).take(room)),
+                _ => all.append(&mut address::list(&unfold(value), room)),
+            }
+        }
+        all
     }
 
     /// What the block, as a message's own, says to its reader. Of fields that come more than once the first counts,
     /// save for lists of addresses, which are joined.
     pub fn email(&self, bytes: &[u8]) -> Email {
-        let text = |name: &str| self.get(bytes, name).map(|value| decode_words(value.trim_ascii()));
-        let list = |name: &str| {
-            let mut all = Vec::new();
-            for value in self.named(bytes, name) {
-                all.append(&mut address::list(&value, limits::HEADER_ADDRESSES - all.len()));
-            }
-            all
-        };
-        let from = list("from").join(", ");
+        let text = |name: &str| self.text(bytes, name);
+        let from = self.addresses(bytes, "from").join(", ");
         let subject = text("subject");
         Email {
             headers: self.fields.iter().map(|field| shown(bytes, field)).collect(),
             from: if from.is_empty() { text("from") } else { Some(from) },
-            to: list("to"),
-            cc: list("cc"),
+            to: self.addresses(bytes, "to"),
+            cc: self.addresses(bytes, "cc"),
             subject_md5: subject.as_ref().map(|subject| hash::md5(subject.as_bytes())),
             subject,
             message_id: text("message-id").map(|id| without_brackets(&id).to_owned()),
@@ -120,6 +157,19 @@ impl Block {
             x_mailer: text("x-mailer"),
             ..Email::default()
         }
+    }
+}
+
+impl Field {
+    /// The field as mail-parser reads it, if `plain` says that it can. None as well for a field that has no line end of
+    /// its own: mail-parser takes it for cut.
+    fn parsed<'a>(&self, bytes: &'a [u8], plain: bool) -> Option<HeaderValue<'a>> {
+        if !plain {
+            return None;
+        }
+        let field = bytes.get(self.name.start..self.end)?;
+        let part = MessageParser::new().parse_headers(field)?.parts.into_iter().next()?;
+        part.headers.into_iter().next().map(|header| header.value)
     }
 }
 

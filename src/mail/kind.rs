@@ -15,9 +15,14 @@ pub fn kind(data: &[u8]) -> FileKind {
         return FileKind("empty");
     }
     if let Some((_, _, name)) = MAGIC.iter().find(|(offset, magic, _)| has(data, *offset, magic)) {
-        return FileKind(name);
+        return FileKind(match *name {
+            "zip" => zip_based(data),
+            "ole" => compound(data),
+            name => name,
+        });
     }
-    if let Some(name) = fat_or_class(data).or_else(|| bitmap(data)).or_else(|| markup(data)) {
+    let shaped = fat_or_class(data).or_else(|| bzip2(data)).or_else(|| old_tar(data));
+    if let Some(name) = shaped.or_else(|| bitmap(data)).or_else(|| markup(data)) {
         return FileKind(name);
     }
     if is_text(data) { FileKind("text") } else { FileKind::default() }
@@ -25,6 +30,48 @@ pub fn kind(data: &[u8]) -> FileKind {
 
 fn has(data: &[u8], offset: usize, magic: &[u8]) -> bool {
     data.get(offset..).is_some_and(|rest| rest.starts_with(magic))
+}
+
+/// Formats that are zips, told by the first member, which each of them prescribes: Office Open XML (ECMA-376, part 2),
+/// OpenDocument (its part 2, section 3.3), JAR.
+fn zip_based(data: &[u8]) -> &'static str {
+    let name = data.get(30..).unwrap_or_default();
+    match () {
+        () if name.starts_with(b"[Content_Types].xml") || name.starts_with(b"_rels/.rels") => "ooxml",
+        () if name.starts_with(b"mimetypeapplication/vnd.oasis.opendocument") => "odf",
+        () if name.starts_with(b"META-INF/") => "jar",
+        () => "zip",
+    }
+}
+
+/// A compound file (MS-CFB) whose root entry has the class of Windows Installer is an installation package, which runs
+/// when it is opened. Section 2.2: sector size at 30, first directory sector at 48; section 2.6.1: class at 80 of an
+/// entry, of which the root is the first.
+fn compound(data: &[u8]) -> &'static str {
+    let class = || {
+        let shift = data.get(30).filter(|shift| **shift <= 12)?;
+        let sector = u32::from_le_bytes(*data.get(48..)?.first_chunk()?);
+        let at = (u64::from(sector) + 1).checked_shl(u32::from(*shift))?.checked_add(80)?;
+        data.get(usize::try_from(at).ok()?..)?.get(..16)
+    };
+    if class() == Some(INSTALLER_CLASS) { "msi" } else { "ole" }
+}
+
+/// Three letters are no magic number by themselves: a block, or the end, must follow the level.
+fn bzip2(data: &[u8]) -> Option<&'static str> {
+    let rest =
+        data.strip_prefix(b"BZh").filter(|rest| rest.first().is_some_and(|level| (b'1'..=b'9').contains(level)))?;
+    let begins = [&b"1AY&SY"[..], b"\x17rE8P\x90"].iter().any(|magic| has(rest, 1, magic));
+    begins.then_some("bzip2")
+}
+
+/// tar before POSIX had no magic number, but a checksum: the header's bytes, its own counted as spaces.
+fn old_tar(data: &[u8]) -> Option<&'static str> {
+    let header = data.get(..512)?;
+    let digits = header.get(148..156)?.split(|byte| matches!(byte, 0 | b' ')).find(|digits| !digits.is_empty())?;
+    let stated = u32::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()?;
+    let sum = header.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) });
+    (header.first() != Some(&0) && sum.sum::<u32>() == stated).then_some("tar")
 }
 
 /// Mach-O universal binaries and Java classes share a magic number: a class file's version is at least 45, a
@@ -47,7 +94,12 @@ fn markup(data: &[u8]) -> Option<&'static str> {
     let data = data.strip_prefix(b"\xef\xbb\xbf").unwrap_or(data).trim_ascii_start();
     let head = data.get(..MARKUP_BYTES).unwrap_or(data).to_ascii_lowercase();
     let (_, name) = MARKUP.iter().find(|(start, _)| head.starts_with(start))?;
-    if *name == "xml" && memmem::find(&head, b"<svg").is_some() { Some("svg") } else { Some(name) }
+    match *name {
+        "xml" if memmem::find(&head, b"<svg").is_some() => Some("svg"),
+        // An HTML application runs with its user's rights.
+        "html" if memmem::find(&head, b"<hta:application").is_some() => Some("hta"),
+        name => Some(name),
+    }
 }
 
 /// Text is UTF-8 or a single-byte charset: no control characters besides white space, escape and form feed.
@@ -58,7 +110,10 @@ fn is_text(data: &[u8]) -> bool {
             || head.iter().filter(|byte| byte.is_ascii()).count() * 4 >= head.len() * 3)
 }
 
-const MARKUP_BYTES: usize = 1_024;
+/// {000C1084-0000-0000-C000-000000000046} as it lies in a file.
+const INSTALLER_CLASS: &[u8] = b"\x84\x10\x0c\0\0\0\0\0\xc0\0\0\0\0\0\0\x46";
+
+const MARKUP_BYTES: usize = 4_096;
 const TEXT_PROBE: usize = 4_096;
 
 /// Offset, magic number, name.
@@ -68,7 +123,6 @@ const MAGIC: &[(usize, &[u8], &str)] = &[
     (0, b"PK\x07\x08PK", "zip"),
     (0, b"PK00PK\x03\x04", "zip"),
     (0, b"\x1f\x8b\x08", "gzip"),
-    (0, b"BZh", "bzip2"),
     (0, b"\xfd7zXZ\x00", "xz"),
     (0, b"\x28\xb5\x2f\xfd", "zstd"),
     (0, b"7z\xbc\xaf\x27\x1c", "7z"),
@@ -122,6 +176,8 @@ const MARKUP: &[(&[u8], &str)] = &[
     (b"<script", "html"),
     (b"<iframe", "html"),
     (b"<meta", "html"),
+    (b"<hta:application", "hta"),
+    (b"<title", "html"),
     (b"<job", "script"),
     (b"<package", "script"),
     (b"<?xml", "xml"),
@@ -139,7 +195,17 @@ mod tests {
         tar.extend_from_slice(b"ustar\x0000");
         let mut iso = vec![0; 32_769];
         iso.extend_from_slice(b"CD001\x01");
-        let files: [(&[u8], &str); 17] = [
+        let mut v7 = vec![0; 512];
+        v7[..5].copy_from_slice(b"a.txt");
+        let sum = b"a.txt".iter().map(|byte| u32::from(*byte)).sum::<u32>() + 8 * 32;
+        v7[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        let mut msi = vec![0; 2_048];
+        msi[..8].copy_from_slice(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1");
+        (msi[30], msi[48]) = (9, 1);
+        let ole = msi.clone();
+        msi[1_104..1_120].copy_from_slice(INSTALLER_CLASS);
+        let zip = |first: &str| [&b"PK\x03\x04"[..], &[0; 26], first.as_bytes()].concat();
+        let files: Vec<(&[u8], &str)> = vec![
             (b"", "empty"),
             (b"PK\x03\x04\x0a\0", "zip"),
             (b"PK\x05\x06\0\0", "zip"),
@@ -157,9 +223,34 @@ mod tests {
             (b"BM is a text", "text"),
             (&tar, "tar"),
             (&iso, "iso"),
+            (&v7, "tar"),
+            (&v7[..511], "unknown"),
+            (&msi, "msi"),
+            (&ole, "ole"),
+            (b"BZh91AY&SY\0", "bzip2"),
+            (b"BZh is a text", "text"),
+            (b"<html><head><HTA:APPLICATION id=x>", "hta"),
+            (b"#!/bin/sh\n", "script"),
+            (b"\x4c\0\0\0\x01\x14\x02\0", "lnk"),
+            (b"7z\xbc\xaf\x27\x1c", "7z"),
+            (b"Rar!\x1a\x07\x01\0", "rar"),
+            (b"MSCF\0\0\0\0", "cab"),
+            (b"\x60\xea\x2a", "arj"),
+            (b"  -lh5-", "lzh"),
         ];
+        for (first, name) in [("[Content_Types].xml", "ooxml"), ("META-INF/MANIFEST.MF", "jar"), ("x", "zip")] {
+            assert_eq!(kind(&zip(first)), FileKind(name));
+        }
         for (data, name) in files {
             assert_eq!(kind(data), FileKind(name), "{:?}", data.get(..20));
+        }
+    }
+
+    #[test]
+    fn every_kind_is_one_that_rules_may_ask_for() {
+        let named = MAGIC.iter().map(|(_, _, name)| *name).chain(MARKUP.iter().map(|(_, name)| *name));
+        for name in named.chain(["macho", "class", "bmp", "svg", "text", "empty", FileKind::default().0]) {
+            assert!(FileKind::ALL.contains(&name), "add \"{name}\" to FileKind::ALL");
         }
     }
 

@@ -1,8 +1,9 @@
 //! A message opened: its headers as a reader sees them, its text, its attachments, and what is packed in those.
 //!
 //! Read `walk.rs` first: it cuts the message into parts. `header.rs`, `parameter.rs`, `word.rs` and `address.rs` read
-//! what stands in headers; `encoding.rs` decodes bodies; `text.rs` collects what is shown; `kind.rs` and `hash.rs` say
-//! what a file is; `archive/` lists what is in it.
+//! what stands in headers; `encoding.rs` decodes bodies; `text.rs` collects what is shown, and `embedded.rs` the files in
+//! it; `kind.rs`, `hash.rs`, `office.rs` and `oddity.rs` say what a file is; `archive/` lists what is in it, with words
+//! from `password.rs` where it is locked.
 //!
 //! Senders here are hostile, and mail readers forgiving. So everything is lenient where readers are, since what they
 //! open a sensor must see; and everything is bounded by [`limits`], in time too: no byte is looked at more than a
@@ -10,20 +11,25 @@
 
 mod address;
 mod archive;
+mod embedded;
 mod encoding;
 mod hash;
 mod header;
 mod kind;
 mod name;
+mod oddity;
+mod office;
 mod parameter;
+mod password;
 mod text;
 mod walk;
 mod word;
 
-use self::archive::Budget;
+use self::archive::{Budget, Said};
 use self::encoding::TransferEncoding;
 use self::hash::Hasher;
 use self::kind::kind;
+use self::office::has_macros;
 use self::walk::{Part, walk};
 use crate::model::event::{Anomaly, Layer, Message};
 use crate::model::limits;
@@ -42,6 +48,7 @@ pub fn inspect(message: &Message, settings: &InspectSettings) -> Findings {
         anomalies: Vec::new(),
         budget: Budget::new(settings),
         hashed: 0,
+        embedded: 0,
         waiting: Vec::new(),
     };
     inspection.run();
@@ -63,6 +70,8 @@ struct Inspection<'a> {
     budget: Budget,
     /// Bytes of messages within the message hashed so far.
     hashed: u64,
+    /// Files found in texts so far.
+    embedded: usize,
     /// Messages within the message that had to be decoded, and how deep they sit.
     waiting: Vec<(Vec<u8>, usize)>,
 }
@@ -82,12 +91,19 @@ impl Inspection<'_> {
             let found = walk(&bytes, depth, room.max(1));
             self.parts(&bytes, &found.parts, &found.anomalies);
         }
+        for (name, detail) in self.files.iter().flat_map(oddity::of) {
+            add(&mut self.anomalies, name, Layer::Mail, detail);
+        }
     }
 
     fn parts(&mut self, bytes: &[u8], parts: &[Part], anomalies: &[&'static str]) {
         // Of a message that was cut, the end is missing by nature.
         for name in anomalies.iter().filter(|name| !(self.message.truncated && **name == "mime-not-closed")) {
             self.note(name, Layer::Mail, String::new());
+        }
+        // The text comes first: it may hold the password of an archive that stands before it.
+        for part in parts.iter().filter(|part| !part.attached) {
+            text::add_part(&mut self.email, part, bytes.get(part.body.clone()).unwrap_or_default());
         }
         for part in parts {
             let body = bytes.get(part.body.clone()).unwrap_or_default();
@@ -101,12 +117,9 @@ impl Inspection<'_> {
             let name = part.name.as_deref().unwrap_or_default();
             self.note("attachment-names-differ", Layer::Mail, format!("{name:?} and {other:?}"));
         }
-        if !part.attached {
-            text::add_part(&mut self.email, part, body);
-        }
         let text = part.media.starts_with("text/");
         if part.name.is_none() && !part.attached && text {
-            return;
+            return self.embedded(part, body);
         }
         let content = part.encoding.decode(body);
         self.file(part, &content);
@@ -118,6 +131,20 @@ impl Inspection<'_> {
         }
     }
 
+    /// Adds the files that stand in a text.
+    fn embedded(&mut self, part: &Part, body: &[u8]) {
+        if part.media != "text/plain" {
+            return;
+        }
+        let room = limits::EMBEDDED_FILES.saturating_sub(self.embedded);
+        let found = embedded::find(&part.encoding.decode(body), room);
+        self.embedded += found.len();
+        for file in found {
+            let part = Part { name: Some(file.name), open: file.cut, ..Part::default() };
+            self.file(&part, &file.content);
+        }
+    }
+
     /// Adds an attachment, and its members if it is an archive.
     fn file(&mut self, part: &Part, content: &[u8]) {
         let mut fact = FileFact {
@@ -125,17 +152,22 @@ impl Inspection<'_> {
             size: content.len() as u64,
             kind: kind(content),
             content_type: part.media_given.then(|| part.media.clone()),
-            truncated: self.message.truncated && part.open,
+            truncated: part.open && (self.message.truncated || part.media.is_empty()),
             gaps: self.message.gaps > 0,
             ..FileFact::default()
         };
         self.hash(&mut fact, content, part.walked);
         let keep = self.settings.keep_content && content.len() <= self.settings.keep_bytes && !fact.truncated;
-        let Self { files, anomalies, budget, settings, .. } = self;
+        if fact.kind.0 == "ole" && has_macros(content) {
+            self.note("office-macro", Layer::Mail, fact.filename.clone());
+        }
+        let Self { files, anomalies, budget, settings, email, .. } = self;
         files.push(FileFact { content: keep.then(|| content.to_vec()), ..fact.clone() });
         if !part.walked {
-            let mut note = |name, detail| add(anomalies, name, Layer::Archive, detail);
-            archive::unpack(&fact, content, settings, budget, &mut archive::Findings { files, note: &mut note });
+            let mut note = |name, detail| add(anomalies, name, layer_of(name), detail);
+            let mut findings = archive::Findings { files, note: &mut note };
+            let said = Said { subject: email.subject.as_deref().unwrap_or_default(), text: &email.text };
+            archive::unpack(&fact, content, said, settings, budget, &mut findings);
         }
     }
 
@@ -160,6 +192,11 @@ impl Inspection<'_> {
     fn note(&mut self, name: &'static str, layer: Layer, detail: String) {
         add(&mut self.anomalies, name, layer, detail);
     }
+}
+
+/// Where an anomaly of an archive belongs: damage and bounds are the archive's; what its members are, the message's.
+fn layer_of(name: &str) -> Layer {
+    if matches!(name, "office-macro" | "archive-password-in-text") { Layer::Mail } else { Layer::Archive }
 }
 
 /// Adds an anomaly, each name once, within the bound.
@@ -242,7 +279,8 @@ mod tests {
         assert_eq!((program.packed_size, &program.container), (Some(12_832), &vec!["photos.zip".to_owned()]));
         // python3 -c 'import hashlib; print(hashlib.md5(b"MZ" + bytes(12830)).hexdigest())'
         assert_eq!(program.md5, Some(MIMAIL_SHAPE_MD5));
-        assert!(!program.truncated && !program.encrypted && findings.anomalies.is_empty());
+        assert!(!program.truncated && !program.encrypted);
+        assert_eq!(anomalies(&findings), ["file-name-double-extension"]);
         assert_eq!(findings.files[0].md5, open(mimail_c().replace('\n', "\r\n")).files[0].md5);
     }
 
@@ -300,6 +338,22 @@ mod tests {
         }
         let both = "Content-Type: text/plain; name=b.exe\nContent-Disposition: attachment; filename=a.txt";
         assert_eq!(anomalies(&open(one_part(both, "x"))), ["attachment-names-differ"]);
+    }
+
+    #[test]
+    fn finds_files_in_text_and_macros_in_documents() {
+        // python3 -c 'import binascii; print(binascii.b2a_uu(b"MZ hello"))'
+        let findings = open("Subject: x\n\nHello\n\nbegin 644 a.exe\n(35H@:&5L;&\\ \n`\nend\n");
+        assert_eq!((names(&findings), findings.files[0].kind.0), (vec!["a.exe"], "pe"));
+        assert_eq!(findings.files[0].md5, Some(hash::md5(b"MZ hello")));
+        let many = format!("Subject: x\n\n{}", "begin 644 a\n`\nend\n".repeat(500));
+        assert_eq!(open(many).files.len(), limits::EMBEDDED_FILES);
+        let document = [&b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"[..], &[0; 600]].concat();
+        let stream = "_VBA_PROJECT".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+        let headers = "Content-Transfer-Encoding: base64\nContent-Disposition: attachment; filename=a.doc";
+        let macros = encodify::base64::STANDARD.encode([&document[..], &stream].concat());
+        assert_eq!(anomalies(&open(one_part(headers, &macros))), ["office-macro"]);
+        assert!(open(one_part(headers, &encodify::base64::STANDARD.encode(document))).anomalies.is_empty());
     }
 
     #[test]

@@ -1,35 +1,56 @@
 //! Content-Type and Content-Disposition: a word and its parameters (RFC 2045, section 5.1; RFC 2183), with the
 //! continuations and charsets of RFC 2231.
 //!
-//! Ours rather than mail-parser's because names of attachments are where senders hide things: a value on the next
-//! line, a missing semicolon, an open quote, both `name` and `filename`, pieces in any order. One pass, whatever comes.
+//! A field that follows the grammar to the letter is read by mail-parser. Any other is read here, leniently, because
+//! names of attachments are where senders hide things, and mail-parser 0.11.9 garbles them: it loses a value folded to
+//! the next line, the backslashes of a path (`C:\\x.exe` becomes `C:x.exe`), what follows a parenthesis in a bare value,
+//! all parameters behind a missing semicolon, the end of `100%`, characters split between encoded words or between
+//! pieces of RFC 2231; and it merges such pieces in quadratic time (0.6 s for a field of 256 KiB). Ours takes one pass,
+//! whatever comes.
 
 use std::borrow::Cow;
 
+use mail_parser::ContentType;
+
+use memchr::{memchr, memchr2, memchr3, memmem};
+
 use super::encoding::hex_pair;
+use super::header::unfold;
 use super::word::{decode_charset, decode_unlabelled, decode_words};
 use crate::model::limits;
 
 /// A field's value, taken apart.
 #[derive(Debug, Default)]
 pub struct Parameters<'a> {
-    /// The word at the front, as `text/plain` or `attachment`, as written.
-    pub word: &'a [u8],
+    /// The word at the front, as `text/plain` or `attachment`.
+    pub word: Cow<'a, [u8]>,
     list: Vec<Parameter<'a>>,
 }
 
 #[derive(Debug)]
 struct Parameter<'a> {
-    name: &'a [u8],
+    name: Cow<'a, [u8]>,
     value: Cow<'a, [u8]>,
 }
 
 impl<'a> Parameters<'a> {
-    /// Takes an unfolded value apart.
+    /// Takes over what mail-parser read.
+    pub fn read(field: ContentType<'a>) -> Self {
+        let word = match field.c_subtype {
+            Some(subtype) => Cow::Owned(format!("{}/{subtype}", field.c_type).into_bytes()),
+            None => bytes(field.c_type),
+        };
+        let list = field.attributes.unwrap_or_default();
+        let list = list.into_iter().map(|a| Parameter { name: bytes(a.name), value: bytes(a.value) }).collect();
+        Self { word, list }
+    }
+
+    /// Takes a value apart, folds and all.
     pub fn parse(value: &'a [u8]) -> Self {
         let value = value.trim_ascii_start();
         let end = value.iter().position(|byte| matches!(byte, b';' | b'(') || byte.is_ascii_whitespace());
         let (word, mut rest) = value.split_at(end.unwrap_or(value.len()));
+        let word = Cow::Borrowed(word);
         let mut list = Vec::new();
         loop {
             rest = skip_separators(rest);
@@ -52,7 +73,7 @@ impl<'a> Parameters<'a> {
     pub fn text(&self, name: &str) -> Option<String> {
         let mut pieces: Vec<(u32, bool, &[u8])> = Vec::new();
         for parameter in &self.list {
-            let Some(piece) = piece(parameter.name, name) else { continue };
+            let Some(piece) = piece(&parameter.name, name) else { continue };
             let (number, encoded) = piece;
             if !pieces.iter().any(|(other, ..)| *other == number) {
                 pieces.push((number, encoded, parameter.value.as_ref()));
@@ -128,7 +149,72 @@ fn next(input: &[u8]) -> (Option<Parameter<'_>>, &[u8]) {
     let name = name.trim_ascii_end();
     // A forgotten semicolon leaves words before the name.
     let name = name.rsplit(u8::is_ascii_whitespace).next().unwrap_or_default();
-    (Some(Parameter { name, value }), rest)
+    let value = if memchr2(b'\r', b'\n', &value).is_some() { Cow::Owned(unfold(&value).into_owned()) } else { value };
+    (Some(Parameter { name: Cow::Borrowed(name), value }), rest)
+}
+
+/// Whether a value follows the grammar of RFC 2045, section 5.1 to the letter, with folds only behind a semicolon, and
+/// holds nothing that is decoded: then mail-parser reads it as it should be read.
+pub fn is_plain(value: &[u8]) -> bool {
+    if value.len() > limits::HEADER_PLAIN_BYTES
+        || !value.iter().all(is_plain_byte)
+        || memmem::find(value, b"=?").is_some()
+    {
+        return false;
+    }
+    let mut pieces = Pieces(value.trim_ascii());
+    pieces.next().is_some_and(|word| is_token(word, b"/")) && pieces.all(is_plain_parameter)
+}
+
+/// Backslashes, comments, percent encoding and other scripts are left to the lenient reader.
+fn is_plain_byte(byte: &u8) -> bool {
+    matches!(byte, b'\t' | b'\r' | b'\n' | b' '..=b'~') && !matches!(byte, b'\\' | b'(' | b')' | b'*')
+}
+
+fn is_plain_parameter(piece: &[u8]) -> bool {
+    let piece = piece.trim_ascii();
+    let Some(at) = memchr(b'=', piece) else { return false };
+    let (name, value) = (piece.get(..at).unwrap_or_default(), piece.get(at + 1..).unwrap_or_default());
+    let quoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+    let fits = match quoted {
+        Some(value) => !value.is_empty() && value.trim_ascii() == value && memchr3(b'"', b'\r', b'\n', value).is_none(),
+        None => is_token(value, b"/+:'?"),
+    };
+    is_token(name, b"") && fits
+}
+
+/// A word without white space and quotes; `more` are characters allowed besides letters, digits and harmless marks.
+fn is_token(word: &[u8], more: &[u8]) -> bool {
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.!#$&^{}|~".contains(byte) || more.contains(byte);
+    !word.is_empty() && word.iter().all(fits)
+}
+
+/// What stands between the semicolons outside of quotes.
+struct Pieces<'a>(&'a [u8]);
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let mut quoted = false;
+        let end = self.0.iter().position(|byte| {
+            quoted ^= *byte == b'"';
+            *byte == b';' && !quoted
+        });
+        let (piece, rest) = self.0.split_at(end.unwrap_or(self.0.len()));
+        self.0 = rest.get(1..).unwrap_or_default();
+        Some(piece)
+    }
+}
+
+fn bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+        Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+    }
 }
 
 /// Reads up to the closing quote. A backslash quotes only quotes and itself: in Windows paths it stands for itself.
@@ -265,6 +351,60 @@ mod tests {
         }
         assert_eq!(charset_name(b"us-ascii (Plain text)"), b"us-ascii");
     }
+
+    /// As [`super::super::header::Block::parameters`] has mail-parser read it.
+    fn read(field: &str) -> Parameters<'_> {
+        let parsed = mail_parser::MessageParser::new().parse_headers(field).unwrap();
+        let header = parsed.parts.into_iter().next().unwrap().headers.remove(0);
+        let mail_parser::HeaderValue::ContentType(value) = header.value else { panic!("{field:?}") };
+        Parameters::read(value)
+    }
+
+    #[test]
+    fn plain_is_what_mail_parser_reads_right() {
+        for value in [
+            " text/plain",
+            " attachment; filename=a.txt",
+            " multipart/mixed;\r\n\tboundary=\"--=_x:y'z\"",
+            " text/plain; charset=\"us-ascii\"; name=\"a; b.txt\"",
+        ] {
+            assert!(is_plain(value.as_bytes()), "{value}");
+        }
+        for value in [
+            "",
+            " ;name=a",
+            " attachment;",
+            " attachment name=\"a\"",
+            " attachment; name=\r\n \"a.txt\"",
+            " attachment; name=\"C:\\x.exe\"",
+            " attachment; name=my file.zip",
+            " attachment; name=a (1).zip",
+            " attachment; name*=utf-8''100%25",
+            " attachment; name=\"=?utf-8?q?=C3=A9?=\"",
+            " attachment; name=\"open.txt",
+            " attachment; name=\"long\r\n folded.exe\"",
+            " attachment; name=\"caf\u{e9}\"",
+        ] {
+            assert!(value == " attachment;" || !is_plain(value.as_bytes()), "{value}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn both_readers_agree_on_what_is_plain(value in PLAIN_LIKE) {
+            if is_plain(value.as_bytes()) {
+                let field = format!("Content-Type:{value}\n");
+                let (theirs, ours) = (read(&field), Parameters::parse(value.as_bytes()));
+                prop_assert_eq!(theirs.word.to_ascii_lowercase(), ours.word.to_ascii_lowercase());
+                for name in ["a", "b", "name", "filename"] {
+                    prop_assert_eq!(theirs.text(name), ours.text(name), "{} of {:?}", name, &value);
+                    prop_assert_eq!(theirs.raw(name), ours.raw(name), "{} of {:?}", name, &value);
+                }
+            }
+        }
+    }
+
+    const PLAIN_LIKE: &str = " (text/plain|a/b|X|attachment)(;[ ]?(\r?\n[ \t]|\r[ \t])?(a|b|Name|filename)[ ]?=[ ]?([a-z.:'?/+-]{0,4}|\"[ -~]{0,6}\"|\"[a-z;: =]{1,5}\")[ \t]?){0,4};?[ ]?";
 
     proptest! {
         #[test]

@@ -148,9 +148,8 @@ impl Walker<'_> {
             self.note("mail-header-malformed");
         }
         let deep = self.depth + self.open.len() >= limits::MIME_DEPTH;
-        let content_type = block.get(self.bytes, "content-type").unwrap_or_default();
-        let parameters = Parameters::parse(&content_type);
-        let media = media_type(parameters.word);
+        let parameters = block.parameters(self.bytes, "content-type");
+        let media = media_type(&parameters.word);
         if media.as_deref().is_some_and(|media| media.starts_with("multipart/")) {
             if !deep {
                 self.enter_multipart(&parameters, media.as_deref() == Some("multipart/digest"), block.body);
@@ -183,8 +182,7 @@ impl Walker<'_> {
     }
 
     fn part(&self, block: &Block, content_type: &Parameters<'_>, media: Option<String>, digest: bool) -> Part {
-        let disposition = block.get(self.bytes, "content-disposition").unwrap_or_default();
-        let disposition = Parameters::parse(&disposition);
+        let disposition = block.parameters(self.bytes, "content-disposition");
         let encoding = block.get(self.bytes, "content-transfer-encoding").unwrap_or_default();
         let (name, other_name) = file_name(&disposition, content_type);
         Part {

@@ -62,7 +62,12 @@ pub struct SmtpEvent {
     pub reply: Option<Reply>,
     /// True once the session was switched to TLS (RFC 3207) or began in it (RFC 8314).
     pub tls: bool,
+    /// What the TLS handshake showed in clear; only on the event that tells the switch.
+    pub tls_facts: Option<Box<TlsFacts>>,
     pub auth: Option<Auth>,
+    /// What a relay said of the client before it (XCLIENT and XFORWARD of Postfix): attribute, in upper case, and
+    /// value. Never mixed with what the client says of itself.
+    pub forwarded: Vec<(String, String)>,
     /// How the client speaks, as a set of named traits.
     pub dialect: Dialect,
     pub outcome: Outcome,
@@ -79,6 +84,14 @@ pub struct SmtpEvent {
 pub struct Envelope {
     /// Reverse-path without angle brackets; empty for the null sender `<>`.
     pub mail_from: String,
+    /// The sender was not seen (its MAIL was lost, or came before the capture); `mail_from` is then empty and means nothing.
+    pub mail_from_unseen: bool,
+    /// Bytes the client declared the message to have (SIZE, RFC 1870).
+    pub size_declared: Option<u64>,
+    /// BODY as declared: `7BIT`, `8BITMIME` (RFC 6152) or `BINARYMIME` (RFC 3030).
+    pub body: Option<&'static str>,
+    /// SMTPUTF8 was declared (RFC 6531).
+    pub utf8: bool,
     /// Forward-paths accepted, or not refused as far as was seen.
     pub rcpt_to: Vec<String>,
     /// Forward-paths the server refused, with the reason.
@@ -110,6 +123,26 @@ pub struct Auth {
     pub mechanism: String,
     /// Whether the server accepted it; none when its answer was not seen.
     pub accepted: Option<bool>,
+}
+
+/// What a TLS handshake shows in clear. Up to TLS 1.2 the certificate is among it; TLS 1.3 encrypts it (RFC 8446,
+/// section 2).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// The version agreed on, in Suricata's words: `TLS 1.2`. None when the server's hello was not seen.
+    pub version: Option<String>,
+    /// The server name the client asked for (SNI, RFC 6066, section 3).
+    pub sni: Option<String>,
+    /// Application protocols the client offered, and the one the server chose (ALPN, RFC 7301).
+    pub client_alpns: Vec<String>,
+    pub server_alpn: Option<String>,
+    /// The server's certificate: names as `C=US, O=Example, CN=mx.example`.
+    pub subject: Option<String>,
+    pub issuer: Option<String>,
+    /// DNS names, addresses and mailboxes of its subjectAltName (RFC 5280, section 4.2.1.6), within a bound.
+    pub alt_names: Vec<String>,
+    /// SHA-1 over the certificate, as Suricata and the public block lists have it.
+    pub fingerprint: Option<[u8; 20]>,
 }
 
 /// How a transaction ended.

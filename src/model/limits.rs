@@ -62,13 +62,15 @@ pub const STREAM_HELD_SEGMENTS: usize = 1_024;
 /// Out-of-order bytes held by all streams together.
 pub const STREAMS_HELD_BYTES: usize = 64 << 20;
 /// Streams followed in full at once.
-pub const STREAMS: usize = 200_000;
+pub const STREAMS: usize = 65_536;
 /// A hole that the other side acknowledged is given up after this long: longer than any mirror port reorders.
 pub const GAP_PATIENCE: Duration = Duration::from_millis(1_000);
 /// ... or after this many more packets of the flow.
 pub const GAP_PATIENCE_PACKETS: u32 = 64;
 /// Delivered bytes kept for comparison with later copies, per direction.
 pub const STREAM_TAIL: usize = 4_096;
+/// Delivered bytes kept by all streams together; past it late copies go unjudged. Some 3,000 busy sessions fit.
+pub const STREAMS_TAIL_BYTES: usize = 32 << 20;
 
 // --- smtp -------------------------------------------------------------------------------------------------------
 
@@ -84,6 +86,17 @@ pub const SMTP_RECIPIENTS: usize = 1_000;
 pub const SMTP_PIPELINE: usize = 2_048;
 /// Client bytes held while the reply that decides how to read them is awaited.
 pub const SMTP_UNDECIDED: usize = 64 << 10;
+/// Attributes of XCLIENT and XFORWARD kept of one transaction (Postfix knows ten), and bytes of one value: a host name's 255.
+pub const SMTP_FORWARDED: usize = 16;
+pub const SMTP_FORWARDED_VALUE: usize = 255;
+/// Bytes of a TLS handshake read from one side: hellos take hundreds, the first certificate of a chain one to four thousand.
+pub const TLS_HANDSHAKE: usize = 32 << 10;
+/// A handshake is told as far as it was seen after this long: both hellos are sent within a few round trips.
+pub const TLS_PATIENCE: Duration = Duration::from_secs(60);
+/// Names kept of one certificate or hello: large providers put a hundred domains into one certificate.
+pub const TLS_NAMES: usize = 128;
+/// Bytes of one name: RFC 1035, section 2.3.4 gives a host 255; a subject with a dozen parts has some hundreds.
+pub const TLS_NAME: usize = 1_024;
 /// A message kept in full up to here: above the 25 to 50 MB that large providers take.
 pub const MESSAGE_BYTES: usize = 64 << 20;
 /// Bytes of unfinished messages held by the sensor; past it new bytes are dropped and messages marked truncated.
@@ -135,6 +148,11 @@ pub const URLS: usize = 100;
 pub const URL_BYTES: usize = 2_048;
 /// Parameters of one Content-Type or Content-Disposition field: real ones have two or three, RFC 2231 pieces included a dozen.
 pub const HEADER_PARAMETERS: usize = 128;
+/// A header field that mail-parser reads: ordinary ones are shorter, and longer ones are read by our own code, whose time
+/// is proven linear.
+pub const HEADER_PLAIN_BYTES: usize = 8 << 10;
+/// Files within the texts of a message, uuencoded or in yEnc: mails of that age carried a few.
+pub const EMBEDDED_FILES: usize = 50;
 /// Addresses kept of all To, or all Cc, fields: as many as recipients of a transaction.
 pub const HEADER_ADDRESSES: usize = 1_000;
 /// Messages within a message are hashed as a whole and again in their parts: all of them together, this many times the
@@ -155,6 +173,20 @@ pub const ARCHIVE_RATIO: u64 = 250;
 pub const ARCHIVE_RATIO_FLOOR: u64 = 1 << 20;
 /// An archive within an archive is opened up to this size, since it has to be held in memory: above what mail carries.
 pub const ARCHIVE_NESTED_BYTES: usize = 32 << 20;
+/// Window that a zstd frame, an xz block or a 7z block may ask for: the largest of the tools' ordinary levels. xz and 7z
+/// take the memory only as far as they unpack.
+pub const ARCHIVE_WINDOW: u64 = 64 << 20;
+/// A 7z archive's header, unpacked, in KiB. Each byte can stand for a member, which takes some 140 bytes of memory; the
+/// window that 7-Zip packs its headers with is 1 MiB, and has to fit.
+pub const SEVENZIP_HEADER_KIB: usize = 1_280;
+/// Unpacked bytes count against `ARCHIVE_BYTES` by what they cost, so that it bounds time as well: LZMA unpacks at about
+/// half the pace of deflate, bzip2 at a quarter or less.
+pub const ARCHIVE_COST_LZMA: u64 = 2;
+pub const ARCHIVE_COST_BZIP2: u64 = 4;
+/// Words of a message that are tried as the password of an archive in it: where one stands, a few stand near it.
+pub const ARCHIVE_PASSWORDS: usize = 20;
+/// Passwords tried on the members of all archives of one message: AES makes each cost about half a millisecond.
+pub const ARCHIVE_TRIES: usize = 200;
 
 // --- rules ------------------------------------------------------------------------------------------------------
 
@@ -213,6 +245,8 @@ pub const REPORT_HOSTS: usize = 1_000;
 pub const METRIC_SUSPECTS: usize = 500;
 /// Rules and detectors with an alert counter of their own, by order of first alert; later ones share the name `other`.
 pub const METRIC_RULES: usize = 1_000;
+/// Hosts remembered for one rule and severity, for the summary: more than anyone reads through by hand.
+pub const SUMMARY_ALERT_HOSTS: usize = 1_000;
 /// EVE bytes gathered before they are written: some dozens of lines, so that a system call is shared by many.
 pub const EVE_BUFFER: usize = 64 << 10;
 /// How far back an EVE file is searched for the start of a line that was cut off: longer than any line of ours.

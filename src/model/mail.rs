@@ -90,6 +90,23 @@ pub struct FileFact {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileKind(pub &'static str);
 
+impl FileKind {
+    /// Every name there is: what a rule may ask for.
+    #[rustfmt::skip]
+    pub const ALL: &'static [&'static str] = &[
+        // Archives, compressed files and disk images.
+        "zip", "gzip", "bzip2", "xz", "zstd", "7z", "rar", "cab", "arj", "lzh", "ace", "tar", "iso",
+        // Programs, and what runs as one.
+        "pe", "elf", "macho", "class", "wasm", "lnk", "script", "flash",
+        // Documents and mail.
+        "ole", "onenote", "tnef", "chm", "pdf", "rtf", "html", "xml", "text",
+        // Pictures, sound and films.
+        "png", "jpeg", "gif", "tiff", "bmp", "webp", "svg", "avi", "wav", "mp4", "mp3", "ogg",
+        // Neither of these.
+        "empty", "unknown",
+    ];
+}
+
 impl Default for FileKind {
     fn default() -> Self {
         Self("unknown")

@@ -76,6 +76,8 @@ pub struct FlowStats {
     pub segments_dropped: u64,
     /// Bytes held for reassembly now.
     pub held_bytes: u64,
+    /// Delivered bytes kept for comparison with later copies now.
+    pub tail_bytes: u64,
     /// Segments outside any plausible window, not followed.
     pub invalid_segments: u64,
 }
@@ -201,7 +203,7 @@ impl DecodeStats {
 
 impl FlowStats {
     fn add(&mut self, other: &Self) {
-        add_fields!(self, other: tcp_opened, udp_opened, active, streams, streams_refused, ended, gaps, gap_bytes, out_of_order, retransmitted, overlap_differs, segments_dropped, held_bytes, invalid_segments);
+        add_fields!(self, other: tcp_opened, udp_opened, active, streams, streams_refused, ended, gaps, gap_bytes, out_of_order, retransmitted, overlap_differs, segments_dropped, held_bytes, tail_bytes, invalid_segments);
     }
 }
 

@@ -182,11 +182,22 @@ impl Drop for EveWriter {
 
 /// Why EVE lines cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {target}: {source}; free space there, or choose another place with --eve")]
+#[error("cannot {action} {target}: {source}; {}, or choose another place with --eve", remedy(.source))]
 pub struct WriteError {
     action: &'static str,
     target: String,
     source: io::Error,
+}
+
+/// What would make writing possible.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => "free space there",
+        io::ErrorKind::NotFound => "make its folder first",
+        io::ErrorKind::IsADirectory => "name a file in it",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "grant the right to write there",
+        _ => "see to its disk",
+    }
 }
 
 impl std::fmt::Display for Target {

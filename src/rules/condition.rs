@@ -6,10 +6,11 @@
 use super::field::TextField;
 use super::file::{FilePart, FileTest, Scope};
 use super::matcher::Condition;
-use super::source::{Entry, Fields, Source, Value};
+use super::source::{Entry, Fields, Source, Value, suggestion};
 use super::words;
 use crate::model::event::Dialect;
 use crate::model::limits::RULE_DEPTH;
+use crate::model::mail::FileKind;
 use crate::model::net::Direction;
 
 /// Reads a condition; none when it is faulty, and then the fault is noted.
@@ -137,7 +138,7 @@ fn read_file_part(source: &mut Source<'_>, scope: &str, entry: &Entry<'_, '_>) -
     let Entry { key, value, .. } = *entry;
     Some(match key {
         "name" => FilePart::Name(words::text_test(source, key, value, words::Kind::Plain)?),
-        "type" => FilePart::Type(words::text_test(source, key, value, words::Kind::Plain)?),
+        "type" => FilePart::Type(read_kind(source, value)?),
         "size" => FilePart::Size(words::number_test(source, key, value)?),
         "md5" => FilePart::Md5(words::hashes(source, key, value)?),
         "sha1" => FilePart::Sha1(words::hashes(source, key, value)?),
@@ -152,6 +153,38 @@ fn read_file_part(source: &mut Source<'_>, scope: &str, entry: &Entry<'_, '_>) -
             return None;
         }
     })
+}
+
+/// A test on a file's type. A name that is no type's would never match, so it is a mistake.
+fn read_kind(source: &mut Source<'_>, value: &Value<'_>) -> Option<super::text::TextTest> {
+    let mut sound = true;
+    for (name, at) in whole_words(value) {
+        if !FileKind::ALL.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            let message = format!("unknown file type `{}`", name.escape_debug());
+            source.error(at.span().start, message, right_kind(name));
+            sound = false;
+        }
+    }
+    words::text_test(source, "type", value, words::Kind::Plain).filter(|_| sound)
+}
+
+/// What somebody who wrote this name for a file's type may have meant.
+fn right_kind(name: &str) -> String {
+    let extension = EXTENSIONS.iter().find(|(extension, _)| extension.eq_ignore_ascii_case(name));
+    let near = extension.map_or_else(|| suggestion(name, FileKind::ALL), |(_, kind)| format!("did you mean `{kind}`?"));
+    // There are many, but nowhere else do they stand together.
+    if near.is_empty() { format!("use one of {}", FileKind::ALL.join(", ")) } else { near }
+}
+
+/// The words that a test on text compares with the whole value.
+fn whole_words<'d, 'i>(value: &'d Value<'i>) -> Vec<(&'d str, &'d Value<'i>)> {
+    let value_of = |key: &str| value.get_ref().as_table().and_then(|table| table.get(key));
+    let places = [Some(value), value_of("equals"), value_of("one_of")];
+    let values = places.into_iter().flatten().flat_map(|place| match place.get_ref().as_array() {
+        Some(items) => items.iter().collect::<Vec<_>>(),
+        None => vec![place],
+    });
+    values.filter_map(|value| value.get_ref().as_str().map(|word| (word, value))).collect()
 }
 
 fn read_directions(source: &mut Source<'_>, value: &Value<'_>) -> Option<Condition> {
@@ -235,6 +268,20 @@ impl From<TextField> for words::Kind {
 /// All directions.
 pub(super) const DIRECTIONS: [Direction; 4] =
     [Direction::Inbound, Direction::Outbound, Direction::Internal, Direction::External];
+
+/// Extensions written where a type is wanted: types are told by bytes, and have names of their own.
+const EXTENSIONS: &[(&str, &str)] = &[
+    ("exe", "pe"),
+    ("dll", "pe"),
+    ("scr", "pe"),
+    ("doc", "ole"),
+    ("xls", "ole"),
+    ("msi", "ole"),
+    ("bat", "script"),
+    ("vbs", "script"),
+    ("txt", "text"),
+    ("tgz", "gzip"),
+];
 
 const KEYS: &[&str] = &[
     "all",

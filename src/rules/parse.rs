@@ -390,6 +390,13 @@ mod tests {
                 "an attachment is in no archive; hint: use `member` for files in archives",
             ),
             ("member = { md5 = »\"abc\" }", "not a hash for `md5`; hint: it has 32 hexadecimal digits"),
+            ("member = { type = »\"exe\" }", "unknown file type `exe`; hint: did you mean `pe`?"),
+            ("file = { type = [\"PE\", »\"ziip\"] }", "unknown file type `ziip`; hint: did you mean `zip`?"),
+            (
+                "file = { type = { one_of = [»\"jpg\", \"gif\"] } }",
+                "unknown file type `jpg`; hint: did you mean `jpeg`?",
+            ),
+            ("file = { type = { equals = »\"elv\" } }", "unknown file type `elv`; hint: did you mean `elf`?"),
             (
                 "direction = »\"outgoing\"",
                 "unknown direction `outgoing`; hint: use one of inbound, outbound, internal, external",

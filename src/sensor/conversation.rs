@@ -7,7 +7,7 @@ use crate::flow::{Entry, Sink, Stream};
 use crate::model::event::DnsMessage;
 use crate::model::net::{Flow, Side};
 use crate::model::settings::SensorSettings;
-use crate::model::stats::{DnsStats, SmtpStats};
+use crate::model::stats::{DnsStats, FlowStats, SmtpStats};
 use crate::model::time::Timestamp;
 use crate::protocol::dns::{self, Detail, TcpFramer};
 use crate::protocol::smtp::{Context, Said, Session};
@@ -20,8 +20,6 @@ pub(super) struct Conversation {
     pub(super) app: App,
     /// Bytes of the flow told in events so far.
     pub(super) told_bytes: u64,
-    /// A SYN with another sequence number: a new connection, if the other side answers it.
-    pub(super) reuse: Option<(Side, u32)>,
 }
 
 #[derive(Debug)]
@@ -29,8 +27,6 @@ pub(super) enum App {
     Smtp(Box<Session>),
     /// One framer a side.
     DnsOverTcp(Box<[TcpFramer; 2]>),
-    /// DNS over UDP: only the flow's identity is kept.
-    DnsOverUdp,
     /// SMTP that went over to TLS, or is over.
     SmtpDone,
     DnsDone,
@@ -51,12 +47,12 @@ impl Conversation {
             opened.then_some(entry.first_seq[side.index()])
         });
         let flow = Arc::new(entry.identity());
-        Self { flow, stream: Stream::new(first_seq), app, told_bytes: 0, reuse: None }
+        Self { flow, stream: Stream::new(first_seq), app, told_bytes: 0 }
     }
 
     /// Stops following: only the flow's identity and its account stay.
-    pub(super) fn let_go(&mut self, app: App) {
-        self.stream = Stream::new([None; 2]);
+    pub(super) fn let_go(&mut self, app: App, stats: &mut FlowStats) {
+        self.stream.let_go(stats);
         self.app = app;
     }
 
@@ -68,17 +64,13 @@ impl Conversation {
         }
         untold
     }
-
-    pub(super) fn is_stream(&self) -> bool {
-        !matches!(self.app, App::DnsOverUdp)
-    }
 }
 
 impl App {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Smtp(_) | Self::SmtpDone => "smtp",
-            Self::DnsOverTcp(_) | Self::DnsOverUdp | Self::DnsDone => "dns",
+            Self::DnsOverTcp(_) | Self::DnsDone => "dns",
         }
     }
 }
@@ -122,7 +114,7 @@ impl Sink for Listener<'_> {
             App::DnsOverTcp(framers) => framers[side.index()].push(bytes, |message| {
                 self.heard.dns.extend(read_dns(message, true, self.detail, self.dns));
             }),
-            App::DnsOverUdp | App::SmtpDone | App::DnsDone => {}
+            App::SmtpDone | App::DnsDone => {}
         }
     }
 
@@ -133,7 +125,7 @@ impl Sink for Listener<'_> {
                 session.gap(side, lost, &mut cx);
             }
             App::DnsOverTcp(framers) => framers[side.index()].gap(lost),
-            App::DnsOverUdp | App::SmtpDone | App::DnsDone => {}
+            App::SmtpDone | App::DnsDone => {}
         }
     }
 

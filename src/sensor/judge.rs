@@ -3,7 +3,7 @@
 use super::conversation::Conversation;
 use crate::decode::Segment;
 use crate::flow::Entry;
-use crate::flow::flags::{ACK, SYN};
+use crate::flow::flags::{ACK, RST, SYN};
 use crate::model::net::Side;
 use crate::protocol::{dns, smtp};
 
@@ -69,27 +69,55 @@ pub(super) fn sender_is_client(segment: &Segment<'_>, mail_ports: &PortSet) -> b
 
 /// Whether a segment opens a new connection between the ends of an old one (RFC 9293, section 3.6.1).
 ///
-/// A SYN that nobody has answered could be forged to have a live session forgotten, so where a session is followed
-/// and alive, the answer is awaited; where the other side is not in the capture, the SYN is believed.
+/// A SYN that nobody has answered could be forged to have a live session forgotten. So where both sides are captured,
+/// and what they say is of interest, the answer is awaited; elsewhere the SYN is believed.
 pub(super) fn is_reuse(entry: &mut Entry<Conversation>, segment: &Segment<'_>, low: bool) -> bool {
     let side = entry.side(low);
     match (segment.flags & SYN != 0, segment.flags & ACK != 0) {
         (true, false) => {
-            let same = entry.tcp_flags[side.index()] & SYN != 0
+            let repeated = entry.tcp_flags[side.index()] & SYN != 0
                 && segment.seq.wrapping_add(1) == entry.first_seq[side.index()];
-            let alive = entry.attached.is_some() && !entry.closed && entry.packets[side.other().index()] > 0;
-            !same && entry.packets[side.index()] > 0 && !alive
+            if repeated {
+                return false;
+            }
+            let alive = !entry.closed && !entry.ignored && entry.packets[side.other().index()] > 0;
+            if alive {
+                entry.reopening = Some((side, segment.seq));
+            }
+            !alive && entry.packets[side.index()] > 0
         }
-        (true, true) => {
-            entry.attached.as_ref().and_then(|conversation| conversation.reuse).is_some_and(|(opener, seq)| {
-                opener == side.other()
-                    && segment.ack == seq.wrapping_add(1)
-                    && segment.seq.wrapping_add(1) != entry.first_seq[side.index()]
-            })
-        }
+        (true, true) => entry.reopening.is_some_and(|(opener, seq)| {
+            opener == side.other()
+                && segment.ack == seq.wrapping_add(1)
+                && segment.seq.wrapping_add(1) != entry.first_seq[side.index()]
+        }),
         _ => false,
     }
 }
+
+/// Whether a reset ends a flow: one that its receiver would ignore (RFC 9293, sections 3.10.7.3 and 3.10.7.4) must
+/// not blind us either.
+pub(super) fn is_believed_reset(entry: &Entry<Conversation>, segment: &Segment<'_>, side: Side) -> bool {
+    if segment.flags & RST == 0 {
+        return false;
+    }
+    if let Some(conversation) = entry.attached.as_deref() {
+        return conversation.stream.plausible_reset(side, segment.seq);
+    }
+    let opening_seen = |side: Side| entry.tcp_flags[side.index()] & SYN != 0;
+    let [own, other] = [side, side.other()].map(|side| entry.first_seq[side.index()]);
+    // Nothing was said yet, or nothing of interest, and then it does not matter.
+    match (opening_seen(side), opening_seen(side.other())) {
+        _ if entry.ignored => true,
+        (true, _) => segment.seq.wrapping_sub(own.wrapping_sub(1)) <= NEAR,
+        (false, true) if segment.flags & ACK != 0 => segment.ack == other,
+        _ => true,
+    }
+}
+
+/// How far behind the opening a reset may be and still be believed where nothing was said in between: a window as
+/// hosts offer by default.
+const NEAR: u32 = 65_535;
 
 /// A set of ports: one bit each.
 #[derive(Debug)]

@@ -4,13 +4,15 @@
 //! route but their own subnet, and Postfix discards what it takes.
 
 use std::fs;
-use std::io::Write;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+
+pub use space::{Namespace, PATIENCE, require, run, skip, wait_until};
+
+mod space;
 
 /// Two namespaces and the cable between them; gone when dropped.
 pub struct Wire {
@@ -21,52 +23,31 @@ pub struct Wire {
     dir: tempfile::TempDir,
 }
 
-/// One end of the cable.
-pub struct Namespace {
-    pub name: String,
-    pub interface: String,
-    pub address: Ipv4Addr,
-}
-
 impl Wire {
     /// Lays the cable; or says why that cannot be done here.
     pub fn lay() -> Result<Self, String> {
-        if run("id", &["-u"])? != "0\n" {
-            return Err("network namespaces need root".to_owned());
-        }
-        for program in ["ip", "swaks", "postfix", "tcpreplay", "curl", "zip", "sha256sum"] {
-            run("sh", &["-c", &format!("command -v {program}")])
-                .map_err(|_| format!("{program} is not installed; 'bash tests/setup.sh --all' installs it"))?;
-        }
+        require(&["ip", "swaks", "postfix", "tcpreplay", "curl", "zip", "sha256sum"])?;
         static WIRES: AtomicU32 = AtomicU32::new(0);
         let tag = format!("{}-{}", std::process::id(), WIRES.fetch_add(1, Ordering::Relaxed));
-        let end = |name: &str, last| Namespace {
-            name: format!("mailsnare-{name}-{tag}"),
+        let end = |name: &str, last| {
             // Interface names are bounded by 15 bytes (IFNAMSIZ).
-            interface: format!("ms{name}{}", tag.replace('-', "")).chars().take(15).collect(),
-            address: Ipv4Addr::new(10, 77, 0, last),
+            let interface = format!("ms{name}{}", tag.replace('-', "")).chars().take(15).collect();
+            Namespace::make(format!("mailsnare-{name}-{tag}"), interface, Ipv4Addr::new(10, 77, 0, last))
         };
         let dir = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
         // Postfix gives up root and must still reach its queue.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).map_err(|error| error.to_string())?;
-        let wire = Self { sender: end("a", 1), receiver: end("b", 2), dir };
+        let wire = Self { sender: end("a", 1)?, receiver: end("b", 2)?, dir };
         wire.connect()?;
         Ok(wire)
     }
 
     fn connect(&self) -> Result<(), String> {
         let (a, b) = (&self.sender, &self.receiver);
-        for end in [a, b] {
-            run("ip", &["netns", "add", &end.name])?;
-        }
         let cable = ["link", "add", &a.interface, "netns", &a.name, "type", "veth", "peer", "name", &b.interface];
         run("ip", &[&cable[..], &["netns", &b.name]].concat())?;
-        for end in [a, b] {
-            run("ip", &["-n", &end.name, "addr", "add", &format!("{}/24", end.address), "dev", &end.interface])?;
-            run("ip", &["-n", &end.name, "link", "set", "lo", "up"])?;
-            run("ip", &["-n", &end.name, "link", "set", &end.interface, "up"])?;
-        }
-        Ok(())
+        a.up()?;
+        b.up()
     }
 
     /// A folder for this wire's files, readable by all.
@@ -97,35 +78,6 @@ impl Wire {
     }
 }
 
-impl Drop for Wire {
-    fn drop(&mut self) {
-        for end in [&self.sender, &self.receiver] {
-            // What still runs there would keep the namespace alive.
-            for pid in run("ip", &["netns", "pids", &end.name]).unwrap_or_default().lines() {
-                let _ = run("kill", &["-KILL", pid]);
-            }
-            let _ = run("ip", &["netns", "del", &end.name]);
-        }
-    }
-}
-
-impl Namespace {
-    /// A command that will run here.
-    pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name, program]);
-        command
-    }
-
-    /// Runs a program here and returns its standard output.
-    pub fn output(&self, program: &str, args: &[&str]) -> String {
-        let output = self.command(program).args(args).stdin(Stdio::null()).output().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert!(output.status.success(), "{program} {args:?}: {}{}", text(&output.stdout), text(&output.stderr));
-        text(&output.stdout)
-    }
-}
-
 /// A running Postfix; stopped when dropped.
 pub struct Postfix<'a> {
     wire: &'a Wire,
@@ -149,38 +101,6 @@ impl Drop for Postfix<'_> {
         }
     }
 }
-
-/// Waits until `done`, at most so long; says whether it came to that.
-pub fn wait_until(patience: Duration, mut done: impl FnMut() -> bool) -> bool {
-    let started = Instant::now();
-    while !done() {
-        if started.elapsed() > patience {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    true
-}
-
-/// Says that a test was skipped, past the test harness's capture of output. Where `CI` is true nothing may be skipped.
-pub fn skip(why: &str) {
-    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "nothing is skipped in CI: {why}");
-    let _ = writeln!(std::io::stderr(), "skipped: {why}");
-}
-
-/// Runs a program to its end and returns its standard output, or what it complained of.
-pub fn run(program: &str, args: &[&str]) -> Result<String, String> {
-    let output = Command::new(program).args(args).stdin(Stdio::null()).output();
-    let output = output.map_err(|error| format!("{program} does not start: {error}"))?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    match output.status.success() {
-        true => Ok(text(&output.stdout)),
-        false => Err(format!("{program} {args:?}: {}", text(&output.stderr).trim_end())),
-    }
-}
-
-/// Longest wait for anything that a test does: slow machines get there as well.
-pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Takes mail for one domain and throws it away; sends none anywhere.
 const POSTFIX_MAIN: &str = "\

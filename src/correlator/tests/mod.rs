@@ -371,6 +371,14 @@ fn a_name_rule_alerts_once_a_window_and_is_one_behaviour() {
 }
 
 #[test]
+fn a_host_that_never_mailed_is_reported_with_the_time_of_its_question() {
+    let mut wire = Wire::new();
+    wire.ask(HOST, RESOLVER, "www.darkprofits.com", 1, None, false);
+    let host = &wire.correlator.report().hosts[0];
+    assert_eq!((host.host, host.since, host.last_seen), (ip(HOST), wire.now, wire.now));
+}
+
+#[test]
 fn a_resolver_that_asks_for_others_is_not_judged() {
     let mut wire = Wire::new();
     wire.ask(HOST, RESOLVER, "www.example.net", 1, Some(DnsData::A([203, 0, 113, 9].into())), false);

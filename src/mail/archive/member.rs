@@ -3,10 +3,18 @@
 use std::io::{ErrorKind, Read};
 use std::ops::Range;
 
+use bzip2::bufread::MultiBzDecoder;
+use flate2::bufread::MultiGzDecoder;
+use lzma_rust2::XzReader;
+
 use super::super::hash::Hasher;
 use super::super::kind::{KIND_BYTES, kind};
+use super::super::name::bounded;
+use super::super::office::{MacroSearch, is_macro_part};
+use super::super::password;
+use super::compressed::Zstd;
 use super::inflate::Inflate;
-use super::{Budget, Findings, Format};
+use super::{Budget, Findings, Format, Inner, Said, zip};
 use crate::model::limits;
 use crate::model::mail::{FileFact, FileKind};
 use crate::model::settings::InspectSettings;
@@ -25,6 +33,8 @@ pub struct Member {
     pub packed: Range<usize>,
     /// Not all of its packed bytes are there.
     pub cut: bool,
+    /// Where its local header begins, in a zip.
+    pub header: Option<usize>,
 }
 
 /// How a member is packed.
@@ -35,31 +45,139 @@ pub enum Method {
     Deflate,
     /// RFC 1952, with its own header and checksum.
     Gzip,
+    Bzip2,
+    Xz,
+    /// RFC 8878.
+    Zstd,
     /// Any other: listed, not opened.
     #[default]
     Other,
 }
 
-/// Reads one member.
+impl Method {
+    /// How much an unpacked byte counts: what it takes to unpack, in units of what inflating one takes.
+    const fn cost(self) -> u64 {
+        match self {
+            Self::Bzip2 => limits::ARCHIVE_COST_BZIP2,
+            Self::Xz => limits::ARCHIVE_COST_LZMA,
+            _ => 1,
+        }
+    }
+
+    /// Unpacks `packed`; None when it cannot be unpacked here.
+    fn open<'a>(self, packed: &'a [u8]) -> Option<Box<dyn Read + 'a>> {
+        Some(match self {
+            Self::Stored => Box::new(packed),
+            Self::Deflate => Box::new(Inflate::new(packed)),
+            Self::Gzip => Box::new(MultiGzDecoder::new(packed)),
+            Self::Bzip2 => Box::new(MultiBzDecoder::new(packed)),
+            Self::Xz => {
+                let window = u32::try_from(limits::ARCHIVE_WINDOW >> 10).unwrap_or(u32::MAX);
+                Box::new(XzReader::new_mem_limit(packed, true, window.saturating_add(DECODER_KIB)))
+            }
+            Self::Zstd => Box::new(Zstd::new(packed)),
+            Self::Other => return None,
+        })
+    }
+}
+
+/// Reads members.
 pub struct Reader<'a> {
+    pub said: Said<'a>,
     pub settings: &'a InspectSettings,
     pub budget: &'a mut Budget,
     pub gaps: bool,
-    /// The member's content, when it is an archive.
-    pub inner: Option<(Format, Vec<u8>)>,
 }
 
 impl Reader<'_> {
-    /// Unpacks `member` of `archive`, which lies in `container`, and says what it is.
+    /// Unpacks `member` of `archive`, which lies in `container`, and says what it is; gives its content, too, when that
+    /// is an archive.
     pub fn read(
         &mut self,
         archive: &[u8],
         container: &[String],
         member: Member,
         findings: &mut Findings<'_>,
-    ) -> FileFact {
-        let mut fact = FileFact {
-            filename: member.name,
+    ) -> (FileFact, Inner) {
+        let fact = self.stated(container, &member);
+        let packed = archive.get(member.packed.clone()).unwrap_or_default();
+        if member.encrypted {
+            return self.decrypted(archive, fact, member, findings);
+        }
+        let unpacker = member.method.open(packed);
+        let Some(mut unpacker) = unpacker else { return (fact, None) };
+        let content = self.consume(unpacker.as_mut(), packed.len() as u64, fact.size, member.method.cost());
+        self.conclude(fact, &member, content, findings)
+    }
+
+    /// Tries the words of the message that may be passwords on an encrypted member of a zip. One that fits is tried
+    /// first on the next.
+    fn decrypted(
+        &mut self,
+        archive: &[u8],
+        fact: FileFact,
+        member: Member,
+        findings: &mut Findings<'_>,
+    ) -> (FileFact, Inner) {
+        let said = [self.said.subject, self.said.text];
+        let mut words = self.budget.passwords.take().unwrap_or_else(|| password::candidates(said));
+        let mut opened = None;
+        for (at, word) in words.iter().enumerate() {
+            if member.header.is_none() || member.cut || self.budget.tries == 0 {
+                break;
+            }
+            self.budget.tries -= 1;
+            let packed = member.packed.len() as u64;
+            let content = zip::decrypt(archive, &member, word, |reader| self.consume(reader, packed, fact.size, 1));
+            // A password that is wrong passes the first check by chance once in 256 times, the checksum hardly ever.
+            if let Some(content) = content.filter(|content| !content.damaged && content.size == fact.size) {
+                opened = Some((at, content));
+                break;
+            }
+        }
+        let Some((at, content)) = opened else {
+            self.budget.passwords = Some(words);
+            return (fact, None);
+        };
+        words.swap(0, at);
+        self.budget.passwords = Some(words);
+        (findings.note)("archive-password-in-text", fact.filename.clone());
+        // The checksum of an AES member may be left out; whatever is there was checked while it was decrypted.
+        self.conclude(fact, &Member { crc: None, ..member }, content, findings)
+    }
+
+    /// As [`Reader::read`], for a member of a solid archive of `packed` bytes, which is unpacked already. Says as well
+    /// whether a bound was met.
+    pub fn unpacked(
+        &mut self,
+        container: &[String],
+        member: Member,
+        content: &mut dyn Read,
+        packed: usize,
+        findings: &mut Findings<'_>,
+    ) -> (FileFact, Inner, bool) {
+        let fact = self.stated(container, &member);
+        let content = self.consume(content, packed as u64, fact.size, limits::ARCHIVE_COST_LZMA);
+        let stopped = content.bound.is_some() || content.damaged;
+        let (fact, inner) = self.conclude(fact, &member, content, findings);
+        // All of them are held until the archive is read, so all of them together have the bound of one.
+        let inner = inner.filter(|(_, data)| match self.budget.held.checked_sub(data.len()) {
+            Some(held) => {
+                self.budget.held = held;
+                true
+            }
+            None => {
+                (findings.note)("archive-too-large", format!("{:?} within a solid archive", fact.filename));
+                false
+            }
+        });
+        (fact, inner, stopped)
+    }
+
+    /// What the archive says of a member.
+    fn stated(&self, container: &[String], member: &Member) -> FileFact {
+        FileFact {
+            filename: bounded(member.name.clone()),
             size: member.size.unwrap_or_default(),
             packed_size: member.packed_size,
             encrypted: member.encrypted,
@@ -67,18 +185,21 @@ impl Reader<'_> {
             gaps: self.gaps,
             truncated: member.cut,
             ..FileFact::default()
-        };
-        let packed = archive.get(member.packed).unwrap_or_default();
-        if member.encrypted || member.method == Method::Other {
-            return fact;
         }
-        let mut unpacker: Box<dyn Read> = match member.method {
-            Method::Deflate => Box::new(Inflate::new(packed)),
-            Method::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
-            Method::Stored | Method::Other => Box::new(packed),
-        };
-        let content = self.consume(unpacker.as_mut(), packed.len() as u64, fact.size);
+    }
+
+    /// Adds to `fact` what the content shows.
+    fn conclude(
+        &self,
+        mut fact: FileFact,
+        member: &Member,
+        content: Content,
+        findings: &mut Findings<'_>,
+    ) -> (FileFact, Inner) {
         fact.kind = content.kind();
+        if is_macro_part(&fact.filename) || (fact.kind.0 == "ole" && content.macros.seen) {
+            (findings.note)("office-macro", fact.filename.clone());
+        }
         let bound_met = content.bound.is_some();
         if let Some((name, detail)) = content.bound {
             (findings.note)(name, detail);
@@ -98,19 +219,20 @@ impl Reader<'_> {
         if self.settings.keep_content && !fact.truncated && content.whole && kept.len() <= self.settings.keep_bytes {
             fact.content = Some(kept.clone());
         }
-        match Format::of(fact.kind, &kept) {
-            Some(format) if content.whole => self.inner = Some((format, kept)),
+        let inner = match Format::of(fact.kind, &kept) {
+            Some(format) if content.whole => Some((format, kept)),
             Some(_) => {
                 let detail = format!("{:?} within an archive, {} bytes", fact.filename, fact.size);
                 (findings.note)("archive-too-large", detail);
+                None
             }
-            None => {}
-        }
-        fact
+            None => None,
+        };
+        (fact, inner)
     }
 
     /// Unpacks a member piece by piece, as far as the bounds allow.
-    fn consume(&mut self, unpacker: &mut dyn Read, packed: u64, stated: u64) -> Content {
+    fn consume(&mut self, unpacker: &mut dyn Read, packed: u64, stated: u64, cost: u64) -> Content {
         let mut content = Content::new(self.settings);
         // Small members are many, and say so; one that does not say gets a whole piece.
         let wanted = usize::try_from(stated).ok().filter(|stated| *stated > 0).unwrap_or(PIECE);
@@ -125,12 +247,13 @@ impl Reader<'_> {
                     break;
                 }
             };
-            if read as u64 > self.budget.bytes {
+            let spent = (read as u64).saturating_mul(cost);
+            if spent > self.budget.bytes {
                 self.budget.bytes = 0;
                 content.stop("archive-too-large", format!("more than {} bytes unpacked", self.settings.archive_bytes));
                 break;
             }
-            self.budget.bytes -= read as u64;
+            self.budget.bytes -= spent;
             content.take(piece.get(..read).unwrap_or_default(), self.settings);
             if content.size > limits::ARCHIVE_RATIO_FLOOR && content.size / packed.max(1) > limits::ARCHIVE_RATIO {
                 content.stop("archive-bomb-ratio", format!("{} bytes from {packed}", content.size));
@@ -146,6 +269,7 @@ struct Content {
     size: u64,
     checksum: flate2::Crc,
     hasher: Hasher,
+    macros: MacroSearch,
     /// None until enough of the beginning is there.
     kind: Option<FileKind>,
     /// Its beginning; all of it while `whole`.
@@ -161,6 +285,7 @@ impl Content {
             size: 0,
             checksum: flate2::Crc::new(),
             hasher: Hasher::new(settings),
+            macros: MacroSearch::default(),
             kind: None,
             kept: Vec::new(),
             whole: true,
@@ -173,6 +298,7 @@ impl Content {
         self.size += piece.len() as u64;
         self.checksum.update(piece);
         self.hasher.update(piece);
+        self.macros.update(piece);
         if self.kept.len() >= KIND_BYTES {
             self.kind.get_or_insert_with(|| kind(&self.kept));
         }
@@ -199,6 +325,8 @@ fn room(kind: FileKind, settings: &InspectSettings) -> usize {
     opened.max(wanted)
 }
 
+/// What an LZMA decoder takes besides its window.
+const DECODER_KIB: u32 = 256;
 /// Bytes unpacked at a time.
 const PIECE: usize = 64 << 10;
 const MIN_PIECE: usize = 1_024;

@@ -2,16 +2,22 @@
 //!
 //! Iterative, with one open archive a level. A member is never held in memory as a whole, save one that is itself an
 //! archive, or whose content is wanted. A bound met is an anomaly; the member is still listed, without hashes.
+//!
+//! One file a format: `zip.rs`, `tar.rs`, `sevenzip.rs`, `tnef.rs`, and `compressed.rs` for what holds one file. rar, cab, iso,
+//! arj, lzh and ace are told by their first bytes, and not opened.
 
-mod gzip;
+mod compressed;
 mod inflate;
 mod member;
+mod sevenzip;
+mod tar;
+mod tnef;
 mod zip;
 
 use std::borrow::Cow;
 
 use self::member::{Member, Method, Reader};
-use super::name::bounded;
+use crate::model::limits;
 use crate::model::mail::{FileFact, FileKind};
 use crate::model::settings::InspectSettings;
 
@@ -20,15 +26,34 @@ use crate::model::settings::InspectSettings;
 pub struct Budget {
     /// Members to list.
     pub members: usize,
-    /// Bytes to unpack.
+    /// Bytes to unpack; those of slow formats count several times.
     pub bytes: u64,
+    /// Bytes of archives to hold that are members of solid archives.
+    pub held: usize,
+    /// Passwords to try.
+    pub tries: usize,
+    /// Words that may be passwords, the one that fitted last first. None until one is wanted.
+    passwords: Option<Vec<String>>,
 }
 
 impl Budget {
     /// As much as `settings` allow.
     pub fn new(settings: &InspectSettings) -> Self {
-        Self { members: settings.archive_members, bytes: settings.archive_bytes }
+        Self {
+            members: settings.archive_members,
+            bytes: settings.archive_bytes,
+            held: limits::ARCHIVE_NESTED_BYTES,
+            tries: limits::ARCHIVE_TRIES,
+            passwords: None,
+        }
     }
+}
+
+/// What a message says to its reader: the password of an archive may be in it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Said<'a> {
+    pub subject: &'a str,
+    pub text: &'a str,
 }
 
 /// Where findings go.
@@ -42,42 +67,92 @@ pub struct Findings<'a> {
 pub fn unpack(
     attachment: &FileFact,
     content: &[u8],
+    said: Said<'_>,
     settings: &InspectSettings,
     budget: &mut Budget,
     findings: &mut Findings<'_>,
 ) {
     let Some(format) = Format::of(attachment.kind, content) else { return };
-    if settings.archive_depth == 0 {
-        return (findings.note)("archive-too-deep", String::new());
-    }
-    let container = vec![attachment.filename.clone()];
-    let mut open = vec![Archive::open(format, Cow::Borrowed(content), container, budget, findings)];
-    while let Some(archive) = open.last_mut() {
-        let Some(mut member) = archive.members.next() else {
-            open.pop();
-            continue;
-        };
-        match archive.unread.checked_sub(member.packed.len()) {
-            Some(unread) => archive.unread = unread,
-            None => {
-                (findings.note)("archive-members-overlap", member.name.clone());
-                (member.method, member.cut) = (Method::Other, true);
+    let mut walk = Walk { said, settings, gaps: attachment.gaps, budget, findings, open: Vec::new() };
+    walk.enter(format, Cow::Borrowed(content), vec![attachment.filename.clone()]);
+    walk.run();
+}
+
+/// The walk through one attachment.
+struct Walk<'a, 'f> {
+    said: Said<'a>,
+    settings: &'a InspectSettings,
+    gaps: bool,
+    budget: &'a mut Budget,
+    findings: &'a mut Findings<'f>,
+    /// One archive a level, the outermost first.
+    open: Vec<Archive<'a>>,
+}
+
+impl<'a> Walk<'a, '_> {
+    fn run(&mut self) {
+        while let Some(archive) = self.open.last_mut() {
+            let container = archive.container.clone();
+            let (fact, inner) = match archive.members.next() {
+                None => {
+                    self.open.pop();
+                    continue;
+                }
+                Some(Entry::Read(fact, inner)) => (*fact, inner),
+                Some(Entry::Packed(mut member)) => {
+                    match archive.unread.checked_sub(member.packed.len()) {
+                        Some(unread) => archive.unread = unread,
+                        None => {
+                            (self.findings.note)("archive-members-overlap", member.name.clone());
+                            (member.method, member.cut) = (Method::Other, true);
+                        }
+                    }
+                    let mut reader =
+                        Reader { said: self.said, settings: self.settings, budget: self.budget, gaps: self.gaps };
+                    reader.read(&archive.data, &container, member, self.findings)
+                }
+            };
+            let name = fact.filename.clone();
+            self.findings.files.push(fact);
+            if let Some((format, data)) = inner {
+                self.enter(format, Cow::Owned(data), [container, vec![name]].concat());
             }
         }
-        let mut reader = Reader { settings, budget, gaps: attachment.gaps, inner: None };
-        let fact = reader.read(&archive.data, &archive.container, member, findings);
-        let inner = reader.inner.map(|(format, data)| {
-            let mut container = archive.container.clone();
-            container.push(fact.filename.clone());
-            (format, data, container)
-        });
-        findings.files.push(fact);
-        let Some((format, data, container)) = inner else { continue };
-        if open.len() < settings.archive_depth {
-            open.push(Archive::open(format, Cow::Owned(data), container, budget, findings));
-        } else {
-            (findings.note)("archive-too-deep", format!("more than {} levels", settings.archive_depth));
+    }
+
+    /// Opens an archive, whose members come next.
+    fn enter(&mut self, format: Format, data: Cow<'a, [u8]>, container: Vec<String>) {
+        if self.open.len() >= self.settings.archive_depth {
+            let detail = format!("more than {} levels", self.settings.archive_depth);
+            return (self.findings.note)("archive-too-deep", detail);
         }
+        let most = self.budget.members;
+        let outer = container.last().map_or("", String::as_str);
+        let (mut members, stated) = match format {
+            Format::SevenZip => {
+                let mut reader =
+                    Reader { said: self.said, settings: self.settings, budget: self.budget, gaps: self.gaps };
+                sevenzip::read(&data, &container, most, &mut reader, self.findings)
+            }
+            Format::Zip => self.listed(zip::list(&data, most)),
+            Format::Tar => self.listed(tar::list(&data, most)),
+            Format::Tnef => self.listed(tnef::list(&data, most)),
+            Format::Compressed(method) => self.listed(compressed::list(&data, outer, method)),
+        };
+        if stated > most || members.len() > most {
+            (self.findings.note)("archive-too-many-members", format!("{stated} members, of which {most} listed"));
+            members.truncate(most);
+        }
+        self.budget.members -= members.len();
+        self.open.push(Archive { unread: data.len(), data, container, members: members.into_iter() });
+    }
+
+    /// Tells what a listing found, and hands on its members.
+    fn listed(&mut self, listing: Listing) -> (Vec<Entry>, usize) {
+        for (name, detail) in listing.anomalies {
+            (self.findings.note)(name, detail);
+        }
+        (listing.members.into_iter().map(Entry::Packed).collect(), listing.stated)
     }
 }
 
@@ -85,7 +160,11 @@ pub fn unpack(
 #[derive(Clone, Copy, Debug)]
 enum Format {
     Zip,
-    Gzip,
+    Tar,
+    SevenZip,
+    Tnef,
+    /// One file.
+    Compressed(Method),
 }
 
 impl Format {
@@ -93,8 +172,14 @@ impl Format {
     /// bytes that are nothing else.
     fn of(kind: FileKind, content: &[u8]) -> Option<Self> {
         match kind.0 {
-            "zip" => Some(Self::Zip),
-            "gzip" => Some(Self::Gzip),
+            "zip" | "ooxml" | "odf" | "jar" => Some(Self::Zip),
+            "tar" => Some(Self::Tar),
+            "7z" => Some(Self::SevenZip),
+            "tnef" => Some(Self::Tnef),
+            "gzip" => Some(Self::Compressed(Method::Gzip)),
+            "bzip2" => Some(Self::Compressed(Method::Bzip2)),
+            "xz" => Some(Self::Compressed(Method::Xz)),
+            "zstd" => Some(Self::Compressed(Method::Zstd)),
             "pe" | "elf" | "unknown" if zip::ends_as_zip(content) => Some(Self::Zip),
             _ => None,
         }
@@ -105,39 +190,19 @@ impl Format {
 struct Archive<'a> {
     data: Cow<'a, [u8]>,
     container: Vec<String>,
-    members: std::vec::IntoIter<Member>,
+    members: std::vec::IntoIter<Entry>,
     /// Packed bytes not yet read: members that share theirs would make a small archive unpack for hours.
     unread: usize,
 }
 
-impl<'a> Archive<'a> {
-    /// Lists an archive's members, as many as the budget has.
-    fn open(
-        format: Format,
-        data: Cow<'a, [u8]>,
-        container: Vec<String>,
-        budget: &mut Budget,
-        findings: &mut Findings<'_>,
-    ) -> Self {
-        let listing = match format {
-            Format::Zip => zip::list(&data, budget.members),
-            Format::Gzip => gzip::list(&data, container.last().map_or("", String::as_str)),
-        };
-        let mut members = listing.members;
-        if listing.stated > budget.members || members.len() > budget.members {
-            let detail = format!("{} members, of which {} listed", listing.stated, budget.members);
-            (findings.note)("archive-too-many-members", detail);
-            members.truncate(budget.members);
-        }
-        budget.members -= members.len();
-        for member in &mut members {
-            member.name = bounded(std::mem::take(&mut member.name));
-        }
-        for (name, detail) in listing.anomalies {
-            (findings.note)(name, detail);
-        }
-        Self { unread: data.len(), data, container, members: members.into_iter() }
-    }
+/// An archive within: what it is, and its bytes.
+type Inner = Option<(Format, Vec<u8>)>;
+
+/// A member of an open archive.
+enum Entry {
+    Packed(Member),
+    /// Read already, from an archive that has to be read front to back.
+    Read(Box<FileFact>, Inner),
 }
 
 /// What an archive says of itself.
@@ -160,7 +225,6 @@ mod tests {
     use super::super::hash::md5;
     use super::super::kind::kind;
     use super::*;
-    use crate::model::limits;
 
     /// A member for [`build`].
     #[derive(Clone)]
@@ -224,11 +288,15 @@ mod tests {
     }
 
     fn unpack_with(content: &[u8], settings: &InspectSettings) -> (Vec<FileFact>, Vec<&'static str>) {
+        unpack_said(content, Said::default(), settings)
+    }
+
+    fn unpack_said(content: &[u8], said: Said<'_>, settings: &InspectSettings) -> (Vec<FileFact>, Vec<&'static str>) {
         let (mut files, mut names) = (Vec::new(), Vec::new());
         let attachment = FileFact { filename: "outer.zip".into(), kind: kind(content), ..FileFact::default() };
         let mut note = |name, _| names.push(name);
         let mut findings = Findings { files: &mut files, note: &mut note };
-        unpack(&attachment, content, settings, &mut Budget::new(settings), &mut findings);
+        unpack(&attachment, content, said, settings, &mut Budget::new(settings), &mut findings);
         names.dedup();
         (files, names)
     }
@@ -326,7 +394,7 @@ mod tests {
         let (files, anomalies) = unpack_with(&many, &settings);
         assert_eq!((files.len(), anomalies), (3, vec!["archive-too-many-members"]));
         let (files, anomalies) = unpack_with(&many[..many.len() - 1], &settings);
-        assert_eq!((files.len(), anomalies), (3, vec!["archive-too-many-members", "archive-damaged"]));
+        assert_eq!((files.len(), anomalies), (3, vec!["archive-damaged", "archive-too-many-members"]));
 
         // Many entries for the same bytes, which unpack to nothing.
         let blocks = Entry { deflate: false, ..entry("a", &b"\0\0\0\xff\xff".repeat(10)) };

@@ -5,12 +5,12 @@
 //! the whole directory before it says how long it is. Packed bytes are taken from the archive directly: that works
 //! the same way for both sources, and the crate would refuse what other readers still open.
 
-use std::io::Cursor;
+use std::io::{Cursor, Read};
 use std::ops::Range;
 
 use memchr::memmem;
 use zip::CompressionMethod;
-use zip::read::Config;
+use zip::read::{Config, ZipReadOptions, read_zipfile_from_stream_with_options};
 use zip::result::ZipError;
 use zip::unstable::read::ZipIterable;
 
@@ -28,6 +28,20 @@ pub fn list(data: &[u8], most: usize) -> Listing {
     }
 }
 
+/// Unpacks an encrypted member (section 6.1; AES as in section 7) with a password and hands it to `read`. None when the
+/// password does not fit.
+pub fn decrypt<T>(data: &[u8], member: &Member, password: &str, read: impl FnOnce(&mut dyn Read) -> T) -> Option<T> {
+    let mut source = data.get(member.header?..member.packed.end)?;
+    // What the local header leaves to a descriptor is known from the central directory.
+    let options = ZipReadOptions::new()
+        .password(Some(password.as_bytes()))
+        .override_compressed_size(member.packed.len() as u64)
+        .override_uncompressed_size(member.size?)
+        .override_crc(member.crc?);
+    let mut file = read_zipfile_from_stream_with_options(&mut source, options).ok()??;
+    Some(read(&mut file))
+}
+
 /// Whether an end of central directory record (section 4.3.16) stands where one may.
 pub fn ends_as_zip(data: &[u8]) -> bool {
     let tail = data.get(data.len().saturating_sub(END_BYTES)..).unwrap_or_default();
@@ -38,6 +52,7 @@ pub fn ends_as_zip(data: &[u8]) -> bool {
 fn list_central(data: &[u8], most: usize) -> Result<Listing, ZipError> {
     let mut archive = ZipIterable::try_new(Cursor::new(data), Config::default())?;
     let mut listing = Listing { stated: archive.len(), ..Listing::default() };
+    let mut known = Vec::new();
     for entry in archive.files()?.take(most) {
         let entry = entry?;
         let start = usize::try_from(entry.header_start()).unwrap_or(usize::MAX);
@@ -50,11 +65,12 @@ fn list_central(data: &[u8], most: usize) -> Result<Listing, ZipError> {
             let other = self::name(local.name, local.flags & UTF8 != 0);
             listing.anomalies.push(("zip-names-differ", format!("{name:?} and {other:?}")));
         }
+        let packed_size = entry.compressed_size();
+        let (packed, cut) = range(data, local.map_or(data.len(), |local| local.data), packed_size);
+        known.push(start..packed.end);
         if name.ends_with('/') && entry.size() == 0 {
             continue;
         }
-        let packed_size = entry.compressed_size();
-        let (packed, cut) = range(data, local.map_or(data.len(), |local| local.data), packed_size);
         listing.members.push(Member {
             name,
             size: Some(entry.size()),
@@ -68,9 +84,38 @@ fn list_central(data: &[u8], most: usize) -> Result<Listing, ZipError> {
             },
             packed,
             cut,
+            header: Some(start),
         });
     }
+    if listing.stated <= most {
+        list_unlisted(data, most, known, &mut listing);
+    }
     Ok(listing)
+}
+
+/// Adds members that only their local headers tell of: some readers go by those, and a scanner that goes by the
+/// directory would be passed. Looked for in what lies between the members that are known.
+fn list_unlisted(data: &[u8], most: usize, mut known: Vec<Range<usize>>, listing: &mut Listing) {
+    known.sort_by_key(|range| range.start);
+    known.push(data.len()..data.len());
+    let mut at = 0;
+    for range in known {
+        while at < range.start && listing.members.len() <= most {
+            let Some(found) = data.get(at..range.start).and_then(|gap| memmem::find(gap, LOCAL)) else { break };
+            let start = at + found;
+            at = start + LOCAL.len();
+            let Some(local) = Local::read(data, start).filter(Local::is_likely) else { continue };
+            let member = local.member(data);
+            if member.cut || member.packed.end > range.start || member.name.ends_with('/') {
+                continue;
+            }
+            at = member.packed.end.max(at);
+            listing.anomalies.push(("zip-member-unlisted", member.name.clone()));
+            listing.stated += 1;
+            listing.members.push(member);
+        }
+        at = at.max(range.end);
+    }
 }
 
 /// Lists members by the local headers that can be found (section 4.3.7), front to back.
@@ -102,6 +147,10 @@ struct Local<'a> {
     packed_size: u32,
     size: u32,
     name: &'a [u8],
+    /// Where the header begins.
+    start: usize,
+    version: u16,
+    extra: &'a [u8],
     /// Where the packed bytes begin.
     data: usize,
 }
@@ -123,22 +172,63 @@ impl<'a> Local<'a> {
             packed_size: u32_at(header, 18)?,
             size: u32_at(header, 22)?,
             name: bytes.get(start + LOCAL_BYTES..name_end)?,
+            start,
+            version: u16_at(header, 4)?,
+            extra: bytes.get(name_end..name_end + extra_length).unwrap_or_default(),
             data: name_end + extra_length,
         })
     }
 
+    /// Whether it is a header, and not just its signature among other bytes: a version that exists, a method of the
+    /// published list (section 4.4.5), a name of printable characters.
+    fn is_likely(&self) -> bool {
+        let method = matches!(self.method, 0 | 1 | 6 | 8 | 9 | 12 | 14 | 93 | 95 | 98 | 99);
+        let name = (1..=MAX_LIKELY_NAME).contains(&self.name.len()) && self.name.iter().all(|byte| *byte >= b' ');
+        self.version & 0xff <= MAX_VERSION && method && name
+    }
+
+    /// An extra field's content (section 4.5).
+    fn extra(&self, id: u16) -> Option<&'a [u8]> {
+        let mut rest = self.extra;
+        loop {
+            let length = usize::from(u16_at(rest, 2)?);
+            let content = rest.get(4..4 + length)?;
+            if u16_at(rest, 0)? == id {
+                return Some(content);
+            }
+            rest = rest.get(4 + length..)?;
+        }
+    }
+
+    /// Unpacked and packed size: of a ZIP64 member in its extra field (section 4.5.3).
+    fn sizes(&self) -> (u64, u64) {
+        let large = self.size == u32::MAX || self.packed_size == u32::MAX;
+        let wide = self.extra(ZIP64).filter(|_| large).and_then(|field| Some((u64_at(field, 0)?, u64_at(field, 8)?)));
+        wide.unwrap_or((u64::from(self.size), u64::from(self.packed_size)))
+    }
+
+    /// The name, in UTF-8 where an extra field has it (section 4.6.9), if that is about the name in the header.
+    fn shown_name(&self) -> String {
+        let unicode = self.extra(UNICODE_PATH).and_then(|field| {
+            let mut crc = flate2::Crc::new();
+            crc.update(self.name);
+            let fits = field.first() == Some(&1) && u32_at(field, 1)? == crc.sum();
+            std::str::from_utf8(field.get(5..)?).ok().filter(|_| fits)
+        });
+        unicode.map_or_else(|| name(self.name, self.flags & UTF8 != 0), str::to_owned)
+    }
+
     /// The member behind the header, as far as the header can say. Sizes that follow the data in a descriptor
-    /// (section 4.3.9) or stand in a ZIP64 field are not known here: the data then goes on to the next signature.
+    /// (section 4.3.9) are not known here: the data then goes on to the next signature.
     fn member(&self, bytes: &[u8]) -> Member {
-        let unknown = self.flags & DESCRIPTOR != 0 && self.packed_size == 0
-            || self.packed_size == u32::MAX
-            || self.size == u32::MAX;
+        let (size, packed_size) = self.sizes();
+        let unknown = self.flags & DESCRIPTOR != 0 && packed_size == 0 || packed_size == u64::from(u32::MAX);
         let (packed, cut) = if unknown {
             let rest = bytes.get(self.data..).unwrap_or_default();
             let next = next_signature(rest);
             (self.data.min(bytes.len())..next.map_or(bytes.len(), |next| self.data + next), next.is_none())
         } else {
-            range(bytes, self.data, u64::from(self.packed_size))
+            range(bytes, self.data, packed_size)
         };
         let method = match self.method {
             0 if unknown => Method::Other, // nothing says where stored bytes end
@@ -147,15 +237,16 @@ impl<'a> Local<'a> {
             _ => Method::Other,
         };
         Member {
-            name: name(self.name, self.flags & UTF8 != 0),
-            size: (!unknown).then_some(u64::from(self.size)),
-            packed_size: Some(if unknown { packed.len() as u64 } else { u64::from(self.packed_size) }),
+            name: self.shown_name(),
+            size: (!unknown).then_some(size),
+            packed_size: Some(if unknown { packed.len() as u64 } else { packed_size }),
             encrypted: self.flags & ENCRYPTED != 0,
             crc: (!unknown).then_some(self.crc),
             method,
             packed,
             // Deflated bytes say themselves where they end.
             cut: if unknown { method != Method::Deflate } else { cut },
+            header: Some(self.start),
         }
     }
 }
@@ -200,6 +291,10 @@ fn u32_at(data: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_le_bytes(data.get(at..)?.first_chunk().copied()?))
 }
 
+fn u64_at(data: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_le_bytes(data.get(at..)?.first_chunk().copied()?))
+}
+
 const LOCAL: &[u8] = b"PK\x03\x04";
 const LOCAL_BYTES: usize = 30;
 const CENTRAL_BYTES: usize = 46;
@@ -209,6 +304,14 @@ const END_RECORD: usize = 22;
 const END_BYTES: usize = END_RECORD + 65_535;
 /// What can follow a member's data: a descriptor, the next member, the central directory.
 const SIGNATURES: [&[u8]; 3] = [b"PK\x07\x08", LOCAL, b"PK\x01\x02"];
+
+/// Extra fields (section 4.5.2, 4.6.9).
+const ZIP64: u16 = 1;
+const UNICODE_PATH: u16 = 0x7075;
+
+/// Version 6.3 is the latest (section 4.4.3.2); and a name longer than this is no file's.
+const MAX_VERSION: u16 = 63;
+const MAX_LIKELY_NAME: usize = 1_024;
 
 // General purpose bits (section 4.4.4).
 const ENCRYPTED: u16 = 1;

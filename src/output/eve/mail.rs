@@ -4,7 +4,7 @@ use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
 
 use super::types::{Each, Hex};
-use crate::model::event::{Rejected, Reply, SmtpEvent};
+use crate::model::event::{Rejected, Reply, SmtpEvent, TlsFacts};
 use crate::model::mail::{Email, FileFact, Findings};
 
 /// `smtp`: Suricata has `helo`, `mail_from`, `rcpt_to`; the rest is ours.
@@ -18,7 +18,9 @@ impl Serialize for SmtpBody<'_> {
             map.serialize_entry("helo", helo)?;
         }
         if let Some(envelope) = &smtp.envelope {
-            map.serialize_entry("mail_from", &Angle(&envelope.mail_from))?;
+            if !envelope.mail_from_unseen {
+                map.serialize_entry("mail_from", &Angle(&envelope.mail_from))?;
+            }
             if !envelope.rcpt_to.is_empty() {
                 map.serialize_entry("rcpt_to", &Angles(&envelope.rcpt_to))?;
             }
@@ -28,13 +30,28 @@ impl Serialize for SmtpBody<'_> {
             if envelope.rcpt_dropped > 0 {
                 map.serialize_entry("rcpt_dropped", &envelope.rcpt_dropped)?;
             }
+            if let Some(size) = envelope.size_declared {
+                map.serialize_entry("size_declared", &size)?;
+            }
+            if let Some(body) = envelope.body {
+                map.serialize_entry("body", body)?;
+            }
+            if envelope.utf8 {
+                map.serialize_entry("utf8", &true)?;
+            }
         }
         if let Some(reply) = &smtp.reply {
             map.serialize_entry("reply", &ReplyBody(reply))?;
         }
         map.serialize_entry("tls", &smtp.tls)?;
+        if let Some(facts) = smtp.tls_facts.as_deref().filter(|facts| **facts != TlsFacts::default()) {
+            map.serialize_entry("tls_info", &TlsBody::of(facts))?;
+        }
         if let Some(auth) = &smtp.auth {
             map.serialize_entry("auth", &AuthBody { mechanism: &auth.mechanism, accepted: auth.accepted })?;
+        }
+        if !smtp.forwarded.is_empty() {
+            map.serialize_entry("xclient", &Attributes(&smtp.forwarded))?;
         }
         let mut traits = smtp.dialect.names().peekable();
         if traits.peek().is_some() {
@@ -48,6 +65,61 @@ impl Serialize for SmtpBody<'_> {
             [true, true] => map.serialize_entry("unseen", &["client", "server"])?,
         }
         map.end()
+    }
+}
+
+/// What a TLS handshake showed, in the names of Suricata's `tls` object.
+#[derive(Serialize)]
+struct TlsBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issuerdn: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    subjectaltname: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<Fingerprint<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sni: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    client_alpns: &'a [String],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    server_alpns: &'a [String],
+}
+
+impl<'a> TlsBody<'a> {
+    fn of(facts: &'a TlsFacts) -> Self {
+        Self {
+            subject: facts.subject.as_deref(),
+            issuerdn: facts.issuer.as_deref(),
+            subjectaltname: &facts.alt_names,
+            fingerprint: facts.fingerprint.as_ref().map(|sha1| Fingerprint(sha1)),
+            sni: facts.sni.as_deref(),
+            version: facts.version.as_deref(),
+            client_alpns: &facts.client_alpns,
+            server_alpns: facts.server_alpn.as_slice(),
+        }
+    }
+}
+
+/// Bytes in hexadecimal with colons between them, as Suricata writes fingerprints.
+struct Fingerprint<'a>(&'a [u8]);
+
+impl Serialize for Fingerprint<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<String> = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        serializer.serialize_str(&bytes.join(":"))
+    }
+}
+
+/// What a relay said of the client before it, by name.
+struct Attributes<'a>(&'a [(String, String)]);
+
+impl Serialize for Attributes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name.to_ascii_lowercase(), value)))
     }
 }
 

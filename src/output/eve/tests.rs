@@ -10,7 +10,7 @@ use super::*;
 use crate::model::alert::{Evidence, Figure, Moment, Severity, Verdict};
 use crate::model::event::{
     Auth, ConnectOutcome, Dialect, DnsData, DnsQuestion, DnsRecord, EndReason, Envelope, Message, Outcome, Rejected,
-    Reply,
+    Reply, TlsFacts,
 };
 use crate::model::mail::{Email, FileKind};
 use crate::model::net::{Flow, Side, Vlans};
@@ -41,9 +41,13 @@ fn smtp_shows_envelope_dialogue_and_message() {
             "rcpt_to": ["<ann@example.com>"],
             "rcpt_rejected": [{"address": "<bob@example.com>", "code": 550, "text": "5.1.1 no such user"}],
             "rcpt_dropped": 3,
+            "size_declared": 18_000,
+            "body": "8BITMIME",
+            "utf8": true,
             "reply": {"code": 250, "text": "2.0.0 queued"},
             "tls": true,
             "auth": {"mechanism": "PLAIN", "accepted": false},
+            "xclient": {"addr": "192.0.2.1"},
             "dialect": ["no-space-after-colon", "helo-localhost"],
             "outcome": "accepted",
             "unseen": ["server"]
@@ -76,6 +80,41 @@ fn a_null_sender_is_a_pair_of_brackets() {
     let line = parse(&mut replay("smtp"), &event(EventKind::Smtp(Box::new(smtp))), None);
     assert_eq!(line["smtp"]["mail_from"], "<>");
     assert_eq!(line["smtp"].get("rcpt_to"), None);
+}
+
+#[test]
+fn a_sender_that_was_not_seen_is_not_the_null_sender() {
+    let envelope = Envelope { mail_from_unseen: true, rcpt_to: vec!["a@b".into()], ..Envelope::default() };
+    let smtp = SmtpEvent { envelope: Some(envelope), ..SmtpEvent::default() };
+    let line = parse(&mut replay("smtp"), &event(EventKind::Smtp(Box::new(smtp))), None);
+    assert_eq!((line["smtp"].get("mail_from"), &line["smtp"]["rcpt_to"]), (None, &json!(["<a@b>"])));
+}
+
+#[test]
+fn a_handshake_has_the_names_of_suricatas_tls_object() {
+    let facts = TlsFacts {
+        version: Some("TLS 1.2".into()),
+        sni: Some("mx.example".into()),
+        client_alpns: vec!["smtp".into()],
+        server_alpn: Some("smtp".into()),
+        subject: Some("CN=mx.example".into()),
+        issuer: Some("C=AT, CN=CA".into()),
+        alt_names: vec!["mx.example".into()],
+        fingerprint: Some([0xab; 20]),
+    };
+    let smtp = SmtpEvent { tls: true, tls_facts: Some(Box::new(facts)), ..SmtpEvent::default() };
+    let line = parse(&mut replay("smtp"), &event(EventKind::Smtp(Box::new(smtp))), None);
+    assert_eq!(
+        line["smtp"]["tls_info"],
+        json!({
+            "subject": "CN=mx.example", "issuerdn": "C=AT, CN=CA", "subjectaltname": ["mx.example"],
+            "fingerprint": (["ab"; 20].join(":")), "sni": "mx.example", "version": "TLS 1.2",
+            "client_alpns": ["smtp"], "server_alpns": ["smtp"]
+        })
+    );
+    let smtp = SmtpEvent { tls: true, tls_facts: Some(Box::default()), ..SmtpEvent::default() };
+    let line = parse(&mut replay("smtp"), &event(EventKind::Smtp(Box::new(smtp))), None);
+    assert_eq!(line["smtp"].get("tls_info"), None, "nothing was seen of it");
 }
 
 #[test]
@@ -453,9 +492,14 @@ fn worm_mail() -> SmtpEvent {
             rcpt_to: vec!["ann@example.com".into()],
             rcpt_rejected: vec![Rejected { address: "bob@example.com".into(), reply: refusal }],
             rcpt_dropped: 3,
+            size_declared: Some(18_000),
+            body: Some("8BITMIME"),
+            utf8: true,
+            mail_from_unseen: false,
         }),
         reply: Some(Reply { code: 250, text: "2.0.0 queued".into() }),
         tls: true,
+        forwarded: vec![("ADDR".into(), "192.0.2.1".into())],
         auth: Some(Auth { mechanism: "PLAIN".into(), accepted: Some(false) }),
         dialect: Dialect(Dialect::NO_SPACE_AFTER_COLON | Dialect::HELO_LOCALHOST),
         outcome: Outcome::Accepted,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use serde::ser::{Serialize, Serializer};
 
 use super::losses::losses;
-use super::{Notes, advice, headline};
+use super::{Notes, advice, headline, share, span};
 use crate::model::alert::{Evidence, Severity, Verdict};
 use crate::model::report::{HostReport, Report};
 use crate::output::eve::stats::Stats;
@@ -16,10 +16,10 @@ pub fn json(report: &Report, notes: &Notes) -> String {
     let uptime = report.span.map(|(first, last)| last.since(first)).unwrap_or_default();
     let document = Document {
         headline: headline(report),
-        span: report.span.map(|(first, last)| Span { first: Time(first), last: Time(last) }),
-        hosts: report.hosts.iter().map(|host| Host::of(host, notes)).collect(),
+        span: span(report).map(|(first, last)| Span { first: Time(first), last: Time(last) }),
+        hosts: report.hosts.iter().map(|host| Host::of(host, report, notes)).collect(),
         mailing_hosts: report.mailing_hosts,
-        alerts: report.alerts.iter().map(AlertCount::of).collect(),
+        alerts: report.alerts.iter().map(|alert| AlertCount::of(alert, notes)).collect(),
         lost: Lost(report, notes),
         stats: Stats { uptime, sensor: &report.sensor, inspect: &report.inspect },
     };
@@ -58,12 +58,14 @@ struct Host<'a> {
     mail_bytes: u64,
     mx_lookups: u64,
     share_of_link: f64,
+    /// Of all bytes read, which is what the table shows.
+    share_of_all: f64,
     evidence: Each<'a, Evidence, fn(&'a Evidence) -> EvidenceBody<'a>>,
     remediation: Option<&'a str>,
 }
 
 impl<'a> Host<'a> {
-    fn of(host: &'a HostReport, notes: &'a Notes) -> Self {
+    fn of(host: &'a HostReport, report: &Report, notes: &'a Notes) -> Self {
         Self {
             host: host.host,
             verdict: host.verdict.name(),
@@ -75,6 +77,7 @@ impl<'a> Host<'a> {
             mail_bytes: host.mail_bytes,
             mx_lookups: host.mx_lookups,
             share_of_link: host.share_of_link,
+            share_of_all: share(host, report),
             evidence: Each(&host.evidence, EvidenceBody),
             remediation: (host.verdict != Verdict::Clean).then(|| advice(host, notes)),
         }
@@ -86,11 +89,16 @@ struct AlertCount<'a> {
     rule: &'a str,
     severity: &'static str,
     count: u64,
+    /// Home hosts they are about, in the order of their addresses.
+    hosts: Vec<IpAddr>,
+    remediation: Option<&'a str>,
 }
 
 impl<'a> AlertCount<'a> {
-    fn of((rule, severity, count): &'a (String, Severity, u64)) -> Self {
-        Self { rule, severity: severity.name(), count: *count }
+    fn of((rule, severity, count): &'a (String, Severity, u64), notes: &'a Notes) -> Self {
+        let hosts = notes.alerted.get(&(rule.clone(), *severity)).into_iter().flatten().copied().collect();
+        let remediation = notes.advice.get(rule).map(String::as_str);
+        Self { rule, severity: severity.name(), count: *count, hosts, remediation }
     }
 }
 

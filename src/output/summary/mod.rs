@@ -7,26 +7,45 @@ mod json;
 mod losses;
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 
 pub use self::json::json;
 use self::losses::losses;
-use self::words::{bytes, count, counted, duration, percent, plain, time};
+use self::words::{bytes, count, counted, duration, percent, plain, plain_to, time, wrapped};
 use super::extract::ExtractStats;
-use crate::model::alert::Verdict;
+use crate::model::alert::{Alert, Evidence, Figure, Severity, Verdict};
+use crate::model::limits::SUMMARY_ALERT_HOSTS;
 use crate::model::report::{HostReport, Report};
+use crate::model::time::Timestamp;
 
 /// What the summary says besides the report.
 #[derive(Clone, Debug, Default)]
 pub struct Notes {
     /// What to do, by the rule or detector that found it ([`crate::model::alert::Alert::remediation`]).
     pub advice: BTreeMap<String, String>,
+    /// Home hosts that alerts were about, by rule or detector and severity, at most [`SUMMARY_ALERT_HOSTS`] each.
+    pub alerted: BTreeMap<(String, Severity), BTreeSet<IpAddr>>,
     /// As [`super::writer::EveWriter::lost_lines`].
     pub eve_lost_lines: u64,
     pub extract: ExtractStats,
+}
+
+impl Notes {
+    /// Keeps of an alert what the summary will say.
+    pub fn note(&mut self, alert: &Alert) {
+        if !self.advice.contains_key(&alert.rule) {
+            self.advice.insert(alert.rule.clone(), alert.remediation.clone());
+        }
+        let Some(host) = alert.host else { return };
+        let hosts = self.alerted.entry((alert.rule.clone(), alert.severity)).or_default();
+        if hosts.len() < SUMMARY_ALERT_HOSTS {
+            hosts.insert(host);
+        }
+    }
 }
 
 /// How the text looks. The default is for a file: no colours, as wide as it needs.
@@ -42,7 +61,7 @@ pub struct Style {
 pub fn text(report: &Report, notes: &Notes, style: Style) -> String {
     let mut out = String::new();
     let worst = report.hosts.iter().map(|host| host.verdict).max().unwrap_or_default();
-    line(&mut out, &paint(&headline(report), worst, style));
+    line(&mut out, &paint(&wrapped(&headline(report), 0, style.width), worst, style));
     if !report.hosts.is_empty() {
         section(&mut out, &hosts(report, style));
     }
@@ -51,10 +70,10 @@ pub fn text(report: &Report, notes: &Notes, style: Style) -> String {
         section(&mut out, &why(host, notes, style));
     }
     if !report.alerts.is_empty() {
-        section(&mut out, &alerts(report, style));
+        section(&mut out, &alerts(report, notes, style));
     }
-    section(&mut out, &read(report));
-    line(&mut out, &lost(report, notes));
+    section(&mut out, &read(report, style));
+    line(&mut out, &lost(report, notes, style));
     out
 }
 
@@ -63,13 +82,40 @@ fn headline(report: &Report) -> String {
     let with = |verdict| report.hosts.iter().filter(|host| host.verdict == verdict).collect::<Vec<_>>();
     let (infected, suspicious) = (with(Verdict::Infected), with(Verdict::Suspicious));
     match (infected.len(), suspicious.len()) {
-        (0, 0) if report.span.is_none() => "No packet was read.".into(),
-        (0, 0) if report.mailing_hosts == 0 => "No host is infected or under suspicion; no home host sent mail.".into(),
-        (0, 0) => "No host is infected or under suspicion.".into(),
+        (0, 0) => format!("{}.", nobody(report)),
         (0, some) => format!("No host is infected; {some} under suspicion: {}", named(&suspicious)),
         (1, _) => format!("1 host is infected: {}", named(&infected)),
         (some, _) => format!("{some} hosts are infected: {}", named(&infected)),
     }
+}
+
+/// What there is to say when nobody is infected or under suspicion.
+fn nobody(report: &Report) -> String {
+    if span(report).is_none() {
+        return "No packet was read".into();
+    }
+    let mut text = String::from("No host is infected or under suspicion");
+    let worst = report.alerts.first().map(|(_, severity, _)| *severity).filter(|worst| worst.reaches(LOUD));
+    if let Some(worst) = worst {
+        let alerts: Vec<_> = report.alerts.iter().filter(|(_, severity, _)| *severity == worst).collect();
+        let number = alerts.iter().map(|(.., number)| number).sum();
+        let rules: Vec<_> = alerts.iter().map(|(rule, ..)| plain(rule)).collect();
+        let verb = if number == 1 { "is" } else { "are" };
+        let (one, many) = (format!("{worst} alert"), format!("{worst} alerts"));
+        let _ = write!(text, ", but there {verb} {}: {}", counted(number, &one, &many), listed(&rules, NAMED));
+    } else if report.mailing_hosts == 0 {
+        let smtp = &report.sensor.smtp;
+        text.push_str(match smtp.sessions + smtp.transactions {
+            0 => "; there was no mail",
+            _ => "; there was mail, but none from a home host (see --home-net)",
+        });
+    }
+    text
+}
+
+/// Time of the first and last packet, where there was any.
+fn span(report: &Report) -> Option<(Timestamp, Timestamp)> {
+    report.span.filter(|_| report.sensor.capture.packets > 0)
 }
 
 /// `10.20.1.17 (mimail-c), since 2003-10-31 12:00:05 UTC.`; the first few hosts, and the earliest time of all.
@@ -78,12 +124,24 @@ fn named(hosts: &[&HostReport]) -> String {
         Some(evidence) => format!("{} ({})", host.host, plain(&evidence.source)),
         None => host.host.to_string(),
     };
-    let mut names = hosts.iter().take(NAMED).map(name).collect::<Vec<_>>().join(", ");
-    if hosts.len() > NAMED {
-        let _ = write!(names, " and {} more", hosts.len() - NAMED);
-    }
+    let names: Vec<_> = hosts.iter().map(name).collect();
     let since = hosts.iter().map(|host| host.since).min().unwrap_or_default();
-    format!("{names}, since {}.", time(since))
+    format!("{}, since {}.", listed(&names, NAMED), time(since))
+}
+
+/// The first few, and how many more there are.
+fn listed(names: &[String], most: usize) -> String {
+    let mut text = names.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > most {
+        let _ = write!(text, " and {} more", count((names.len() - most) as u64));
+    }
+    text
+}
+
+/// What share of all bytes read a host's mail took.
+fn share(host: &HostReport, report: &Report) -> f64 {
+    // Packets lost or cut off may make mail seem more than all there was.
+    (host.mail_bytes as f64 / report.sensor.capture.bytes.max(1) as f64).min(1.0)
 }
 
 fn hosts(report: &Report, style: Style) -> String {
@@ -103,23 +161,28 @@ fn hosts(report: &Report, style: Style) -> String {
             count(host.recipients),
             count(host.mx_lookups),
             bytes(host.mail_bytes),
-            percent(host.share_of_link),
+            percent(share(host, report)),
         ];
         row.extend(figures.map(Cell::new));
-        row.extend(roles.then(|| Cell::new(plain(host.role.as_deref().unwrap_or_default()))));
+        // Since when it is known to be one is in the JSON.
+        let role = host.role.as_deref().unwrap_or_default();
+        row.extend(roles.then(|| Cell::new(plain(role.split(" since ").next().unwrap_or(role)))));
         table.add_row(row);
     }
-    // On a narrow terminal an IPv6 address breaks, and no figure does.
+    // On a narrow terminal the lesser figures go; an IPv6 address may break, and no figure does.
+    let narrow = style.width.is_some_and(|width| width < NARROW);
     for (index, column) in table.column_iter_mut().enumerate().skip(1) {
-        column.set_constraint(ColumnConstraint::ContentWidth);
+        let hidden = narrow && LESSER.contains(&index);
+        column.set_constraint(if hidden { ColumnConstraint::Hidden } else { ColumnConstraint::ContentWidth });
         if FIGURES.contains(&index) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     let mut text = laid_out(&table);
-    let more = report.mailing_hosts.saturating_sub(shown.len() as u64);
+    let mailing = shown.iter().filter(|host| host.mail_bytes > 0).count() as u64;
+    let more = report.mailing_hosts.saturating_sub(mailing);
     if more > 0 {
-        let _ = write!(text, "\n  and {} that sent mail", counted(more, "more host", "more hosts"));
+        let _ = write!(text, "\n  and {} that spoke to mail servers", counted(more, "more host", "more hosts"));
     }
     text
 }
@@ -127,14 +190,26 @@ fn hosts(report: &Report, style: Style) -> String {
 fn why(host: &HostReport, notes: &Notes, style: Style) -> String {
     let title = format!("{} is {}:", host.host, host.verdict.name());
     let mut text = paint(&title, host.verdict, style);
+    let mut item = |item: &str| {
+        let _ = write!(text, "\n{}", wrapped(item, 4, style.width));
+    };
     for evidence in host.evidence.iter().take(REASONS) {
-        let _ = write!(text, "\n  - {}: {}", plain(&evidence.source), plain(&evidence.text));
+        item(&format!("  - {}: {}{}", plain(&evidence.source), plain(&evidence.text), matched(evidence)));
     }
     if host.evidence.len() > REASONS {
-        let _ = write!(text, "\n  - and {}", counted((host.evidence.len() - REASONS) as u64, "more", "more"));
+        let more: Vec<_> = host.evidence.iter().skip(REASONS).map(|evidence| plain(&evidence.source)).collect();
+        item(&format!("  - and {}", listed(&more, REASONS)));
     }
-    let _ = write!(text, "\n  To do: {}", plain(advice(host, notes)));
+    item(&format!("  To do: {}", plain_to(advice(host, notes), ADVICE)));
     text
+}
+
+/// What a rule matched: that convinces, where its name alone would have to be believed.
+fn matched(evidence: &Evidence) -> String {
+    let figure = evidence.figures.iter().find(|(name, _)| *name == MATCHED).map(|(_, figure)| figure);
+    let Some(Figure::List(marks)) = figure else { return String::new() };
+    let marks: Vec<_> = marks.iter().map(|mark| plain(mark)).collect();
+    if marks.is_empty() { String::new() } else { format!("; matched {}", listed(&marks, NAMED)) }
 }
 
 /// What to do: the advice of the strongest evidence that has any.
@@ -147,45 +222,64 @@ fn advice<'a>(host: &HostReport, notes: &'a Notes) -> &'a str {
     }
 }
 
-fn alerts(report: &Report, style: Style) -> String {
+fn alerts(report: &Report, notes: &Notes, style: Style) -> String {
     let mut table = table(style);
-    table.set_header(vec!["ALERTS", "SEVERITY", "RULE"]);
+    table.set_header(vec!["ALERTS", "SEVERITY", "RULE", "HOSTS"]);
     for (rule, severity, number) in &report.alerts {
-        table.add_row(vec![count(*number), severity.name().to_owned(), plain(rule)]);
+        let hosts: Vec<_> = notes.alerted.get(&(rule.clone(), *severity)).into_iter().flatten().collect();
+        let hosts: Vec<_> = hosts.into_iter().map(ToString::to_string).collect();
+        table.add_row(vec![count(*number), severity.name().to_owned(), plain(rule), listed(&hosts, NAMED)]);
     }
     if let Some(column) = table.column_mut(0) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    laid_out(&table)
+    let mut text = laid_out(&table);
+    let suspects = report.hosts.iter().filter(|host| host.verdict != Verdict::Clean).take(EXPLAINED);
+    let explained: BTreeSet<_> = suspects.flat_map(|host| &host.evidence).map(|evidence| &evidence.source).collect();
+    let loud = report.alerts.iter().filter(|(_, severity, _)| severity.reaches(LOUD)).map(|(rule, ..)| rule);
+    for rule in loud.filter(|rule| !explained.contains(rule)).collect::<BTreeSet<_>>() {
+        if let Some(advice) = notes.advice.get(rule).filter(|advice| !advice.is_empty()) {
+            let item = format!("  To do about {}: {}", plain(rule), plain_to(advice, ADVICE));
+            let _ = write!(text, "\n{}", wrapped(&item, 4, style.width));
+        }
+    }
+    text
 }
 
-fn read(report: &Report) -> String {
-    let Some((first, last)) = report.span else { return "Read: nothing.".into() };
+fn read(report: &Report, style: Style) -> String {
+    let Some((first, last)) = span(report) else { return "Read: nothing.".into() };
     let (capture, smtp, dns) = (&report.sensor.capture, &report.sensor.smtp, &report.sensor.dns);
-    format!(
-        "Read: {} to {} ({}), {}, {}.\nMail: {}, {}, {}, {} opened, {}; {} asked.",
+    let read = format!(
+        "Read: {} to {} ({}), {}, {}.",
         time(first).trim_end_matches(" UTC"),
         time(last),
         duration(last.since(first)),
         counted(capture.packets, "packet", "packets"),
         bytes(capture.bytes),
-        counted(smtp.sessions, "session", "sessions"),
-        counted(smtp.transactions, "transaction", "transactions"),
-        counted(smtp.messages, "message", "messages"),
-        count(report.inspect.inspected),
-        counted(report.inspect.attachments, "attachment", "attachments"),
-        counted(dns.mx_queries, "MX question", "MX questions"),
-    )
+    );
+    let mut mail = String::from("Mail: none");
+    if smtp.sessions + smtp.transactions + smtp.messages > 0 {
+        mail = format!(
+            "Mail: {}, {}, {}, {} opened, {}",
+            counted(smtp.sessions, "session", "sessions"),
+            counted(smtp.transactions, "transaction", "transactions"),
+            counted(smtp.messages, "message", "messages"),
+            count(report.inspect.inspected),
+            counted(report.inspect.attachments, "attachment", "attachments"),
+        );
+    }
+    let _ = write!(mail, "; {}.", counted(dns.mx_queries, "MX question", "MX questions"));
+    format!("{}\n{}", wrapped(&read, 2, style.width), wrapped(&mail, 2, style.width))
 }
 
-fn lost(report: &Report, notes: &Notes) -> String {
+fn lost(report: &Report, notes: &Notes, style: Style) -> String {
     let told: Vec<_> = losses(report, notes).into_iter().filter(|loss| loss.count > 0).collect();
     if told.is_empty() {
         return "Lost: nothing.".into();
     }
     let mut text = String::from("Lost:");
     for loss in told {
-        let _ = write!(text, "\n  - {}", loss.sentence());
+        let _ = write!(text, "\n{}", wrapped(&format!("  - {}", loss.sentence()), 4, style.width));
     }
     text
 }
@@ -237,14 +331,24 @@ const LISTED_MOST: usize = 100;
 const EXPLAINED: usize = 20;
 /// Reasons given for one host in the text; the JSON has all.
 const REASONS: usize = 5;
+/// Characters of advice shown: rules are written by hand, and what to do is what the reader came for.
+const ADVICE: usize = 2_000;
+/// Alerts from this severity on are to be noticed though no host is judged.
+const LOUD: Severity = Severity::High;
+/// The figure in which content rules list what they matched.
+const MATCHED: &str = "matched";
 /// Columns of the hosts' table that hold figures.
 const FIGURES: std::ops::RangeInclusive<usize> = 3..=7;
+/// Those that a narrow terminal does without: recipients, MX questions, share.
+const LESSER: [usize; 3] = [4, 5, 7];
+/// Terminal width below which it is narrow.
+const NARROW: u16 = 80;
 /// Terminal width from which the table tells roles.
 const ROOMY: u16 = 110;
 /// Characters of a time up to its minute.
 const MINUTE: usize = "2003-10-31 12:00".len();
-/// Narrower than this no table can be read.
-const MIN_WIDTH: u16 = 60;
+/// What the table takes without the lesser figures, an IPv4 address at its longest: narrower, nothing can be read.
+const MIN_WIDTH: u16 = 67;
 const ADVICE_INFECTED: &str =
     "take the host off the network, find the program that connects to port 25, and clean it before it comes back.";
 const ADVICE_SUSPICIOUS: &str =

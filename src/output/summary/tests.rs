@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::alert::{Evidence, Figure, Severity};
+use crate::model::alert::Severity;
+use crate::model::stats::SmtpStats;
 use crate::model::time::Timestamp;
 
 #[test]
@@ -11,24 +12,34 @@ fn an_infected_host_comes_first_with_its_reasons_and_what_to_do() {
 1 host is infected: 10.20.1.17 (mimail-c), since 2003-10-31 12:00:05 UTC.
 
  HOST        VERDICT   SINCE (UTC)       MESSAGES  RCPTS  MX     MAIL    SHARE  ROLE
- 10.20.1.17  infected  2003-10-31 12:00     1,022  1,022  21   440 kB   25.0 %
- 10.20.1.2   clean     2003-10-31 12:00        40    400   0  12.0 MB  < 0.1 %  mail server: declared
-  and 3 more hosts that sent mail
+ 10.20.1.17  infected  2003-10-31 12:00     1,022  1,022  21   440 kB    2.9 %
+ 10.20.1.2   clean     2003-10-31 12:00        40    400   0  12.0 MB   80.0 %  mail server: declared
+  and 3 more hosts that spoke to mail servers
 
 10.20.1.17 is infected:
   - mimail-c: attachment.name \"photos.zip\"
   - direct-to-mx: 21 domains in 60 s
   To do: Disconnect the host; apply MS03-014.
 
- ALERTS  SEVERITY  RULE
-     22  critical  mimail-c
+ ALERTS  SEVERITY  RULE          HOSTS
+     22  critical  mimail-c      10.20.1.17
       1  high      direct-to-mx
 
-Read: 2003-10-31 12:00:00 to 2003-10-31 12:10:05 UTC (10 min 5 s), 12,345 packets, 3.40 MB.
-Mail: 25 sessions, 24 transactions, 22 messages, 22 opened, 23 attachments; 1 MX question asked.
+Read: 2003-10-31 12:00:00 to 2003-10-31 12:10:05 UTC (10 min 5 s), 12,345 packets, 15.0 MB.
+Mail: 25 sessions, 24 transactions, 22 messages, 22 opened, 23 attachments; 1 MX question.
 Lost: nothing.
 ";
     assert_eq!(trimmed(&text), trimmed(expected));
+}
+
+#[test]
+fn what_a_rule_matched_is_shown() {
+    let mut report = outbreak();
+    let marks = ["subject \"a\"", "helo \"b\"", "size 3", "has Date", "lacks X"].map(str::to_owned).to_vec();
+    report.hosts[0].evidence[0].figures.push((MATCHED, Figure::List(marks)));
+    let text = text(&report, &notes(), Style::default());
+    let line = "- mimail-c: attachment.name \"photos.zip\"; matched subject \"a\", helo \"b\", size 3 and 2 more\n";
+    assert!(text.contains(line), "{text}");
 }
 
 #[test]
@@ -62,8 +73,10 @@ fn the_headline_fits_what_was_found() {
         (1..=count).map(copy).collect()
     };
     for (hosts, expected) in [
-        (copies(0, Verdict::Clean), "No host is infected or under suspicion."),
-        (copies(2, Verdict::Clean), "No host is infected or under suspicion."),
+        (
+            copies(2, Verdict::Clean),
+            "No host is infected or under suspicion, but there are 22 critical alerts: mimail-c.",
+        ),
         (
             copies(1, Verdict::Suspicious),
             "No host is infected; 1 under suspicion: 10.0.0.1 (mimail-c), since 2003-10-31 12:00:05 UTC.",
@@ -76,14 +89,47 @@ fn the_headline_fits_what_was_found() {
     ] {
         assert_eq!(headline(&Report { hosts, ..report.clone() }), expected);
     }
-    let quiet = Report { mailing_hosts: 0, ..report };
-    assert_eq!(headline(&quiet), "No host is infected or under suspicion; no home host sent mail.");
+    let calm = Report { alerts: vec![("direct-to-mx".into(), Severity::Low, 3)], ..report };
+    assert_eq!(headline(&calm), "No host is infected or under suspicion.");
+    let foreign = Report { mailing_hosts: 0, ..calm };
+    assert_eq!(
+        headline(&foreign),
+        "No host is infected or under suspicion; there was mail, but none from a home host (see --home-net)."
+    );
+    let mut silent = foreign;
+    silent.sensor.smtp = SmtpStats::default();
+    assert_eq!(headline(&silent), "No host is infected or under suspicion; there was no mail.");
+    assert!(read(&silent, Style::default()).ends_with("\nMail: none; 1 MX question."));
 }
 
 #[test]
 fn an_empty_capture_has_a_summary_too() {
     let text = text(&Report::default(), &Notes::default(), Style::default());
     assert_eq!(text, "No packet was read.\n\nRead: nothing.\nLost: nothing.\n");
+
+    // A file may have sections, and so a span of a sort, and no packet.
+    let header_alone = Report { span: Some(<_>::default()), ..Report::default() };
+    assert_eq!(super::text(&header_alone, &Notes::default(), Style::default()), text);
+    let document: Value = serde_json::from_str(&super::json(&header_alone, &Notes::default())).unwrap();
+    assert_eq!((&document["span"], &document["hosts"]), (&Value::Null, &json!([])));
+}
+
+#[test]
+fn a_worm_that_only_arrived_is_announced_with_what_to_do() {
+    let mut report = outbreak();
+    report.hosts.remove(0);
+    report.alerts = vec![("mimail-c".into(), Severity::High, 1)];
+    let mut notes = notes();
+    notes.alerted =
+        [(("mimail-c".to_owned(), Severity::High), (1..=5).map(|last| [10, 20, 0, last].into()).collect())].into();
+    let text = text(&report, &notes, Style::default());
+    assert!(
+        text.starts_with("No host is infected or under suspicion, but there is 1 high alert: mimail-c.\n"),
+        "{text}"
+    );
+    let lines = trimmed(&text);
+    assert!(lines.contains(&"1 high mimail-c 10.20.0.1, 10.20.0.2, 10.20.0.3 and 2 more".to_owned()), "{text}");
+    assert!(lines.contains(&"To do about mimail-c: Disconnect the host; apply MS03-014.".to_owned()), "{text}");
 }
 
 #[test]
@@ -112,7 +158,11 @@ fn a_table_keeps_to_the_terminal() {
     let text = text(&report, &notes(), Style { colour: false, width: Some(80) });
     let table = text.split("\n\n").nth(1).unwrap();
     assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
-    assert!(table.contains("12.0 MB  < 0.1 %"), "{table}");
+    assert!(table.contains("12.0 MB  80.0 %"), "{table}");
+    let narrow = super::text(&report, &notes(), Style { colour: false, width: Some(50) });
+    assert!(trimmed(&narrow).contains(&"10.20.1.17 infected 2003-10-31 12:00 1,022 440 kB".to_owned()), "{narrow}");
+    let sentences = text.lines().filter(|line| !line.contains("2001:db8"));
+    assert!(sentences.clone().all(|line| line.chars().count() <= 80), "{text}");
 }
 
 #[test]
@@ -128,7 +178,7 @@ fn every_suspect_is_listed_and_clean_hosts_only_to_a_point() {
     report.mailing_hosts = 60;
     let text = text(&report, &notes(), Style::default());
     assert!(text.contains("10.0.1.29 ") && !text.contains("10.0.2.0 "));
-    assert!(text.contains("and 30 more hosts that sent mail"));
+    assert!(text.contains("and 30 more hosts that spoke to mail servers"));
 }
 
 #[test]
@@ -136,6 +186,8 @@ fn json_says_the_same_under_stable_keys() {
     let mut report = outbreak();
     report.sensor.flow.gaps = 3;
     let document: Value = serde_json::from_str(&super::json(&report, &notes())).unwrap();
+    let keys: Vec<_> = document.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, ["alerts", "headline", "hosts", "lost", "mailing_hosts", "span", "stats"]);
     assert_eq!(
         document["span"],
         json!({"first": "2003-10-31T12:00:00.000000+0000", "last": "2003-10-31T12:10:05.000000+0000"})
@@ -145,7 +197,7 @@ fn json_says_the_same_under_stable_keys() {
         json!({
             "host": "10.20.1.17", "verdict": "infected", "role": null,
             "since": "2003-10-31T12:00:05.000000+0000", "last_seen": "2003-10-31T12:10:00.000000+0000",
-            "messages": 1022, "recipients": 1022, "mail_bytes": 440_000, "mx_lookups": 21, "share_of_link": 0.25,
+            "messages": 1022, "recipients": 1022, "mail_bytes": 440_000, "mx_lookups": 21, "share_of_link": 0.25, "share_of_all": 440_000.0 / 15_000_000.0,
             "evidence": [
                 {"source": "mimail-c", "text": "attachment.name \"photos.zip\"", "figures": {}},
                 {"source": "direct-to-mx", "text": "21 domains in 60 s", "figures": {"domains": 21}}
@@ -155,7 +207,14 @@ fn json_says_the_same_under_stable_keys() {
     );
     assert_eq!(document["hosts"][1]["remediation"], Value::Null);
     assert_eq!(document["mailing_hosts"], 5);
-    assert_eq!(document["alerts"][0], json!({"rule": "mimail-c", "severity": "critical", "count": 22}));
+    assert_eq!(
+        document["alerts"][0],
+        json!({
+            "rule": "mimail-c", "severity": "critical", "count": 22, "hosts": ["10.20.1.17"],
+            "remediation": "Disconnect the host; apply MS03-014."
+        })
+    );
+    assert_eq!((&document["alerts"][1]["hosts"], &document["alerts"][1]["remediation"]), (&json!([]), &Value::Null));
     assert_eq!((&document["lost"]["stream_gaps"], &document["lost"]["kernel_drops"]), (&json!(3), &json!(0)));
     assert_eq!(document["stats"]["decoder"]["pkts"], 12_345);
     assert_eq!(document["headline"], "1 host is infected: 10.20.1.17 (mimail-c), since 2003-10-31 12:00:05 UTC.");
@@ -168,7 +227,8 @@ fn trimmed(text: &str) -> Vec<String> {
 
 fn notes() -> Notes {
     let advice = [("mimail-c".to_owned(), "Disconnect the host; apply MS03-014.".to_owned())];
-    Notes { advice: advice.into(), ..Notes::default() }
+    let alerted = [(("mimail-c".to_owned(), Severity::Critical), [[10, 20, 1, 17].into()].into())];
+    Notes { advice: advice.into(), alerted: alerted.into(), ..Notes::default() }
 }
 
 fn outbreak() -> Report {
@@ -211,7 +271,7 @@ fn outbreak() -> Report {
         ..Report::default()
     };
     report.sensor.capture.packets = 12_345;
-    report.sensor.capture.bytes = 3_400_000;
+    report.sensor.capture.bytes = 15_000_000;
     report.sensor.smtp.sessions = 25;
     report.sensor.smtp.transactions = 24;
     report.sensor.smtp.messages = 22;

@@ -1,7 +1,11 @@
 //! Figures, times and foreign text as people read them.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 use std::time::Duration;
+
+use regex::Regex;
 
 use crate::model::time::Timestamp;
 
@@ -84,9 +88,15 @@ pub fn duration(span: Duration) -> String {
 /// Foreign text made safe for a terminal and a single line: control characters and those that turn the direction of
 /// writing are spelt out, and what is too long is cut.
 pub fn plain(text: &str) -> String {
+    plain_to(text, SHOWN)
+}
+
+/// The same, cut after `most` characters.
+pub fn plain_to(text: &str, most: usize) -> String {
+    let text = readable_times(text);
     let mut out = String::with_capacity(text.len());
     for (index, char) in text.chars().enumerate() {
-        if index == SHOWN {
+        if index == most {
             out.push('…');
             break;
         }
@@ -98,6 +108,39 @@ pub fn plain(text: &str) -> String {
     }
     out
 }
+
+/// Times within a sentence as the rest of the summary has them: without fractions and offset.
+fn readable_times(text: &str) -> Cow<'_, str> {
+    static EVE_TIME: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)\.\d{6}\+0000").ok());
+    EVE_TIME.as_ref().map_or(Cow::Borrowed(text), |times| times.replace_all(text, "$1 $2 UTC"))
+}
+
+/// A paragraph in lines no longer than the terminal is wide, the later ones indented. Without a width it is one line;
+/// a word longer than a line stays whole.
+pub fn wrapped(text: &str, indent: usize, width: Option<u16>) -> String {
+    let Some(width) = width.map(|width| usize::from(width).max(NARROWEST)) else { return text.to_owned() };
+    let mut out = String::with_capacity(text.len() + text.len() / 16);
+    let mut column = 0;
+    for (index, word) in text.split(' ').enumerate() {
+        let long = word.chars().count();
+        // A sign stays with its number.
+        if index > 0 && column + 1 + long > width && column > indent && word != "%" {
+            out.push('\n');
+            out.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        } else if index > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += long;
+    }
+    out
+}
+
+/// Columns below which lines are not made shorter.
+const NARROWEST: usize = 40;
 
 /// Characters of one foreign text shown.
 const SHOWN: usize = 300;
@@ -147,6 +190,26 @@ mod tests {
             assert_eq!(duration(Duration::from_secs(seconds)), text);
         }
         assert_eq!(time(Timestamp::from_parts(1_067_601_605, 999_999_999)), "2003-10-31 12:00:05 UTC");
+    }
+
+    #[test]
+    fn times_in_sentences_read_as_elsewhere() {
+        assert_eq!(
+            plain("4 alerts since 2003-10-31T09:09:07.579736+0000, at 12:00"),
+            "4 alerts since 2003-10-31 09:09:07 UTC, at 12:00"
+        );
+    }
+
+    #[test]
+    fn paragraphs_keep_to_the_width() {
+        let text = "  - direct-to-mx: forty domains were asked for within ten minutes of each other";
+        assert_eq!(wrapped(text, 4, None), text);
+        assert_eq!(
+            wrapped(text, 4, Some(42)),
+            "  - direct-to-mx: forty domains were asked\n    for within ten minutes of each other"
+        );
+        let long = "x".repeat(60);
+        assert_eq!(wrapped(&format!("see {long} there"), 2, Some(40)), format!("see\n  {long}\n  there"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A client's command line, read leniently (RFC 5321, sections 4.1.1 and 4.1.2).
 
 use crate::model::event::Dialect;
+use crate::model::limits;
 
 /// A command as the session needs it. Arguments that could hold secrets are not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,10 +11,10 @@ pub enum Command {
         kind: Hello,
         name: String,
     },
-    /// MAIL FROM with the reverse-path and the SIZE declared (RFC 1870), in bytes.
+    /// MAIL FROM with the reverse-path and what was declared with it.
     Mail {
         path: String,
-        size: Option<u64>,
+        declared: Declared,
     },
     Rcpt {
         path: String,
@@ -31,10 +32,36 @@ pub enum Command {
         mechanism: String,
     },
     StartTls,
-    /// NOOP, VRFY, EXPN, HELP, ETRN, XCLIENT and others that get one reply and change nothing we follow.
+    /// XCLIENT or XFORWARD: what a relay says of the client before it.
+    Forwarded {
+        kind: Forwarded,
+        attributes: Vec<(String, String)>,
+    },
+    /// NOOP, VRFY, EXPN, HELP, ETRN and others that get one reply and change nothing we follow.
     Other,
-    /// Not a command of SMTP.
+    /// Not a command of SMTP: what it says is not kept, since it may be a credential.
     Unknown,
+}
+
+/// Parameters of MAIL that say something of the message. Those of other extensions (RET, ENVID, AUTH and any more)
+/// are not kept: AUTH names a user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// SIZE in bytes (RFC 1870).
+    pub size: Option<u64>,
+    /// BODY (RFC 6152, RFC 3030).
+    pub body: Option<&'static str>,
+    /// SMTPUTF8 (RFC 6531).
+    pub utf8: bool,
+}
+
+/// Who a relay speaks of (Postfix, XCLIENT_README and XFORWARD_README).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forwarded {
+    /// The client, for the session.
+    Xclient,
+    /// The client, for the next transaction.
+    Xforward,
 }
 
 /// How a client introduced itself.
@@ -56,7 +83,7 @@ pub fn parse(line: &[u8], dialect: &mut Dialect) -> Command {
         b"EHLO" => hello(Hello::Ehlo, rest, dialect),
         b"LHLO" => hello(Hello::Lhlo, rest, dialect),
         b"MAIL" => path_after(rest, b"FROM", dialect)
-            .map_or(Command::Unknown, |(path, params)| Command::Mail { path, size: declared_size(params) }),
+            .map_or(Command::Unknown, |(path, params)| Command::Mail { path, declared: declared(params) }),
         b"RCPT" => path_after(rest, b"TO", dialect).map_or(Command::Unknown, |(path, _)| Command::Rcpt { path }),
         b"DATA" if rest.trim_ascii().is_empty() => Command::Data,
         b"BDAT" => bdat(rest),
@@ -64,8 +91,10 @@ pub fn parse(line: &[u8], dialect: &mut Dialect) -> Command {
         b"QUIT" => Command::Quit,
         b"AUTH" => Command::Auth { mechanism: mechanism(rest) },
         b"STARTTLS" => Command::StartTls,
-        b"NOOP" | b"VRFY" | b"EXPN" | b"HELP" | b"ETRN" | b"TURN" | b"ATRN" | b"XCLIENT" | b"XFORWARD" | b"SEND"
-        | b"SOML" | b"SAML" | b"BURL" | b"CLIENTID" => Command::Other,
+        b"NOOP" | b"VRFY" | b"EXPN" | b"HELP" | b"ETRN" | b"TURN" | b"ATRN" | b"SEND" | b"SOML" | b"SAML" | b"BURL"
+        | b"CLIENTID" => Command::Other,
+        b"XCLIENT" => Command::Forwarded { kind: Forwarded::Xclient, attributes: attributes(rest) },
+        b"XFORWARD" => Command::Forwarded { kind: Forwarded::Xforward, attributes: attributes(rest) },
         _ => Command::Unknown,
     };
     if command != Command::Unknown && verb.iter().any(u8::is_ascii_lowercase) {
@@ -82,6 +111,46 @@ pub fn opens_smtp(start: &[u8]) -> bool {
         let both = opener.len().min(start.len());
         both > 0 && opener[..both].eq_ignore_ascii_case(&start[..both])
     })
+}
+
+/// Whether a client's first line belongs to another protocol that is found on mail ports: HTTP, FTP, POP3, IMAP, IRC,
+/// SSH.
+pub fn is_foreign(line: &[u8]) -> bool {
+    const OPENERS: [&[u8]; 20] = [
+        b"GET ",
+        b"POST ",
+        b"HEAD ",
+        b"PUT ",
+        b"CONNECT ",
+        b"OPTIONS ",
+        b"PRI * HTTP/2",
+        b"USER ",
+        b"PASS ",
+        b"ACCT ",
+        b"FEAT",
+        b"SYST",
+        b"AUTH TLS",
+        b"AUTH SSL",
+        b"CAPA",
+        b"APOP ",
+        b"NICK ",
+        b"CAP LS",
+        b"SSH-",
+        b"RTSP/",
+    ];
+    // An IMAP client puts a tag of its own before the command (RFC 3501, section 2.2.1).
+    const TAGGED: [&[u8]; 5] = [b"LOGIN", b"CAPABILITY", b"AUTHENTICATE", b"SELECT", b"ID"];
+    let mut words = line.split(|&b| b == b' ');
+    let (tag, verb) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let starts = |opener: &&[u8]| line.get(..opener.len()).is_some_and(|start| start.eq_ignore_ascii_case(opener));
+    let is_tag = tag.iter().any(u8::is_ascii_digit) && tag.iter().all(u8::is_ascii_alphanumeric);
+    OPENERS.iter().any(starts) || (is_tag && TAGGED.iter().any(|tagged| tagged.eq_ignore_ascii_case(verb)))
+}
+
+/// Whether a server's first bytes belong to another protocol: POP3, IMAP, SSH, HTTP, IRC.
+pub fn is_foreign_server(start: &[u8]) -> bool {
+    const OPENERS: [&[u8]; 6] = [b"+OK", b"* OK", b"* PREAUTH", b"SSH-", b"HTTP/", b":"];
+    OPENERS.iter().any(|opener| start.starts_with(opener))
 }
 
 fn hello(kind: Hello, rest: &[u8], dialect: &mut Dialect) -> Command {
@@ -146,10 +215,52 @@ fn without_route(path: &[u8]) -> &[u8] {
     }
 }
 
-fn declared_size(params: &[u8]) -> Option<u64> {
-    params.split(u8::is_ascii_whitespace).find_map(|param| {
-        let (name, value) = param.split_at_checked(5)?;
-        name.eq_ignore_ascii_case(b"SIZE=").then(|| number(value))?
+/// RFC 5321, section 4.1.1.11: `keyword[=value]`, in any case. The first of each kind counts.
+fn declared(params: &[u8]) -> Declared {
+    let mut declared = Declared::default();
+    for (keyword, value) in keywords(params) {
+        if keyword.eq_ignore_ascii_case(b"SIZE") {
+            declared.size = declared.size.or(number(value));
+        } else if keyword.eq_ignore_ascii_case(b"BODY") {
+            let body = BODIES.into_iter().find(|body| body.as_bytes().eq_ignore_ascii_case(value));
+            declared.body = declared.body.or(body);
+        } else if keyword.eq_ignore_ascii_case(b"SMTPUTF8") {
+            declared.utf8 = true;
+        }
+    }
+    declared
+}
+
+/// Attributes by name, values as they were before they were encoded for the way. Only names that Postfix documents
+/// and that say where mail comes from: LOGIN is a user's name.
+fn attributes(rest: &[u8]) -> Vec<(String, String)> {
+    keywords(rest)
+        .filter_map(|(name, value)| {
+            let known = ATTRIBUTES.into_iter().find(|known| known.as_bytes().eq_ignore_ascii_case(name))?;
+            Some((known.to_owned(), decoded_xtext(&value[..value.len().min(3 * limits::SMTP_FORWARDED_VALUE)])))
+        })
+        .take(limits::SMTP_FORWARDED)
+        .collect()
+}
+
+/// RFC 3461, section 4: `+` and two capital hexadecimal digits stand for one octet.
+fn decoded_xtext(value: &[u8]) -> String {
+    let mut octets = Vec::with_capacity(value.len());
+    let mut rest = value;
+    while let Some((&first, after)) = rest.split_first() {
+        let digits = after.get(..2).filter(|digits| first == b'+' && digits.iter().all(u8::is_ascii_hexdigit));
+        let octet = digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        octets.push(octet.unwrap_or(first));
+        rest = if octet.is_some() { &after[2..] } else { after };
+    }
+    octets.truncate(limits::SMTP_FORWARDED_VALUE);
+    text(&octets)
+}
+
+fn keywords(params: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    params.split(u8::is_ascii_whitespace).filter(|param| !param.is_empty()).map(|param| {
+        let equals = param.iter().position(|&b| b == b'=').unwrap_or(param.len());
+        (&param[..equals], param.get(equals + 1..).unwrap_or_default())
     })
 }
 
@@ -168,17 +279,56 @@ fn number(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// The mechanism's name (RFC 4422, section 3.1: up to 20 letters, digits, hyphens, underscores).
+/// The mechanism's name, if it is one. Whatever else stands there could be a credential of a confused client.
 fn mechanism(rest: &[u8]) -> String {
     let word = rest.trim_ascii_start().split(u8::is_ascii_whitespace).next().unwrap_or_default();
-    let valid = word.len() <= 20 && word.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-    // Whatever else stands there could be a credential of a confused client.
-    if valid { text(word).to_ascii_uppercase() } else { String::new() }
+    let known = MECHANISMS.into_iter().find(|known| known.as_bytes().eq_ignore_ascii_case(word));
+    known.unwrap_or_default().to_owned()
 }
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
+
+/// RFC 6152, section 3, and RFC 3030, section 3.
+const BODIES: [&str; 3] = ["7BIT", "8BITMIME", "BINARYMIME"];
+
+/// Attributes of XCLIENT and XFORWARD that are kept.
+const ATTRIBUTES: [&str; 9] = ["NAME", "ADDR", "PORT", "PROTO", "HELO", "DESTADDR", "DESTPORT", "IDENT", "SOURCE"];
+
+/// SASL mechanisms: those registered with IANA that a mail client may use, and unregistered ones that are common.
+const MECHANISMS: [&str; 30] = [
+    "PLAIN",
+    "LOGIN",
+    "CRAM-MD5",
+    "DIGEST-MD5",
+    "NTLM",
+    "GSSAPI",
+    "GSS-SPNEGO",
+    "EXTERNAL",
+    "ANONYMOUS",
+    "XOAUTH",
+    "XOAUTH2",
+    "OAUTHBEARER",
+    "OAUTH10A",
+    "SCRAM-SHA-1",
+    "SCRAM-SHA-1-PLUS",
+    "SCRAM-SHA-224",
+    "SCRAM-SHA-256",
+    "SCRAM-SHA-256-PLUS",
+    "SCRAM-SHA-384",
+    "SCRAM-SHA-512",
+    "SCRAM-SHA-512-PLUS",
+    "SCRAM-SHA3-512",
+    "SCRAM-MD5",
+    "KERBEROS_V4",
+    "KERBEROS_V5",
+    "OTP",
+    "SKEY",
+    "SRP",
+    "SECURID",
+    "ECDSA-NIST256P-CHALLENGE",
+];
 
 #[cfg(test)]
 mod tests {
@@ -189,13 +339,13 @@ mod tests {
     }
 
     fn mail(path: &str, size: Option<u64>) -> Command {
-        Command::Mail { path: path.into(), size }
+        Command::Mail { path: path.into(), declared: Declared { size, ..Declared::default() } }
     }
 
     #[test]
     fn paths_are_read_as_real_clients_write_them() {
         assert_eq!(read("MAIL FROM:<a@b.example>"), mail("a@b.example", None));
-        assert_eq!(read("mail from: <a@b.example> SIZE=1024 BODY=8BITMIME"), mail("a@b.example", Some(1024)));
+        assert_eq!(read("mail from: <a@b.example> SIZE=1024 RET=HDRS"), mail("a@b.example", Some(1024)));
         assert_eq!(read("MAIL FROM:<>"), mail("", None));
         assert_eq!(read("MAIL FROM:a@b.example SIZE=7"), mail("a@b.example", Some(7)));
         assert_eq!(read("MAIL FROM:<@x,@y:a@b.example>"), mail("a@b.example", None));
@@ -232,7 +382,33 @@ mod tests {
     #[test]
     fn auth_keeps_the_mechanism_and_nothing_else() {
         assert_eq!(read("AUTH plain AGFsaWNlAHNlY3JldA=="), Command::Auth { mechanism: "PLAIN".into() });
-        assert_eq!(read("AUTH AGFsaWNlAHNlY3JldA=="), Command::Auth { mechanism: String::new() });
+        for word in ["AGFsaWNlAHNlY3JldA==", "c2VjcmV0", ""] {
+            assert_eq!(read(&format!("AUTH {word}")), Command::Auth { mechanism: String::new() });
+        }
+    }
+
+    #[test]
+    fn parameters_say_what_the_message_will_be() {
+        let Command::Mail { declared, .. } =
+            read("MAIL FROM:<a@b> body=BinaryMime SMTPUTF8 SIZE=12 SIZE=13 RET=FULL ENVID=x AUTH=<>")
+        else {
+            panic!("no MAIL");
+        };
+        assert_eq!(declared, Declared { size: Some(12), body: Some("BINARYMIME"), utf8: true });
+        let Command::Mail { declared, .. } = read("MAIL FROM:<a@b> SIZE=-1 BODY=9BIT XSIZE=5 SMTPUTF8=no") else {
+            panic!("no MAIL");
+        };
+        assert_eq!(declared, Declared { size: None, body: None, utf8: true });
+    }
+
+    #[test]
+    fn what_a_relay_says_is_decoded_and_names_no_user() {
+        // Postfix, XCLIENT_README: xtext values, case-insensitive names.
+        let line = "XCLIENT name=spike.porcupine.org ADDR=IPV6:2001:db8::1 HELO=a+2Bb+zz LOGIN=alice X=y PORT";
+        let attributes =
+            [("NAME", "spike.porcupine.org"), ("ADDR", "IPV6:2001:db8::1"), ("HELO", "a+b+zz"), ("PORT", "")];
+        let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        assert_eq!(read(line), Command::Forwarded { kind: Forwarded::Xclient, attributes });
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! knows which can smuggle a second message past a listener that decides differently. So such a place is only noted
 //! as a candidate: reading goes on, and the server's reply decides (see `Session`).
 
+use std::fmt;
+
 use crate::model::event::Message;
 use crate::model::limits;
 
@@ -11,10 +13,12 @@ use crate::model::limits;
 #[derive(Debug)]
 pub struct DataReader {
     at: At,
-    /// The line before ended in CRLF (the DATA command itself counts).
-    after_crlf: bool,
-    last_was_cr: bool,
+    /// How the line before ended (the DATA command itself counts).
+    before: LineEnd,
+    /// Where the dot after a lone CR stood.
+    dot: Place,
     pub candidate: Option<Candidate>,
+    odd_end: Option<OddEnd>,
     /// A line ended in LF alone.
     pub bare_lf: bool,
     /// A CR stood alone.
@@ -24,17 +28,46 @@ pub struct DataReader {
 /// A lone dot between line ends that are not both CRLF.
 #[derive(Debug)]
 pub struct Candidate {
-    /// Length of the message before it: kept bytes, and size on the wire.
+    /// The message before it.
+    before: Place,
+    /// It ended in CR: an LF right after still belongs to it.
+    takes_lf: bool,
+    /// What came after it, as sent: commands, if the server took it for the end.
+    after: Vec<u8>,
+}
+
+/// The first place where some servers would see the end of the message, and others would not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OddEnd {
+    /// The line ends before and after the dot.
+    pub ends: [LineEnd; 2],
+    /// SMTP commands stood right after it: the shape of a smuggled message.
+    pub followed: bool,
+}
+
+/// How a line ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineEnd {
+    CrLf,
+    Lf,
+    Cr,
+}
+
+/// A place in a message: bytes kept, and size on the wire, before it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
     kept: usize,
     size: u64,
-    /// What came after it, as sent: commands, if the server took it for the end.
-    pub after: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
     LineStart,
     InLine,
+    /// After a CR that may be half a line end.
+    Cr,
+    /// After a lone CR and a dot.
+    CrDot,
     /// A dot stood at the start of the line.
     Dot,
     /// ... and a CR after it.
@@ -45,9 +78,10 @@ impl Default for DataReader {
     fn default() -> Self {
         Self {
             at: At::LineStart,
-            after_crlf: true,
-            last_was_cr: false,
+            before: LineEnd::CrLf,
+            dot: Place::default(),
             candidate: None,
+            odd_end: None,
             bare_lf: false,
             bare_cr: false,
         }
@@ -61,6 +95,30 @@ impl DataReader {
         let mut rest = bytes;
         while let Some((&first, after_first)) = rest.split_first() {
             match (self.at, first) {
+                (At::InLine, _) => rest = self.rest_of_line(rest, message),
+                (At::Cr, b'\n') => {
+                    message.add(b"\n");
+                    self.line_ended(LineEnd::CrLf);
+                    rest = after_first;
+                }
+                (At::Cr, b'.') => {
+                    self.bare_cr = true;
+                    self.dot = message.place();
+                    message.add(b".");
+                    self.at = At::CrDot;
+                    rest = after_first;
+                }
+                (At::Cr, _) => {
+                    self.bare_cr = true;
+                    self.at = At::InLine;
+                }
+                (At::CrDot, _) => {
+                    let end = if first == b'\r' { LineEnd::Cr } else { LineEnd::Lf };
+                    if matches!(first, b'\r' | b'\n') {
+                        self.note_candidate(self.dot, [LineEnd::Cr, end], after_first);
+                    }
+                    self.at = At::InLine;
+                }
                 (At::LineStart, b'.') => {
                     self.at = At::Dot;
                     rest = after_first;
@@ -69,22 +127,21 @@ impl DataReader {
                     self.at = At::DotCr;
                     rest = after_first;
                 }
-                (At::DotCr, b'\n') if self.after_crlf => return Some(after_first),
+                (At::DotCr, b'\n') if self.before == LineEnd::CrLf => return Some(after_first),
                 (At::Dot | At::DotCr, b'\n') => {
-                    self.note_candidate(message, after_first);
-                    let crlf = self.at == At::DotCr;
-                    message.add(if crlf { b"\r\n" } else { b"\n" });
-                    self.line_ended(crlf);
+                    let end = if self.at == At::DotCr { LineEnd::CrLf } else { LineEnd::Lf };
+                    self.note_candidate(message.place(), [self.before, end], after_first);
+                    message.add(if end == LineEnd::CrLf { b"\r\n" } else { b"\n" });
+                    self.line_ended(end);
                     rest = after_first;
                 }
                 (At::DotCr, _) => {
+                    self.note_candidate(message.place(), [self.before, LineEnd::Cr], rest);
                     message.add(b"\r");
-                    self.last_was_cr = true;
-                    self.at = At::InLine;
+                    self.at = At::Cr;
                 }
                 // The first dot of a line that goes on was put there by the sender (section 4.5.2).
                 (At::LineStart | At::Dot, _) => self.at = At::InLine,
-                (At::InLine, _) => rest = self.rest_of_line(rest, message),
             }
         }
         None
@@ -93,35 +150,42 @@ impl DataReader {
     /// Bytes were lost: where we are in a line is unknown. The next line start may be the real one.
     pub fn lose(&mut self) {
         self.at = At::InLine;
-        self.last_was_cr = false;
+    }
+
+    /// The first odd end, if one was met.
+    pub fn odd_end(&self) -> Option<OddEnd> {
+        let followed = self.candidate.as_ref().is_some_and(Candidate::opens_smtp);
+        self.odd_end.map(|odd| OddEnd { followed: odd.followed || followed, ..odd })
     }
 
     fn rest_of_line<'a>(&mut self, rest: &'a [u8], message: &mut Spool<'_>) -> &'a [u8] {
-        let Some(end) = memchr::memchr(b'\n', rest) else {
-            self.bare_cr |= lone_cr(rest, self.last_was_cr);
-            self.last_was_cr = rest.last() == Some(&b'\r');
+        let Some(end) = memchr::memchr2(b'\r', b'\n', rest) else {
             message.add(rest);
             return &[];
         };
-        let line = &rest[..=end];
-        let crlf = if end > 0 { line[end - 1] == b'\r' } else { self.last_was_cr };
-        self.bare_cr |= lone_cr(&line[..end], self.last_was_cr && end > 0);
-        message.add(line);
-        self.line_ended(crlf);
-        &rest[end + 1..]
+        let (length, ended) = match rest[end..] {
+            [b'\n', ..] => (end + 1, Some(LineEnd::Lf)),
+            [_, b'\n', ..] => (end + 2, Some(LineEnd::CrLf)),
+            _ => (end + 1, None),
+        };
+        message.add(&rest[..length]);
+        match ended {
+            Some(how) => self.line_ended(how),
+            None => self.at = At::Cr,
+        }
+        &rest[length..]
     }
 
-    fn line_ended(&mut self, crlf: bool) {
-        self.bare_lf |= !crlf;
-        self.after_crlf = crlf;
-        self.last_was_cr = false;
+    fn line_ended(&mut self, how: LineEnd) {
+        self.bare_lf |= how == LineEnd::Lf;
+        self.before = how;
         self.at = At::LineStart;
     }
 
-    fn note_candidate(&mut self, message: &Spool<'_>, after: &[u8]) {
-        if self.candidate.is_none() {
-            let (kept, size) = (message.message.bytes.len(), message.message.size);
-            self.candidate = Some(Candidate { kept, size, after: Vec::new() });
+    fn note_candidate(&mut self, before: Place, ends: [LineEnd; 2], after: &[u8]) {
+        if self.odd_end.is_none() {
+            self.odd_end = Some(OddEnd { ends, followed: false });
+            self.candidate = Some(Candidate { before, takes_lf: ends[1] == LineEnd::Cr, after: Vec::new() });
             self.keep_after_candidate(after);
         }
     }
@@ -130,10 +194,11 @@ impl DataReader {
     /// it was not.
     fn keep_after_candidate(&mut self, bytes: &[u8]) {
         if let Some(candidate) = self.candidate.as_mut() {
-            if candidate.after.len() + bytes.len() > limits::SMTP_UNDECIDED {
+            let room = limits::SMTP_UNDECIDED - candidate.after.len();
+            candidate.after.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            if bytes.len() > room {
+                self.odd_end = self.odd_end();
                 self.candidate = None;
-            } else {
-                candidate.after.extend_from_slice(bytes);
             }
         }
     }
@@ -142,15 +207,35 @@ impl DataReader {
 impl Candidate {
     /// Cuts the message back to where this candidate stood.
     pub fn apply(&self, message: &mut Message) {
-        message.bytes.truncate(self.kept);
-        message.size = self.size;
+        message.bytes.truncate(self.before.kept);
+        message.size = self.before.size;
+    }
+
+    /// What came after it, as sent.
+    pub fn after(&self) -> &[u8] {
+        self.after.strip_prefix(b"\n").filter(|_| self.takes_lf).unwrap_or(&self.after)
+    }
+
+    fn opens_smtp(&self) -> bool {
+        self.after().len() >= 5 && super::opens_smtp(self.after())
     }
 }
 
-/// A CR in `bytes` that no LF follows; the last byte is not judged, what follows it is not known yet.
-fn lone_cr(bytes: &[u8], cr_before: bool) -> bool {
-    let inner = &bytes[..bytes.len().saturating_sub(1)];
-    (cr_before && !bytes.is_empty()) || memchr::memchr(b'\r', inner).is_some()
+impl fmt::Display for LineEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CrLf => "CRLF",
+            Self::Lf => "LF",
+            Self::Cr => "CR",
+        })
+    }
+}
+
+impl fmt::Display for OddEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [before, after] = self.ends;
+        write!(f, "{before} . {after}{}", if self.followed { ", followed by commands" } else { "" })
+    }
 }
 
 /// Where message bytes go, within the bounds of one message and of all together.
@@ -173,6 +258,10 @@ impl Spool<'_> {
         self.message.truncated |= kept.len() < bytes.len();
         self.message.bytes.extend_from_slice(kept);
         *self.held += kept.len() as u64;
+    }
+
+    fn place(&self) -> Place {
+        Place { kept: self.message.bytes.len(), size: self.message.size }
     }
 }
 
@@ -213,10 +302,40 @@ mod tests {
         assert_eq!(message, b"a\n\nMAIL FROM:<x>\r\n");
         assert_eq!(after, None);
         let candidate = reader.candidate.unwrap();
-        assert_eq!(candidate.after, b"MAIL FROM:<x>\r\n");
+        assert_eq!(candidate.after(), b"MAIL FROM:<x>\r\n");
         let mut cut = Message { bytes: message, size: 20, ..Message::default() };
         candidate.apply(&mut cut);
         assert_eq!((cut.bytes.as_slice(), cut.size), (b"a\n".as_slice(), 2));
+    }
+
+    /// The shapes of the advisory on SMTP smuggling (SEC Consult, December 2023), and the one that is none.
+    #[test]
+    fn every_odd_end_is_a_candidate_however_it_is_split() {
+        let shapes: [(&[u8], &str, &[u8]); 7] = [
+            (b"\n.\n", "LF . LF", b"a"),
+            (b"\n.\r\n", "LF . CRLF", b"a"),
+            (b"\r\n.\n", "CRLF . LF", b"a"),
+            (b"\r.\r\n", "CR . CR", b"a"),
+            (b"\r.\n", "CR . LF", b"a"),
+            (b"\r\n.\r", "CRLF . CR", b"a"),
+            (b"\n.\r", "LF . CR", b"a"),
+        ];
+        for (shape, name, text) in shapes {
+            let wire = [text, shape, b"MAIL FROM:<x@y>\r\nand so on\r\n.\r\nQUIT".as_slice()].concat();
+            for cut in 0..wire.len() {
+                let (message, after, reader) = read(&[&wire[..cut], &wire[cut..]]);
+                let odd = reader.odd_end().unwrap_or_else(|| panic!("{name} split at {cut}"));
+                assert_eq!(odd.to_string(), format!("{name}, followed by commands"), "split at {cut}");
+                assert_eq!(after.as_deref(), Some(b"QUIT".as_slice()));
+                let candidate = reader.candidate.unwrap();
+                assert!(candidate.after().starts_with(b"MAIL FROM:<x@y>\r\nand"), "{name} split at {cut}");
+                let mut cut_back = Message { size: message.len() as u64, bytes: message, ..Message::default() };
+                candidate.apply(&mut cut_back);
+                let kept = [text, &shape[..shape.iter().position(|&b| b == b'.').unwrap()]].concat();
+                assert_eq!((cut_back.bytes, cut_back.size), (kept.clone(), kept.len() as u64), "{name}");
+            }
+        }
+        assert_eq!(read(&[b"a\nb\n..\n\r\n.\r\n"]).2.odd_end(), None);
     }
 
     #[test]

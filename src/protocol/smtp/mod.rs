@@ -2,10 +2,13 @@
 //! RFC 2033).
 //!
 //! [`Session`] is fed what each side said, in order, with gaps told, and says what it understood: transactions with
-//! their messages, greetings, anomalies. It holds no socket and no clock.
+//! their messages, greetings, anomalies. It holds no socket and no clock. With one side in the capture it tells what
+//! that side alone shows; of a session that goes over to TLS, what the handshake shows ([`super::tls`]). What may be a
+//! credential never leaves it: not the client's words in AUTH or in what is no command, nor a reply that may repeat them.
 
 mod command;
 mod data;
+mod proxy;
 mod reply;
 mod session;
 mod transaction;

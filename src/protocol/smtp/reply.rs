@@ -18,6 +18,11 @@ impl ReplyReader {
         (rest, reply)
     }
 
+    /// Whether the next byte begins a line.
+    pub fn at_line_start(&self) -> bool {
+        self.line.is_empty()
+    }
+
     /// Bytes were lost: what is half read cannot be completed.
     pub fn lose(&mut self) {
         self.open = None;

@@ -16,12 +16,15 @@ use crate::model::limits;
 use crate::model::net::Side;
 use crate::model::stats::SmtpStats;
 use crate::model::time::Timestamp;
+use crate::protocol::tls::Handshake;
 
+mod alone;
 mod client;
 mod question;
 mod server;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 /// What a session says.
 #[derive(Debug)]
@@ -70,28 +73,42 @@ pub struct Session {
     awaiting_greeting: bool,
     greeting: Option<Reply>,
     last_reply: Option<Reply>,
+    /// Replies heard so far.
+    replies_heard: u64,
     /// False while we may be inside a message whose beginning was not seen: lines are then believed to be commands
     /// only where they can be nothing else.
     synced: bool,
     /// Replies were lost: which of the pending commands were answered is not known.
     replies_lost: bool,
     introduced: Option<Introduction>,
+    /// What a relay said of the client before it: for the session, and for the next transaction.
+    xclient: Vec<(String, String)>,
+    xforward: Vec<(String, String)>,
+    /// A transaction has begun since the last XFORWARD.
+    xforward_used: bool,
     tls: bool,
+    tls_since: Timestamp,
     auth: Option<Auth>,
     dialect: Dialect,
     /// Oldest first; the last one is open when its `closed` is none.
     transactions: VecDeque<Transaction>,
+    /// The sender of a transaction that failed without an end to it: some servers hold on to it, refuse the next MAIL
+    /// with 503, and send what follows in its name.
+    sender_in_force: Option<String>,
     next_id: u32,
     /// Commands the client said, and events raised.
     commands: u64,
     events: u64,
-    anomalies: usize,
+    /// Names of the anomalies told: each once a session.
+    anomalies: Vec<&'static str>,
     unseen: [bool; 2],
 }
 
 /// How the client's next bytes are to be read.
 #[derive(Debug)]
 enum Mode {
+    /// The client's first bytes may be those of a PROXY header.
+    Preamble(Vec<u8>),
     Command,
     /// The message after DATA.
     Data(DataReader, DataLoss),
@@ -104,7 +121,9 @@ enum Mode {
     Undecided(Question, Vec<u8>, DataLoss),
     /// A credential, up to the next line end.
     Secret,
-    /// TLS, or another protocol.
+    /// The handshake of TLS.
+    Tls(Box<Handshake>),
+    /// TLS after its handshake, or another protocol.
     Opaque,
 }
 
@@ -154,9 +173,15 @@ enum Pending {
         transaction: u32,
         recipient: Option<usize>,
     },
+    Rset,
     StartTls,
     Auth,
+    /// XCLIENT or XFORWARD.
+    Forwarded,
+    Quit,
     Other,
+    /// What is no command of SMTP. It may have been a credential, and the reply may repeat it.
+    Unknown,
 }
 
 impl Session {
@@ -167,24 +192,30 @@ impl Session {
             message_bound,
             standing: Standing::Undecided,
             started,
-            mode: Mode::Command,
+            mode: if midstream { Mode::Command } else { Mode::Preamble(Vec::new()) },
             lines: LineBuffer::default(),
             replies: ReplyReader::default(),
             pending: VecDeque::new(),
             awaiting_greeting: !midstream,
             greeting: None,
             last_reply: None,
+            replies_heard: 0,
             synced: !midstream,
             replies_lost: false,
             introduced: None,
+            xclient: Vec::new(),
+            xforward: Vec::new(),
+            xforward_used: false,
             tls: false,
+            tls_since: Timestamp::default(),
             auth: None,
             dialect: Dialect::default(),
             transactions: VecDeque::new(),
             next_id: 0,
             commands: 0,
             events: 0,
-            anomalies: 0,
+            sender_in_force: None,
+            anomalies: Vec::new(),
             unseen: [true; 2],
         }
     }
@@ -194,40 +225,41 @@ impl Session {
         self.standing
     }
 
-    /// Whether TLS hides the rest.
-    pub const fn is_tls(&self) -> bool {
-        self.tls
+    /// Whether all was told that can be: TLS hides the rest, or it is another protocol.
+    pub const fn is_over(&self) -> bool {
+        matches!(self.mode, Mode::Opaque)
     }
 
     /// What the client said next. `server_unseen`: no packet of the server was captured so far.
     pub fn client(&mut self, bytes: &[u8], server_unseen: bool, cx: &mut Context<'_>) {
+        if self.unseen[0] {
+            self.client_appears(cx);
+        }
         self.unseen = [false, server_unseen];
         self.client_bytes(bytes, cx);
         self.tell_decided(cx);
+        self.watch_handshake(cx);
     }
 
-    /// What the server said next.
+    /// What the server said next. `client_unseen`: no packet of the client was captured so far.
     pub fn server(&mut self, bytes: &[u8], client_unseen: bool, cx: &mut Context<'_>) {
         self.unseen = [client_unseen, false];
-        let mut rest = bytes;
-        while !rest.is_empty() && !matches!(self.mode, Mode::Opaque) {
-            let (left, reply) = self.replies.push(rest);
-            rest = left;
-            if let Some(reply) = reply {
-                self.reply(reply, cx);
-            }
-        }
+        self.server_bytes(bytes, cx);
         self.tell_decided(cx);
+        self.watch_handshake(cx);
     }
 
     /// Bytes of one side were lost.
     pub fn gap(&mut self, side: Side, lost: u64, cx: &mut Context<'_>) {
-        if matches!(self.mode, Mode::Opaque) {
+        if let Mode::Tls(handshake) = &mut self.mode {
+            handshake.gap(side);
+            self.watch_handshake(cx);
             return;
         }
-        match side {
-            Side::Client => self.client_gap(lost, cx),
-            Side::Server => {
+        match (&self.mode, side) {
+            (Mode::Opaque, _) => {}
+            (_, Side::Client) => self.client_gap(lost, cx),
+            (_, Side::Server) => {
                 self.replies.lose();
                 self.replies_lost = true;
                 self.awaiting_greeting = false;
@@ -240,19 +272,41 @@ impl Session {
         if matches!(self.mode, Mode::Undecided(..)) {
             self.decide_without_reply(cx);
         }
+        self.tell_tls(cx);
+        if let Mode::Data(reader, _) = &mut self.mode {
+            let reader = std::mem::take(reader);
+            self.message_read(&reader, cx);
+        }
         if let Some(open) = self.open() {
             open.closed = Some(Closed::Ended);
-            if let Some(message) = open.message.as_mut() {
-                message.truncated = true;
-            }
         }
         while let Some(transaction) = self.transactions.pop_front() {
             self.tell(transaction, cx);
         }
         let refused = self.greeting.as_ref().is_some_and(|greeting| !is_success(greeting.code));
-        if self.standing == Standing::Smtp && self.events == 0 && (self.commands > 0 || refused) {
-            self.tell_session(cx);
+        let alone = self.unseen[0] && self.replies_heard > 1;
+        if self.standing == Standing::Smtp && self.events == 0 && (self.commands > 0 || refused || alone) {
+            self.events += 1;
+            cx.out.push(Said::Event(Box::new(self.session_event())));
         }
+    }
+
+    /// This is SMTP: no doubt is left.
+    fn stands(&mut self, cx: &mut Context<'_>) {
+        if self.standing != Standing::Undecided {
+            return;
+        }
+        self.standing = Standing::Smtp;
+        cx.stats.sessions += 1;
+        if let Some(greeting) = self.greeting.as_ref().filter(|greeting| is_success(greeting.code)) {
+            cx.out.push(Said::Greeting(greeting.clone()));
+        }
+    }
+
+    /// This is another protocol: nothing more is said of it.
+    fn is_other(&mut self) {
+        self.standing = Standing::Other;
+        self.mode = Mode::Opaque;
     }
 
     // --- transactions and their replies -------------------------------------------------------------------------
@@ -262,6 +316,8 @@ impl Session {
         self.next_id += 1;
         let mut transaction = Transaction::new(id, cx.now, mail_from);
         transaction.headless = headless;
+        transaction.forwarded = self.forwarded();
+        self.xforward_used = true;
         self.transactions.push_back(transaction);
         id
     }
@@ -324,7 +380,14 @@ impl Session {
             | Pending::EndOfData { transaction, .. } => {
                 self.answered(transaction);
             }
-            Pending::Data { .. } | Pending::StartTls | Pending::Auth | Pending::Other => {}
+            Pending::Data { .. }
+            | Pending::Rset
+            | Pending::StartTls
+            | Pending::Auth
+            | Pending::Forwarded
+            | Pending::Quit
+            | Pending::Other
+            | Pending::Unknown => {}
         }
     }
 
@@ -355,12 +418,16 @@ impl Session {
             return;
         }
         cx.stats.transactions += 1;
+        if let Some(message) = transaction.message.as_mut() {
+            message.truncated |= transaction.closed != Some(Closed::Complete);
+        }
         let event = SmtpEvent {
             tx_id: transaction.id,
             started: transaction.started,
             outcome: transaction.outcome(),
             reply: transaction.deciding_reply(),
             message: transaction.message.take(),
+            forwarded: std::mem::take(&mut transaction.forwarded),
             envelope: Some(transaction.envelope()),
             ..self.event()
         };
@@ -368,11 +435,9 @@ impl Session {
         cx.out.push(Said::Event(Box::new(event)));
     }
 
-    fn tell_session(&mut self, cx: &mut Context<'_>) {
-        self.events += 1;
-        let event =
-            SmtpEvent { tx_id: self.next_id, started: self.started, reply: self.last_reply.clone(), ..self.event() };
-        cx.out.push(Said::Event(Box::new(event)));
+    /// The session itself, for one in which no transaction began.
+    fn session_event(&self) -> SmtpEvent {
+        SmtpEvent { tx_id: self.next_id, started: self.started, reply: self.last_reply.clone(), ..self.event() }
     }
 
     fn event(&self) -> SmtpEvent {
@@ -381,22 +446,24 @@ impl Session {
             extended: self.introduced.as_ref().is_some_and(|client| client.kind != Hello::Helo),
             tls: self.tls,
             auth: self.auth.clone(),
+            forwarded: self.forwarded(),
             dialect: self.dialect,
             unseen: self.unseen,
             ..SmtpEvent::default()
         }
     }
 
-    fn anomaly(&mut self, name: &'static str, side: Side, cx: &mut Context<'_>) {
-        self.anomalies += 1;
-        if self.anomalies <= limits::ANOMALIES {
-            let anomaly = Anomaly { name, layer: Layer::Smtp, side: Some(side), detail: String::new() };
-            cx.out.push(Said::Anomaly(anomaly));
+    /// What a relay said of the client before it; what it said of the mail at hand comes first.
+    fn forwarded(&self) -> Vec<(String, String)> {
+        let of_session = self.xclient.iter().filter(|(name, _)| self.xforward.iter().all(|(other, _)| other != name));
+        self.xforward.iter().chain(of_session).take(limits::SMTP_FORWARDED).cloned().collect()
+    }
+
+    /// Tells an anomaly, once a session.
+    fn anomaly(&mut self, name: &'static str, side: Side, detail: String, cx: &mut Context<'_>) {
+        if !self.anomalies.contains(&name) && self.anomalies.len() < limits::ANOMALIES {
+            self.anomalies.push(name);
+            cx.out.push(Said::Anomaly(Anomaly { name, layer: Layer::Smtp, side: Some(side), detail }));
         }
     }
-}
-
-/// A TLS handshake record (RFC 8446, section 5.1) begins so; no SMTP command does.
-fn looks_like_tls(bytes: &[u8]) -> bool {
-    bytes.first() == Some(&0x16) && bytes.get(1).is_none_or(|&major| major == 3)
 }

@@ -1,5 +1,6 @@
 //! One mail transaction while it is under way (RFC 5321, section 3.3).
 
+use super::command::Declared;
 use crate::model::event::{Envelope, Message, Outcome, Rejected, Reply};
 use crate::model::limits;
 use crate::model::time::Timestamp;
@@ -14,8 +15,9 @@ pub struct Transaction {
     recipients: Vec<Recipient>,
     recipients_dropped: u32,
     pub message: Option<Message>,
-    /// Bytes the client said the message will have, within reason.
-    pub size_hint: usize,
+    pub declared: Declared,
+    /// What a relay said of the client before it.
+    pub forwarded: Vec<(String, String)>,
     /// Replies still to come that concern it.
     pub awaiting: u32,
     /// Set once the client will add nothing more.
@@ -26,6 +28,10 @@ pub struct Transaction {
     pub refusal: Option<Reply>,
     /// The reply to the end of the data.
     pub decision: Option<Reply>,
+    /// What the server said as it closed the channel on its own account (421).
+    pub farewell: Option<Reply>,
+    /// The server, heard alone, asked for the message: its next reply decides.
+    pub in_data: bool,
 }
 
 #[derive(Debug)]
@@ -54,12 +60,15 @@ impl Transaction {
             recipients: Vec::new(),
             recipients_dropped: 0,
             message: None,
-            size_hint: 0,
+            declared: Declared::default(),
+            forwarded: Vec::new(),
             awaiting: 0,
             closed: None,
             headless: false,
             refusal: None,
             decision: None,
+            farewell: None,
+            in_data: false,
         }
     }
 
@@ -87,7 +96,8 @@ impl Transaction {
 
     /// Begins its message anew; gives the bytes kept of one that was begun before.
     pub fn start_message(&mut self) -> u64 {
-        let fresh = Message { bytes: Vec::with_capacity(self.size_hint), ..Message::default() };
+        let hint = usize::try_from(self.declared.size.unwrap_or(0)).unwrap_or(usize::MAX).min(SIZE_HINT);
+        let fresh = Message { bytes: Vec::with_capacity(hint), ..Message::default() };
         self.message.replace(fresh).map_or(0, |before| before.bytes.len() as u64)
     }
 
@@ -98,7 +108,9 @@ impl Transaction {
 
     /// Whether there is anything worth telling.
     pub fn is_empty(&self) -> bool {
-        self.headless && self.recipients.is_empty() && self.message.is_none()
+        // RFC 5321, section 4.1.4: RCPT without MAIL is answered 503, and opens nothing.
+        let nobody = self.recipients.iter().all(|r| r.refusal.as_ref().is_some_and(|reply| reply.code == 503));
+        self.headless && nobody && self.message.is_none() && !self.in_data
     }
 
     pub fn outcome(&self) -> Outcome {
@@ -116,13 +128,17 @@ impl Transaction {
     /// The reply that decided it: to the end of data, else a refusal.
     pub fn deciding_reply(&self) -> Option<Reply> {
         let last_refused = || self.recipients.iter().rev().find_map(|r| r.refusal.clone());
-        self.decision.clone().or_else(|| self.refusal.clone()).or_else(last_refused)
+        self.decision.clone().or_else(|| self.refusal.clone()).or_else(last_refused).or_else(|| self.farewell.clone())
     }
 
     /// Takes the envelope out.
     pub fn envelope(&mut self) -> Envelope {
         let mut envelope = Envelope {
             mail_from: std::mem::take(&mut self.mail_from),
+            mail_from_unseen: self.headless,
+            size_declared: self.declared.size,
+            body: self.declared.body,
+            utf8: self.declared.utf8,
             rcpt_dropped: self.recipients_dropped,
             ..Envelope::default()
         };
@@ -140,3 +156,6 @@ impl Transaction {
 pub fn is_success(code: u16) -> bool {
     (200..300).contains(&code)
 }
+
+/// At most so much is set aside for a message on the word of its SIZE parameter.
+const SIZE_HINT: usize = 256 << 10;

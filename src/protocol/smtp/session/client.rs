@@ -1,57 +1,92 @@
 //! What the client says: commands, messages, credentials, and bytes that were lost.
 
-use super::super::command::{self, Command, Hello};
-use super::super::data::Spool;
+use super::super::command::{self, Command, Declared, Forwarded, Hello};
+use super::super::data::{DataReader, Spool};
+use super::super::proxy::{self, Preamble};
+use super::super::reply::Line;
 use super::super::transaction::Closed;
-use super::{Context, Introduction, Mode, Pending, Question, Session, Standing, looks_like_tls};
+use super::{Context, Introduction, Mode, Pending, Question, Session, Standing};
 use crate::model::event::{Auth, Dialect};
 use crate::model::limits;
 use crate::model::net::Side;
+use crate::protocol::tls::opens_tls;
 
 impl Session {
     pub(super) fn client_bytes(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
         let mut rest = bytes;
         while !rest.is_empty() {
             rest = match &mut self.mode {
+                Mode::Preamble(_) => return self.first_bytes(rest, cx),
                 Mode::Command => self.command_bytes(rest, cx),
                 Mode::Data(..) => self.data_bytes(rest, cx),
                 Mode::Chunk { .. } => self.chunk_bytes(rest, cx),
                 Mode::Undecided(_, held, _) => {
                     held.extend_from_slice(rest);
-                    if self.replies_lost || held.len() > limits::SMTP_UNDECIDED {
+                    if (self.replies_lost && Self::can_decide(held)) || held.len() > limits::SMTP_UNDECIDED {
                         self.decide_without_reply(cx);
                     }
                     &[]
                 }
                 Mode::Secret => self.secret_bytes(rest),
+                Mode::Tls(handshake) => {
+                    handshake.push(Side::Client, rest);
+                    &[]
+                }
                 Mode::Opaque => &[],
             };
         }
     }
 
+    /// A load balancer may say who the client is before the client says anything.
+    fn first_bytes(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
+        let Mode::Preamble(held) = &mut self.mode else { return };
+        held.extend_from_slice(bytes);
+        let header = match proxy::preamble(held) {
+            Preamble::Undecided => return,
+            Preamble::Header(length) => length,
+            Preamble::None => 0,
+        };
+        if let Mode::Preamble(held) = std::mem::replace(&mut self.mode, Mode::Command) {
+            self.client_bytes(held.get(header..).unwrap_or_default(), cx);
+        }
+    }
+
     fn command_bytes<'a>(&mut self, bytes: &'a [u8], cx: &mut Context<'_>) -> &'a [u8] {
-        if self.lines.is_empty() && looks_like_tls(bytes) {
+        if self.lines.is_empty() && opens_tls(bytes) {
             self.unannounced_tls(cx);
-            return &[];
+            return bytes;
         }
         let mut lines = std::mem::take(&mut self.lines);
         let (rest, line) = lines.push(bytes, limits::SMTP_COMMAND_LINE);
         if let Some(line) = line {
-            if line.too_long {
-                self.anomaly("smtp-line-too-long", Side::Client, cx);
-            }
-            let mut dialect = self.dialect;
-            let command = command::parse(line.text, &mut dialect);
-            if line.bare_lf && command != Command::Unknown {
-                dialect.add(Dialect::BARE_LF);
-            }
-            if self.believes(&command, line.text, cx) {
-                self.dialect = dialect;
-                self.command(command, cx);
-            }
+            self.command_line(&line, cx);
         }
         self.lines = lines;
         rest
+    }
+
+    fn command_line(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
+        let mut dialect = self.dialect;
+        let command = command::parse(line.text, &mut dialect);
+        if line.bare_lf && command != Command::Unknown {
+            dialect.add(Dialect::BARE_LF);
+        }
+        if !self.believes(&command, line.text, cx) {
+            return;
+        }
+        self.dialect = dialect;
+        if self.standing == Standing::Smtp {
+            if line.too_long {
+                self.anomaly("smtp-line-too-long", Side::Client, String::new(), cx);
+            }
+            if memchr::memchr(0, line.text).is_some() {
+                self.anomaly("smtp-nul", Side::Client, "in a command".into(), cx);
+            }
+            if memchr::memchr(b'\r', line.text).is_some() {
+                self.anomaly("smtp-bare-cr", Side::Client, "in a command".into(), cx);
+            }
+        }
+        self.command(command, cx);
     }
 
     /// Decides what a line tells of the protocol, and whether to take it for a command.
@@ -63,9 +98,9 @@ impl Session {
             return true;
         }
         let undecided = self.standing == Standing::Undecided;
-        if (undecided && !self.expected) || (self.commands == 0 && is_http(line)) {
-            self.standing = Standing::Other;
-            self.mode = Mode::Opaque;
+        let first = self.commands == 0 && self.synced;
+        if (undecided && !self.expected) || (first && command::is_foreign(line)) {
+            self.is_other();
             return false;
         }
         // Within a message whose beginning was not seen, single words in capitals are still commands; the server
@@ -74,12 +109,6 @@ impl Session {
             || (matches!(command, Command::Bdat { .. }) && line.starts_with(b"BDAT "))
             || (matches!(command, Command::Quit | Command::Rset) && line.iter().all(u8::is_ascii_uppercase))
             || (*command == Command::Data && self.unseen[1])
-    }
-
-    /// This is SMTP: no doubt is left.
-    pub(super) fn stands(&mut self, cx: &mut Context<'_>) {
-        cx.stats.sessions += u64::from(self.standing == Standing::Undecided);
-        self.standing = Standing::Smtp;
     }
 
     fn command(&mut self, command: Command, cx: &mut Context<'_>) {
@@ -99,7 +128,7 @@ impl Session {
                 let resets = self.close_open(Closed::Reset, 1);
                 self.expect(Pending::Hello { resets, before });
             }
-            Command::Mail { path, size } => self.mail(path, size, cx),
+            Command::Mail { path, declared } => self.mail(path, declared, cx),
             Command::Rcpt { path } => self.rcpt(path, cx),
             Command::Data => {
                 let transaction = self.open().map(|open| open.id);
@@ -112,11 +141,11 @@ impl Session {
                     self.dialect.add(Dialect::RSET_FIRST);
                 }
                 self.close_open(Closed::Reset, 0);
-                self.expect(Pending::Other);
+                self.expect(Pending::Rset);
             }
             Command::Quit => {
                 self.close_open(Closed::Ended, 0);
-                self.expect(Pending::Other);
+                self.expect(Pending::Quit);
             }
             Command::Auth { mechanism } => {
                 self.auth = Some(Auth { mechanism, accepted: None });
@@ -127,17 +156,40 @@ impl Session {
                 self.expect(Pending::StartTls);
                 self.ask(Question::StartTls, cx);
             }
-            Command::Other | Command::Unknown => self.expect(Pending::Other),
+            Command::Forwarded { kind, attributes } => {
+                self.forward(kind, attributes);
+                self.expect(Pending::Forwarded);
+            }
+            Command::Other => self.expect(Pending::Other),
+            Command::Unknown => self.expect(Pending::Unknown),
         }
     }
 
-    fn mail(&mut self, path: String, size: Option<u64>, cx: &mut Context<'_>) {
+    /// Relays say it in several lines; a later word on the same matter counts.
+    fn forward(&mut self, kind: Forwarded, attributes: Vec<(String, String)>) {
+        let kept = match kind {
+            Forwarded::Xclient => &mut self.xclient,
+            Forwarded::Xforward => {
+                if std::mem::take(&mut self.xforward_used) {
+                    self.xforward.clear();
+                }
+                &mut self.xforward
+            }
+        };
+        for (name, value) in attributes {
+            kept.retain(|(other, _)| *other != name);
+            // There are fewer names than the bound, so this stays within it.
+            kept.push((name, value));
+        }
+    }
+
+    fn mail(&mut self, path: String, declared: Declared, cx: &mut Context<'_>) {
         // A MAIL within a transaction is refused by most servers (503); then the open one goes on.
         let refused = self.open().is_some_and(|open| open.refusal.is_some());
         let resets = self.close_open(Closed::Reset, u32::from(!refused)).filter(|_| !refused);
         let opens = self.begin(path, false, cx);
         if let Some(open) = self.open() {
-            open.size_hint = usize::try_from(size.unwrap_or(0)).unwrap_or(usize::MAX).min(SIZE_HINT);
+            open.declared = declared;
         }
         self.expect_for(opens, Pending::Mail { opens, resets });
     }
@@ -187,16 +239,24 @@ impl Session {
         match rest {
             None => &[],
             Some(rest) => {
-                let noted = reader.candidate.is_some();
-                if reader.bare_lf {
-                    self.dialect.add(Dialect::BARE_LF);
-                }
-                if noted {
-                    self.anomaly("smtp-nonstandard-end-of-data", Side::Client, cx);
-                }
+                let reader = std::mem::take(reader);
+                self.message_read(&reader, cx);
                 self.data_done(cx);
                 rest
             }
+        }
+    }
+
+    /// What the way a message was written tells of its sender.
+    pub(super) fn message_read(&mut self, reader: &DataReader, cx: &mut Context<'_>) {
+        if reader.bare_lf {
+            self.dialect.add(Dialect::BARE_LF);
+        }
+        if reader.bare_cr {
+            self.anomaly("smtp-bare-cr", Side::Client, "in a message".into(), cx);
+        }
+        if let Some(odd) = reader.odd_end() {
+            self.anomaly("smtp-nonstandard-end-of-data", Side::Client, odd.to_string(), cx);
         }
     }
 
@@ -229,7 +289,7 @@ impl Session {
     pub(super) fn data_done(&mut self, cx: &mut Context<'_>) {
         self.mode = Mode::Command;
         self.message_done(cx);
-        let lmtp = self.introduced.as_ref().is_some_and(|client| client.kind == Hello::Lhlo);
+        let lmtp = self.speaks_lmtp();
         let Some(open) = self.open() else { return };
         let transaction = open.id;
         open.closed = Some(Closed::Complete);
@@ -242,6 +302,10 @@ impl Session {
         for recipient in recipients {
             self.expect_for(transaction, Pending::EndOfData { transaction, recipient });
         }
+    }
+
+    pub(super) fn speaks_lmtp(&self) -> bool {
+        self.introduced.as_ref().is_some_and(|client| client.kind == Hello::Lhlo)
     }
 
     fn message_done(&mut self, cx: &mut Context<'_>) {
@@ -265,7 +329,8 @@ impl Session {
     pub(super) fn client_gap(&mut self, lost: u64, cx: &mut Context<'_>) {
         cx.stats.resynchronised += 1;
         match &mut self.mode {
-            Mode::Command => {
+            Mode::Preamble(_) | Mode::Command => {
+                self.mode = Mode::Command;
                 self.lines.lose();
                 self.synced = false;
             }
@@ -287,7 +352,7 @@ impl Session {
             }
             Mode::Undecided(_, _, loss) => *loss = true,
             Mode::Secret => self.mode = Mode::Undecided(Question::Auth, Vec::new(), true),
-            Mode::Opaque => {}
+            Mode::Tls(_) | Mode::Opaque => {}
         }
     }
 
@@ -298,12 +363,3 @@ impl Session {
         }
     }
 }
-
-/// Some clients try HTTP on every port.
-fn is_http(line: &[u8]) -> bool {
-    const METHODS: [&[u8]; 6] = [b"GET ", b"POST ", b"HEAD ", b"PUT ", b"CONNECT ", b"OPTIONS "];
-    METHODS.iter().any(|method| line.starts_with(method))
-}
-
-/// At most so much is set aside for a message on the word of its SIZE parameter.
-const SIZE_HINT: usize = 256 << 10;

@@ -1,10 +1,11 @@
-//! Commands after which only the reply tells how to read on: DATA, STARTTLS, AUTH; and the switch to TLS.
+//! Commands after which only the reply tells how to read on: DATA, STARTTLS, AUTH.
 
 use super::super::command::{self, Command};
 use super::super::data::DataReader;
-use super::super::transaction::Closed;
-use super::{Context, DataLoss, Mode, Question, Session, Standing, looks_like_tls};
+use super::{Context, DataLoss, Mode, Question, Session};
 use crate::model::event::Dialect;
+use crate::model::limits;
+use crate::protocol::tls::opens_tls;
 
 impl Session {
     /// The reply to the command just read decides how to go on; without the server, the client's word is taken.
@@ -15,6 +16,11 @@ impl Session {
             let transaction = self.open().map(|open| open.id);
             self.begin_data(transaction, false, cx);
         }
+    }
+
+    /// Whether bytes held while a reply was awaited are enough to do without it: a line, or what is no line.
+    pub(super) fn can_decide(held: &[u8]) -> bool {
+        held.len() > limits::SMTP_COMMAND_LINE || held.contains(&b'\n') || opens_tls(held)
     }
 
     /// The reply will not come: what the client went on to say decides.
@@ -30,7 +36,7 @@ impl Session {
                 let transaction = self.open().map(|open| open.id);
                 self.begin_data(transaction, loss, cx);
             }
-            Question::StartTls if looks_like_tls(&held) => return self.switch_to_tls(cx),
+            Question::StartTls if opens_tls(&held) => return self.switch_to_tls(&held, cx),
             Question::Auth if goes_on == Command::Unknown && !held.is_empty() => {
                 let rest = memchr::memchr(b'\n', &held).map_or(&[][..], |end| &held[end + 1..]);
                 return self.client_bytes(rest, cx);
@@ -58,28 +64,6 @@ impl Session {
         self.mode = Mode::Data(reader, loss);
         if loss {
             self.message_gap();
-        }
-    }
-
-    pub(super) fn switch_to_tls(&mut self, cx: &mut Context<'_>) {
-        self.close_open(Closed::Ended, 0);
-        while let Some(transaction) = self.transactions.pop_front() {
-            self.tell(transaction, cx);
-        }
-        self.tls = true;
-        self.mode = Mode::Opaque;
-        cx.stats.tls_sessions += 1;
-        self.tell_session(cx);
-    }
-
-    /// TLS from the first byte (RFC 8314, section 3.3), or after a STARTTLS whose reply we do not have.
-    pub(super) fn unannounced_tls(&mut self, cx: &mut Context<'_>) {
-        if self.expected || self.standing == Standing::Smtp {
-            self.stands(cx);
-            self.switch_to_tls(cx);
-        } else {
-            self.standing = Standing::Other;
-            self.mode = Mode::Opaque;
         }
     }
 }

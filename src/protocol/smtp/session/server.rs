@@ -1,43 +1,117 @@
 //! What the server says: each reply finds its command and settles what it asked.
 
+use super::super::command::is_foreign_server;
 use super::super::transaction::{Closed, is_success};
-use super::{Context, Mode, Pending, Question, Said, Session, Standing};
-use crate::model::event::{Dialect, Reply};
+use super::alone::enhanced_status;
+use super::{Context, Mode, Pending, Question, Session, Standing};
+use crate::model::event::Reply;
 use crate::model::net::Side;
+use crate::protocol::tls::opens_tls;
 
 impl Session {
+    pub(super) fn server_bytes(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
+        if self.standing == Standing::Undecided && self.replies_heard == 0 && is_foreign_server(bytes) {
+            self.is_other();
+        }
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match &mut self.mode {
+                Mode::Opaque => return,
+                Mode::Tls(handshake) => return handshake.push(Side::Server, rest),
+                // The client's hello, before it, was lost or is not in the capture.
+                _ if self.replies.at_line_start() && opens_tls(rest) => self.unannounced_tls(cx),
+                _ => {
+                    let (left, reply) = self.replies.push(rest);
+                    rest = left;
+                    if let Some(reply) = reply {
+                        self.reply(reply, cx);
+                    }
+                }
+            }
+        }
+    }
+
     pub(super) fn reply(&mut self, reply: Reply, cx: &mut Context<'_>) {
+        let reply = self.without_secrets(reply);
+        self.replies_heard += 1;
         self.last_reply = Some(reply.clone());
-        if std::mem::take(&mut self.awaiting_greeting) {
-            self.greet(reply, cx);
-            return;
+        if self.awaiting_greeting {
+            self.awaiting_greeting = false;
+            // Nothing but a greeting or a refusal comes first (RFC 5321, section 4.3.2): the greeting was lost.
+            let answers = is_success(reply.code) && reply.code != 220 && !self.pending.is_empty();
+            if !answers {
+                return self.greet(reply, cx);
+            }
+        }
+        if self.unseen[0] {
+            return self.reply_alone(reply, cx);
         }
         if matches!(self.mode, Mode::Data(..)) && self.pending.is_empty() {
-            self.reply_within_data(reply, cx);
-            return;
+            return self.reply_within_data(reply, cx);
         }
-        if reply.code == 354 {
-            self.skip_to_data();
-        }
-        match self.pending.pop_front() {
+        match self.next_answered(&reply) {
+            Some(pending) => self.answer(pending, reply, cx),
             // The DATA it answers was lost.
-            None if reply.code == 354 && matches!(self.mode, Mode::Command) && !self.unseen[0] => {
+            None if reply.code == 354 && self.pending.is_empty() && self.lost_in_commands() => {
                 self.begin_data(None, false, cx);
             }
+            // RFC 5321, section 3.8: the server may close the channel at any time, and says so.
+            None if reply.code == 421 => {
+                if let Some(open) = self.open() {
+                    open.farewell = Some(reply);
+                }
+            }
             None => {}
-            Some(pending) => self.answer(pending, reply, cx),
         }
+    }
+
+    /// Whether commands of the client may have been lost.
+    fn lost_in_commands(&self) -> bool {
+        matches!(self.mode, Mode::Command) && !self.synced
+    }
+
+    /// The command a reply belongs to: the oldest one, unless its code says otherwise.
+    fn next_answered(&mut self, reply: &Reply) -> Option<Pending> {
+        match reply.code {
+            354 => self.skip_to(|pending| matches!(pending, Pending::Data { .. })),
+            221 => self.skip_to(|pending| matches!(pending, Pending::Quit)),
+            220 => self.skip_to(|pending| matches!(pending, Pending::StartTls)),
+            _ => {}
+        }
+        let oldest = self.pending.front()?;
+        // A second greeting, or a challenge nobody asked for, answers nothing.
+        let stray = match reply.code {
+            220 => matches!(oldest, Pending::Mail { .. } | Pending::Rcpt { .. } | Pending::Data { .. }),
+            334 => !matches!(oldest, Pending::Auth | Pending::Unknown | Pending::Other),
+            _ => false,
+        };
+        // Some replies were lost, and this one does not say whose it is.
+        let unclear = self.replies_lost && self.pending.len() > 1 && !matches!(reply.code, 220 | 221 | 354);
+        if stray || unclear { None } else { self.pending.pop_front() }
+    }
+
+    /// Credentials are said by clients, and repeated by servers in what they answer: of such replies only the codes
+    /// are kept. So too where it is not known what was said.
+    fn without_secrets(&self, mut reply: Reply) -> Reply {
+        let asked = self.pending.front();
+        let of_auth = matches!(reply.code, 235 | 334 | 432 | 534 | 535 | 538) || matches!(asked, Some(Pending::Auth));
+        let of_unknown = matches!(asked, Some(Pending::Unknown)) || reply.code == 500;
+        let of_anything = (501..=504).contains(&reply.code) && (asked.is_none() || self.replies_lost);
+        if of_auth || of_unknown || of_anything {
+            reply.text = enhanced_status(&reply.text).unwrap_or_default().to_owned();
+        }
+        reply
     }
 
     fn greet(&mut self, reply: Reply, cx: &mut Context<'_>) {
         let says_so = reply.text.contains("SMTP") || reply.text.contains("LMTP");
-        if self.standing == Standing::Undecided && (self.expected || says_so) {
+        // FTP greets alike: unless the server says more, what the client says decides.
+        let refuses = self.expected && !is_success(reply.code);
+        let alone = self.expected && self.unseen[0] && !reply.text.contains("FTP");
+        self.greeting = Some(reply);
+        if says_so || refuses || alone {
             self.stands(cx);
         }
-        if is_success(reply.code) && self.standing == Standing::Smtp {
-            cx.out.push(Said::Greeting(reply.clone()));
-        }
-        self.greeting = Some(reply);
     }
 
     fn answer(&mut self, pending: Pending, reply: Reply, cx: &mut Context<'_>) {
@@ -45,6 +119,9 @@ impl Session {
         match pending {
             Pending::Hello { resets, before } => {
                 self.settle_reset(resets, success);
+                if success {
+                    self.sender_in_force = None;
+                }
                 // RFC 5321, section 4.1.1.1: after a refusal the state is as before.
                 if !success && before.is_some() {
                     self.introduced = before;
@@ -60,15 +137,16 @@ impl Session {
             }
             Pending::Data { transaction } => self.data_answered(transaction, reply, cx),
             Pending::Chunk { transaction, last } => {
-                if let Some(transaction) = self.answered(transaction) {
-                    if last {
-                        transaction.decision = Some(reply);
-                    } else if !success {
-                        transaction.refusal = Some(reply);
-                    }
+                let failed = !success;
+                let sender = self.transactions.iter().find(|t| t.id == transaction).map(|t| t.mail_from.clone());
+                self.chunk_answered(transaction, last, reply);
+                // RFC 3030, section 2: what state a refused chunk leaves is for RSET to settle.
+                if last || failed {
+                    self.sender_in_force = sender.filter(|_| failed);
                 }
             }
             Pending::EndOfData { transaction, recipient } => {
+                self.sender_in_force = None;
                 if let Some(transaction) = self.answered(transaction) {
                     match recipient {
                         Some(index) if !success => transaction.refuse_recipient(index, reply.clone()),
@@ -80,9 +158,38 @@ impl Session {
                     }
                 }
             }
+            Pending::Rset => self.sender_in_force = None,
             Pending::StartTls => self.start_tls_answered(success, cx),
             Pending::Auth => self.auth_answered(reply.code, cx),
-            Pending::Other => {}
+            Pending::Forwarded if !success => {
+                self.xclient.clear();
+                self.xforward.clear();
+            }
+            Pending::Forwarded | Pending::Quit | Pending::Other | Pending::Unknown => {}
+        }
+    }
+
+    fn chunk_answered(&mut self, transaction: u32, last: bool, reply: Reply) {
+        let lmtp = self.speaks_lmtp();
+        let Some(transaction) = self.answered(transaction) else { return };
+        if !last {
+            if !is_success(reply.code) {
+                transaction.refusal = Some(reply);
+            }
+            return;
+        }
+        // RFC 2033, section 4.2: one reply for each recipient accepted. This is the first one's.
+        let recipients: Vec<usize> = if lmtp { transaction.accepted().collect() } else { Vec::new() };
+        transaction.decision = Some(reply.clone());
+        if let Some((first, others)) = recipients.split_first() {
+            transaction.awaiting += others.len() as u32;
+            if !is_success(reply.code) {
+                transaction.refuse_recipient(*first, reply);
+            }
+            let transaction = transaction.id;
+            for &recipient in others.iter().rev() {
+                self.pending.push_front(Pending::EndOfData { transaction, recipient: Some(recipient) });
+            }
         }
     }
 
@@ -98,7 +205,13 @@ impl Session {
             {
                 open.adopt(refused);
             }
-        } else if !success {
+        } else if success {
+            self.sender_in_force = None;
+        } else if reply.code == 503
+            && let Some(sender) = &self.sender_in_force
+        {
+            self.transactions[at].mail_from.clone_from(sender);
+        } else {
             self.transactions[at].refusal = Some(reply);
         }
     }
@@ -115,28 +228,40 @@ impl Session {
     }
 
     fn data_answered(&mut self, transaction: Option<u32>, reply: Reply, cx: &mut Context<'_>) {
-        let Mode::Undecided(Question::Data, ..) = &self.mode else { return };
+        let Mode::Undecided(Question::Data, held, _) = &self.mode else { return };
+        if is_success(reply.code) {
+            // Neither go ahead nor refusal (RFC 5321, section 4.3.2 knows only 354 and errors): the client decides.
+            self.replies_lost = true;
+            if Self::can_decide(held) {
+                self.decide_without_reply(cx);
+            }
+            return;
+        }
         let Mode::Undecided(_, held, loss) = std::mem::replace(&mut self.mode, Mode::Command) else { return };
         if (300..400).contains(&reply.code) {
+            self.replies_lost = false;
             self.begin_data(transaction, loss, cx);
         } else {
             if loss {
                 self.lines.lose();
             }
-            if let Some(open) = self.open() {
-                open.refusal = Some(reply);
-            }
+            self.sender_in_force = self.open().map(|open| open.mail_from.clone()).or(self.sender_in_force.take());
+            self.refuse_open(reply);
         }
         self.client_bytes(&held, cx);
     }
 
+    /// The server refused the open transaction as such.
+    pub(super) fn refuse_open(&mut self, reply: Reply) {
+        if let Some(open) = self.open() {
+            open.refusal = Some(reply);
+        }
+    }
+
     fn start_tls_answered(&mut self, success: bool, cx: &mut Context<'_>) {
         let Mode::Undecided(Question::StartTls, ..) = &self.mode else { return };
-        if success {
-            self.switch_to_tls(cx);
-        } else if let Mode::Undecided(_, held, _) = std::mem::replace(&mut self.mode, Mode::Command) {
-            self.client_bytes(&held, cx);
-        }
+        let Mode::Undecided(_, held, _) = std::mem::replace(&mut self.mode, Mode::Command) else { return };
+        if success { self.switch_to_tls(&held, cx) } else { self.client_bytes(&held, cx) }
     }
 
     fn auth_answered(&mut self, code: u16, cx: &mut Context<'_>) {
@@ -157,7 +282,12 @@ impl Session {
     /// The server spoke while we think the client is still sending its message.
     fn reply_within_data(&mut self, reply: Reply, cx: &mut Context<'_>) {
         let Mode::Data(reader, lost) = &mut self.mode else { return };
-        if let Some(candidate) = reader.candidate.take() {
+        if reply.code == 354 {
+            // Said twice.
+        } else if reader.candidate.is_some() {
+            let mut reader = std::mem::take(reader);
+            self.message_read(&reader, cx);
+            let Some(candidate) = reader.candidate.take() else { return };
             // The server took the odd line ends for the end of the message.
             if let Some(message) = self.transactions.back_mut().and_then(|open| open.message.as_mut()) {
                 let before = message.bytes.len();
@@ -165,27 +295,22 @@ impl Session {
                 let dropped = (before - message.bytes.len()) as u64;
                 cx.stats.held_bytes = cx.stats.held_bytes.saturating_sub(dropped);
             }
-            self.dialect.add(Dialect::BARE_LF);
-            self.anomaly("smtp-nonstandard-end-of-data", Side::Client, cx);
             self.data_done(cx);
             self.reply(reply, cx);
-            self.client_bytes(&candidate.after, cx);
+            self.client_bytes(candidate.after(), cx);
         } else if *lost {
             // The end of the message was in the bytes we lost.
             self.data_done(cx);
             self.reply(reply, cx);
-        } else if !is_success(reply.code)
-            && let Some(open) = self.open()
-        {
-            open.refusal = Some(reply);
+        } else if reply.code >= 400 {
+            self.refuse_open(reply);
         }
     }
 
-    /// 354 can only answer DATA: what waits before it was answered by replies we lost.
-    fn skip_to_data(&mut self) {
-        while self.pending.iter().any(|pending| matches!(pending, Pending::Data { .. }))
-            && !matches!(self.pending.front(), Some(Pending::Data { .. }))
-        {
+    /// Passes over commands whose replies were lost, up to the one that alone has such a reply.
+    fn skip_to(&mut self, is_it: impl Fn(&Pending) -> bool) {
+        let Some(at) = self.pending.iter().position(is_it) else { return };
+        for _ in 0..at {
             if let Some(skipped) = self.pending.pop_front() {
                 self.unanswered(&skipped);
             }

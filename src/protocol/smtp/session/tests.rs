@@ -4,6 +4,11 @@ use super::*;
 use crate::model::event::Outcome;
 use proptest::prelude::*;
 
+mod auth;
+mod foreign;
+mod hidden;
+mod steps;
+
 /// A session fed by hand.
 struct Bench {
     session: Session,
@@ -11,6 +16,8 @@ struct Bench {
     out: Vec<Said>,
     /// Neither side is missing, unless a test says so.
     server_unseen: bool,
+    client_unseen: bool,
+    now: Timestamp,
 }
 
 impl Bench {
@@ -20,21 +27,28 @@ impl Bench {
 
     fn on(expected: bool, midstream: bool) -> Self {
         let session = Session::new(Timestamp::default(), expected, midstream, 1 << 20);
-        Self { session, stats: SmtpStats::default(), out: Vec::new(), server_unseen: false }
+        Self {
+            session,
+            stats: SmtpStats::default(),
+            out: Vec::new(),
+            server_unseen: false,
+            client_unseen: false,
+            now: Timestamp::default(),
+        }
     }
 
     fn client(&mut self, bytes: &[u8]) {
-        let mut cx = Context { now: Timestamp::default(), stats: &mut self.stats, out: &mut self.out };
+        let mut cx = Context { now: self.now, stats: &mut self.stats, out: &mut self.out };
         self.session.client(bytes, self.server_unseen, &mut cx);
     }
 
     fn server(&mut self, bytes: &[u8]) {
-        let mut cx = Context { now: Timestamp::default(), stats: &mut self.stats, out: &mut self.out };
-        self.session.server(bytes, false, &mut cx);
+        let mut cx = Context { now: self.now, stats: &mut self.stats, out: &mut self.out };
+        self.session.server(bytes, self.client_unseen, &mut cx);
     }
 
     fn gap(&mut self, side: Side, lost: u64) {
-        let mut cx = Context { now: Timestamp::default(), stats: &mut self.stats, out: &mut self.out };
+        let mut cx = Context { now: self.now, stats: &mut self.stats, out: &mut self.out };
         self.session.gap(side, lost, &mut cx);
     }
 
@@ -53,7 +67,7 @@ impl Bench {
     }
 
     fn close(&mut self) -> Vec<SmtpEvent> {
-        let mut cx = Context { now: Timestamp::default(), stats: &mut self.stats, out: &mut self.out };
+        let mut cx = Context { now: self.now, stats: &mut self.stats, out: &mut self.out };
         self.session.close(&mut cx);
         assert_eq!(self.stats.held_bytes, 0, "all message bytes are accounted for");
         self.events()
@@ -168,6 +182,36 @@ fn an_empty_last_chunk_ends_the_message() {
     t.client(b"MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nBDAT 3\r\nabcBDAT 0 LAST\r\n");
     t.server(b"250 ok\r\n250 ok\r\n250 ok\r\n250 done\r\n");
     assert_eq!(body(&t.events()[0]), "abc");
+}
+
+#[test]
+fn a_message_given_up_after_some_chunks_is_not_whole() {
+    // Exim sends the header as a chunk of its own, reads the refusals, and thinks better of the rest.
+    let mut t = Bench::new();
+    t.play(OPENING);
+    t.client(b"MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nBDAT 12\r\nSubject: s\r\n");
+    t.server(b"250 ok\r\n550 no\r\n503 no valid recipients\r\n");
+    t.play("C: RSET\nS: 250 ok\nC: QUIT\nS: 221 bye");
+    let message = t.events()[0].message.clone().unwrap();
+    assert_eq!((message.bytes.as_slice(), message.truncated), (b"Subject: s\r\n".as_slice(), true));
+}
+
+#[test]
+fn a_server_that_holds_on_to_a_failed_sender_sends_the_next_message_in_its_name() {
+    // Exim, after every recipient of the first was refused and the client did not reset: what it stored names <a@x>.
+    let mut t = Bench::new();
+    t.play(OPENING);
+    t.client(b"MAIL FROM:<a@x>\r\nRCPT TO:<no@y>\r\nBDAT 3 LAST\r\nabc");
+    t.server(b"250 ok\r\n550 no\r\n503 no recipients\r\n");
+    t.client(b"MAIL FROM:<b@x>\r\nRCPT TO:<ok@y>\r\nBDAT 3 LAST\r\ndef");
+    t.server(b"503 sender already given\r\n250 ok\r\n250 done\r\n");
+    t.client(b"MAIL FROM:<c@x>\r\nRCPT TO:<no@y>\r\nDATA\r\n");
+    t.server(b"250 ok\r\n550 no\r\n503 no recipients\r\n");
+    t.play("C: RSET\nS: 250 ok\nC: MAIL FROM:<d@x>\nS: 503 not now\nC: QUIT\nS: 221 bye");
+    let events = t.close();
+    let told: Vec<_> = events.iter().map(|event| (from(event), event.outcome)).collect();
+    use Outcome::{Accepted, Rejected};
+    assert_eq!(told, [("a@x", Rejected), ("a@x", Accepted), ("c@x", Rejected), ("d@x", Rejected)]);
 }
 
 #[test]
@@ -543,11 +587,13 @@ proptest! {
 
     /// Whatever both sides say, with gaps anywhere: no panic, and all message bytes are given back.
     #[test]
-    fn nothing_hostile_breaks_it(steps in prop::collection::vec((0u8..6, 0usize..14, any::<Vec<u8>>()), 0..80), midstream: bool, expected: bool) {
-        const SAYS: [&str; 14] = ["EHLO a\r\n", "MAIL FROM:<a@x> SIZE=99\r\n", "RCPT TO:<b>\r\n", "DATA\r\n", "BDAT 7\r\n", "BDAT 3 LAST\r\n",
-            "RSET\r\n", "AUTH LOGIN\r\n", "STARTTLS\r\n", ".\r\n", "\n.\n", "QUIT\r\n", "x\n", "LHLO l\r\n"];
-        const REPLIES: [&str; 14] = ["220 ESMTP\r\n", "250 ok\r\n", "250-a\r\n", "354 go\r\n", "334 x\r\n", "235 ok\r\n", "503 no\r\n", "550 no\r\n",
-            "421 bye\r\n", "220 tls\r\n", "\r\n", "999\r\n", "250 ok\r\n250 ok\r\n", "354 go\r\n"];
+    fn nothing_hostile_breaks_it(steps in prop::collection::vec((0u8..6, 0usize..20, any::<Vec<u8>>()), 0..80), midstream: bool, expected: bool) {
+        const SAYS: [&str; 20] = ["EHLO a\r\n", "MAIL FROM:<a@x> SIZE=99\r\n", "RCPT TO:<b>\r\n", "DATA\r\n", "BDAT 7\r\n", "BDAT 3 LAST\r\n",
+            "RSET\r\n", "AUTH LOGIN\r\n", "STARTTLS\r\n", ".\r\n", "\n.\n", "QUIT\r\n", "x\n", "LHLO l\r\n", "PROXY TCP4 ", "\r.\r\n",
+            "\u{16}\u{3}\u{1}\0\u{4}\u{1}\0\0\0", "XFORWARD NAME=a ADDR=b\r\n", "\r\n.\r", "\r\n\r\n\0\r\nQUIT\n!"];
+        const REPLIES: [&str; 20] = ["220 ESMTP\r\n", "250 ok\r\n", "250-a\r\n", "354 go\r\n", "334 x\r\n", "235 ok\r\n", "503 no\r\n", "550 no\r\n",
+            "421 bye\r\n", "220 tls\r\n", "\r\n", "999\r\n", "250 ok\r\n250 ok\r\n", "354 go\r\n", "250 2.1.0 <a@b>... Sender ok\r\n",
+            "550 <c@d>... User unknown\r\n", "\u{16}\u{3}\u{3}\0\u{4}\u{e}\0\0\0", "251 ok\r\n", "221 bye\r\n", "+OK\r\n"];
         let mut t = Bench::on(expected, midstream);
         for (what, which, bytes) in steps {
             match what {
@@ -555,7 +601,7 @@ proptest! {
                 2 => t.server(REPLIES[which].as_bytes()),
                 3 => if which % 2 == 0 { t.client(&bytes) } else { t.server(&bytes) },
                 4 => t.gap(if which % 2 == 0 { Side::Client } else { Side::Server }, which as u64 * 3),
-                _ => t.server_unseen = false,
+                _ => (t.server_unseen, t.client_unseen) = (which % 3 == 0, which % 3 == 1),
             }
         }
         t.close();

@@ -1,0 +1,113 @@
+//! One file in a compressed stream: gzip (RFC 1952), bzip2, xz (its format 1.2.1), zstd (RFC 8878).
+
+use std::io::{self, BufRead, Read};
+
+use flate2::bufread::GzDecoder;
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+
+use super::super::word::decode_unlabelled;
+use super::{Listing, Member, Method};
+use crate::model::limits;
+
+/// The file within; `outer` is the archive's own name, from which a name is made that the stream does not hold.
+pub fn list(data: &[u8], outer: &str, method: Method) -> Listing {
+    let stated = if method == Method::Gzip { gzip_name(data) } else { None };
+    let member = Member {
+        name: stated.unwrap_or_else(|| without_suffix(outer)),
+        packed_size: Some(data.len() as u64),
+        method,
+        packed: 0..data.len(),
+        ..Member::default()
+    };
+    Listing { members: vec![member], stated: 1, anomalies: Vec::new() }
+}
+
+/// The name in a gzip header.
+fn gzip_name(data: &[u8]) -> Option<String> {
+    let mut decoder = GzDecoder::new(data);
+    // The header is read with the first byte.
+    let _ = decoder.read(&mut [0]);
+    let name = decoder.header()?.filename()?;
+    (!name.is_empty()).then(|| decode_unlabelled(name).into_owned())
+}
+
+/// As the unpacking programs name it.
+fn without_suffix(outer: &str) -> String {
+    let lower = outer.to_ascii_lowercase();
+    for (suffix, instead) in SUFFIXES {
+        if let Some(stem) = lower.strip_suffix(suffix).and_then(|stem| outer.get(..stem.len())) {
+            return format!("{stem}{instead}");
+        }
+    }
+    outer.to_owned()
+}
+
+/// Unpacks zstd frames, one after the other (RFC 8878, section 3.1), with a bound on the window that a frame may ask for.
+pub struct Zstd<'a> {
+    packed: &'a [u8],
+    decoder: FrameDecoder,
+    in_frame: bool,
+}
+
+impl<'a> Zstd<'a> {
+    pub fn new(packed: &'a [u8]) -> Self {
+        let mut decoder = FrameDecoder::new();
+        decoder.set_max_window_size(limits::ARCHIVE_WINDOW);
+        Self { packed, decoder, in_frame: false }
+    }
+
+    fn next_frame(&mut self) -> io::Result<()> {
+        match self.decoder.reset(&mut self.packed) {
+            Ok(()) => self.in_frame = true,
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
+                let length = usize::try_from(length).unwrap_or(usize::MAX).min(self.packed.len());
+                self.packed.consume(length);
+            }
+            Err(error) => return Err(io::Error::other(error.to_string())),
+        }
+        Ok(())
+    }
+}
+
+impl Read for Zstd<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if buf.is_empty() || self.decoder.can_collect() > 0 {
+                return self.decoder.read(buf);
+            }
+            if self.in_frame && self.decoder.is_finished() {
+                let (stated, found) = (self.decoder.get_checksum_from_data(), self.decoder.get_calculated_checksum());
+                if stated.is_some() && stated != found {
+                    return Err(io::Error::other("its checksum is wrong"));
+                }
+                self.in_frame = false;
+            } else if self.in_frame {
+                let step = BlockDecodingStrategy::UptoBlocks(1);
+                self.decoder
+                    .decode_blocks(&mut self.packed, step)
+                    .map_err(|error| io::Error::other(error.to_string()))?;
+            } else if self.packed.is_empty() {
+                return Ok(0);
+            } else {
+                self.next_frame()?;
+            }
+        }
+    }
+}
+
+/// Suffixes that go, and what comes instead.
+const SUFFIXES: [(&str, &str); 12] = [
+    (".tgz", ".tar"),
+    (".gz", ""),
+    (".tbz2", ".tar"),
+    (".tbz", ".tar"),
+    (".bz2", ""),
+    (".bz", ""),
+    (".txz", ".tar"),
+    (".xz", ""),
+    (".tzst", ".tar"),
+    (".zst", ""),
+    (".zstd", ""),
+    (".z", ""),
+];

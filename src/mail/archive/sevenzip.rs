@@ -1,0 +1,100 @@
+//! 7z (7-Zip's 7zFormat.txt) through sevenz-rust2.
+//!
+//! Members of a block are packed as one stream, so they are read as they come rather than one at a time as those of
+//! other archives. The crate allocates by what headers say: hence its memory limits, of which the one for the header
+//! is small, since each byte of a header can stand for a member.
+
+use std::io::{Cursor, Read};
+
+use sevenz_rust2::{Archive, ArchiveEntry, BlockDecoder, EncoderMethod, Error, Password};
+
+use super::member::Reader;
+use super::{Entry, Findings, Member, Method};
+use crate::model::limits;
+
+/// Reads at most `most` members. Returns them, and how many the archive says it has.
+pub fn read(
+    data: &[u8],
+    container: &[String],
+    most: usize,
+    reader: &mut Reader<'_>,
+    findings: &mut Findings<'_>,
+) -> (Vec<Entry>, usize) {
+    let archive = match header(data) {
+        Ok(archive) => archive,
+        Err(Error::PasswordRequired | Error::UnsupportedCompressionMethod(_)) => {
+            (findings.note)("archive-listing-encrypted", String::new());
+            return Default::default();
+        }
+        Err(error) => {
+            (findings.note)("archive-damaged", error.to_string());
+            return Default::default();
+        }
+    };
+    let stated = archive.files.iter().filter(|file| !file.is_directory()).count();
+    let mut members = Vec::new();
+    for block in 0..archive.blocks.len() {
+        if members.len() >= most {
+            break;
+        }
+        read_block(&archive, block, data, container, most, (reader, findings), &mut members);
+    }
+    // What has no content is in no block.
+    let blocks = &archive.stream_map.file_block_index;
+    let empty =
+        archive.files.iter().enumerate().filter(|(at, file)| {
+            !file.is_directory() && !file.has_stream() && blocks.get(*at).is_none_or(Option::is_none)
+        });
+    for (_, file) in empty.take(most.saturating_sub(members.len())) {
+        let member = Member { method: Method::Stored, size: Some(0), ..member(file, false) };
+        members.push(Entry::Packed(member));
+    }
+    (members, stated)
+}
+
+fn header(data: &[u8]) -> Result<Archive, Error> {
+    // Without a start header the crate would search the end for one, in quadratic time.
+    if data.get(8..32).is_none_or(|start| start.iter().all(|byte| *byte == 0)) {
+        return Err(Error::Other("its start header is missing".into()));
+    }
+    Archive::read_with_memory_limit(&mut Cursor::new(data), &Password::empty(), limits::SEVENZIP_HEADER_KIB)
+}
+
+fn read_block(
+    archive: &Archive,
+    block: usize,
+    data: &[u8],
+    container: &[String],
+    most: usize,
+    (reader, findings): (&mut Reader<'_>, &mut Findings<'_>),
+    members: &mut Vec<Entry>,
+) {
+    let (password, mut source) = (Password::empty(), Cursor::new(data));
+    let window = usize::try_from(limits::ARCHIVE_WINDOW >> 10).unwrap_or(usize::MAX);
+    let decoder = BlockDecoder::new_with_memory_limit(1, window, block, archive, &password, &mut source);
+    let files = decoder.entries().iter().filter(|file| !file.is_directory());
+    let files = files.take(most.saturating_sub(members.len())).map(|file| member(file, false)).collect::<Vec<_>>();
+    let coders = archive.blocks.get(block).map_or(&[][..], |block| &block.coders);
+    let encrypted = coders.iter().any(|coder| coder.encoder_method_id() == EncoderMethod::ID_AES256_SHA256);
+    let mut done = 0;
+    let mut each = |file: &ArchiveEntry, content: &mut dyn Read| {
+        if members.len() >= most || file.is_directory() {
+            return Ok(members.len() < most);
+        }
+        done += 1;
+        let (fact, inner, stopped) = reader.unpacked(container, member(file, false), content, data.len(), findings);
+        members.push(Entry::Read(Box::new(fact), inner));
+        Ok(!stopped)
+    };
+    let all = !encrypted && decoder.for_each_entries(&mut each).is_ok();
+    // Those behind a bound, or behind damage, are listed.
+    let left = files.into_iter().skip(done);
+    members.extend(left.map(|file| Entry::Packed(Member { cut: !encrypted, encrypted, ..file })));
+    if !all && !encrypted {
+        (findings.note)("archive-damaged", "a block of a 7z archive".to_owned());
+    }
+}
+
+fn member(file: &ArchiveEntry, encrypted: bool) -> Member {
+    Member { name: file.name().to_owned(), size: Some(file.size()), encrypted, ..Member::default() }
+}

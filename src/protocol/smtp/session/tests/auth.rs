@@ -1,0 +1,184 @@
+//! Nothing said in an AUTH exchange (RFC 4954) is in what the session says, whatever goes wrong around it.
+
+use super::*;
+
+/// User names, passwords and tokens of the scripts below: as they are, and in base64 (made with Python's `base64`).
+const SECRETS: [&str; 12] = [
+    "alice",
+    "hunter2",
+    "ya29.token",
+    "YWxpY2U=",
+    "aHVudGVyMg==",
+    "AGFsaWNlAGh1bnRlcjI=",
+    "YWxpY2UgOWU5NTQ=",
+    "dXNlcj1hbGljZQFhdXRoPUJlYXJlciB5YTI5LnRva2VuAQE=",
+    "YWxp",
+    "bnRlcjI",
+    "IHlhMjku",
+    "9e954",
+];
+
+/// All that the session said holds no secret; gives the events.
+fn silent(t: &mut Bench) -> Vec<SmtpEvent> {
+    let events = t.close();
+    let everything = format!("{:?}", t.out).to_lowercase();
+    for secret in SECRETS {
+        assert!(!everything.contains(&secret.to_lowercase()), "{secret} in {everything}");
+    }
+    events
+}
+
+const MAIL: &str = "C: MAIL FROM:<a@x>\nS: 250 ok\nC: RCPT TO:<b@y>\nS: 250 ok\nC: QUIT\nS: 221 bye";
+
+#[test]
+fn every_mechanism_is_named_and_nothing_else() {
+    for (mechanism, exchange) in [
+        ("PLAIN", "C: AUTH PLAIN AGFsaWNlAGh1bnRlcjI=\nS: 235 2.7.0 welcome alice"),
+        ("PLAIN", "C: auth plain\nS: 334\nC: AGFsaWNlAGh1bnRlcjI=\nS: 235 ok"),
+        ("LOGIN", "C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: YWxpY2U=\nS: 334 UGFzc3dvcmQ6\nC: aHVudGVyMg==\nS: 235 ok"),
+        ("LOGIN", "C: AUTH LOGIN YWxpY2U=\nS: 334 UGFzc3dvcmQ6\nC: aHVudGVyMg==\nS: 235 ok"),
+        ("CRAM-MD5", "C: AUTH CRAM-MD5\nS: 334 PDE4OTYuNjk3MT4=\nC: YWxpY2UgOWU5NTQ=\nS: 235 ok"),
+        (
+            "XOAUTH2",
+            "C: AUTH XOAUTH2 dXNlcj1hbGljZQFhdXRoPUJlYXJlciB5YTI5LnRva2VuAQE=
+            S: 334 eyJzdGF0dXMiOiI0MDEifQ==\nC:\nS: 235 ok",
+        ),
+    ] {
+        let mut t = Bench::new();
+        t.play(OPENING).play(exchange).play(MAIL);
+        let events = silent(&mut t);
+        assert_eq!(events[0].auth, Some(Auth { mechanism: mechanism.into(), accepted: Some(true) }), "{exchange}");
+        assert_eq!((from(&events[0]), to(&events[0])), ("a@x", vec!["b@y"]), "{exchange}");
+    }
+}
+
+#[test]
+fn refused_and_cancelled_exchanges() {
+    for exchange in [
+        "C: AUTH PLAIN AGFsaWNlAGh1bnRlcjI=\nS: 535 5.7.8 no such user alice",
+        "C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: *\nS: 501 5.7.0 cancelled by alice",
+        "C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: YWxpY2U=\nS: 454 4.7.0 try later, alice",
+        "C: AUTH PLAIN AGFsaWNlAGh1bnRlcjI=\nS: 501 5.5.4 cannot decode AGFsaWNlAGh1bnRlcjI=",
+    ] {
+        let mut t = Bench::new();
+        t.play(OPENING).play(exchange).play(MAIL);
+        let events = silent(&mut t);
+        assert_eq!(events[0].auth.as_ref().unwrap().accepted, Some(false), "{exchange}");
+        assert_eq!(to(&events[0]), ["b@y"], "{exchange}");
+        let mut t = Bench::new();
+        t.play(OPENING).play(exchange);
+        silent(&mut t);
+    }
+}
+
+#[test]
+fn a_server_that_repeats_what_it_did_not_understand() {
+    // Sendmail: 500 5.5.1 Command unrecognized: "..."
+    let mut t = Bench::new();
+    t.play(OPENING).play(
+        "C: AUTH LOGIN
+        S: 502 5.5.2 no AUTH here
+        C: YWxpY2U=
+        S: 500 5.5.1 Command unrecognized: \"YWxpY2U=\"
+        C: aHVudGVyMg==
+        S: 503 5.5.1 Command unrecognized: \"aHVudGVyMg==\"",
+    );
+    let events = silent(&mut t);
+    assert_eq!(events[0].reply, Some(Reply { code: 503, text: "5.5.1".into() }));
+}
+
+#[test]
+fn a_mechanism_that_is_a_credential_is_not_kept() {
+    let mut t = Bench::new();
+    t.play(OPENING).play("C: AUTH YWxpY2U\nS: 504 5.5.4 YWxpY2U=?\nC: AUTH=<alice>\nS: 500 what?").play(MAIL);
+    assert_eq!(silent(&mut t)[0].auth, Some(Auth { mechanism: String::new(), accepted: Some(false) }));
+}
+
+#[test]
+fn the_auth_parameter_of_mail_is_not_kept() {
+    // RFC 4954, section 5.
+    let mut t = Bench::new();
+    t.play(OPENING).play("C: MAIL FROM:<a@x> AUTH=alice+40x SIZE=5\nS: 250 ok\nC: MAIL FROM:<b@x> AUTH=<>\nS: 250 ok");
+    let events = silent(&mut t);
+    assert_eq!((from(&events[0]), events[0].envelope.as_ref().unwrap().size_declared), ("a@x", Some(5)));
+}
+
+#[test]
+fn a_relay_that_names_its_user() {
+    let mut t = Bench::new();
+    t.play(OPENING).play("C: XCLIENT ADDR=192.0.2.9 LOGIN=alice NAME=c.example\nS: 220 mx\nC: EHLO c\nS: 250 hi");
+    t.play(MAIL);
+    let events = silent(&mut t);
+    assert_eq!(events[0].forwarded, [("ADDR".into(), "192.0.2.9".into()), ("NAME".into(), "c.example".into())]);
+}
+
+#[test]
+fn replies_that_were_lost() {
+    // Each gap takes the server's whole reply.
+    for lost in ["334", "both", "235"] {
+        let mut t = Bench::new();
+        t.play(OPENING).play("C: AUTH LOGIN");
+        for (wait, answer, credential) in
+            [("334", "S: 334 VXNlcm5hbWU6", "C: YWxpY2U="), ("both", "S: 334 UGFzc3dvcmQ6", "C: aHVudGVyMg==")]
+        {
+            if lost == wait || lost == "both" {
+                t.gap(Side::Server, 18);
+            } else {
+                t.play(answer);
+            }
+            t.play(credential);
+        }
+        if lost == "235" {
+            t.gap(Side::Server, 10);
+        } else {
+            t.play("S: 235 welcome alice");
+        }
+        t.play(MAIL);
+        let events = silent(&mut t);
+        assert_eq!((from(&events[0]), to(&events[0])), ("a@x", vec!["b@y"]), "without {lost}");
+    }
+}
+
+#[test]
+fn a_gap_within_the_credentials() {
+    let mut t = Bench::new();
+    t.play(OPENING).play("C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6");
+    t.client(b"YWxp");
+    t.gap(Side::Client, 4);
+    t.client(b"\r\n");
+    t.play("S: 334 UGFzc3dvcmQ6");
+    t.gap(Side::Client, 8);
+    t.client(b"bnRlcjI\r\n");
+    t.play("S: 535 5.7.8 not you, alice").play(MAIL);
+    assert_eq!(to(&silent(&mut t)[0]), ["b@y"]);
+
+    let mut t = Bench::new();
+    t.play(OPENING).play("C: AUTH PLAIN");
+    t.gap(Side::Client, 30);
+    t.client(b"bnRlcjI=\r\n");
+    t.play("S: 334\nS: 235 ok").play(MAIL);
+    silent(&mut t);
+}
+
+#[test]
+fn each_side_alone() {
+    for credentials in [
+        "AUTH PLAIN AGFsaWNlAGh1bnRlcjI=\r\n",
+        "AUTH PLAIN\r\nAGFsaWNlAGh1bnRlcjI=\r\n",
+        "AUTH LOGIN\r\nYWxpY2U=\r\naHVudGVyMg==\r\n",
+        "AUTH CRAM-MD5\r\nYWxpY2UgOWU5NTQ=\r\n",
+    ] {
+        let mut t = Bench::new();
+        t.server_unseen = true;
+        t.client(b"EHLO c\r\n");
+        t.client(credentials.as_bytes());
+        t.client(b"MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nhi\r\n.\r\nQUIT\r\n");
+        let events = silent(&mut t);
+        assert_eq!((to(&events[0]), body(&events[0])), (vec!["b@y"], "hi\r\n".into()), "{credentials}");
+        assert_eq!(events[0].auth.as_ref().unwrap().accepted, None);
+    }
+    let mut t = Bench::new();
+    t.client_unseen = true;
+    t.play("S: 220 mx ESMTP\nS: 250 AUTH LOGIN\nS: 334 YWxpY2U=\nS: 535 5.7.8 no, alice\nS: 501 5.5.2 YWxpY2U=\nS: 221 bye");
+    silent(&mut t);
+}

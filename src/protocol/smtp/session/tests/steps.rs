@@ -1,0 +1,240 @@
+//! Replies and commands out of step, and what servers and clients do that no RFC has them do.
+
+use super::*;
+
+const UP_TO_DATA: &str = "C: MAIL FROM:<a@x>\nS: 250 ok\nC: RCPT TO:<b@y>\nS: 250 ok\nC: DATA";
+const MESSAGE: &str = "C: Subject: x\nC:\nC: hi\nC: .\nS: 250 taken";
+
+fn one(script: &[&str]) -> SmtpEvent {
+    let mut t = Bench::new();
+    for part in script {
+        t.play(part);
+    }
+    let mut events = t.close();
+    assert_eq!(events.len(), 1, "{script:?}");
+    events.remove(0)
+}
+
+#[test]
+fn the_server_closes_at_any_time() {
+    // RFC 5321, section 3.8: 421 to any command, or to none.
+    let event = one(&[OPENING, "C: MAIL FROM:<a@x>\nS: 421 4.3.2 shutting down"]);
+    assert_eq!((event.outcome, event.reply.unwrap().code), (Outcome::Rejected, 421));
+    let event = one(&[OPENING, "C: MAIL FROM:<a@x>\nS: 250 ok\nS: 421 4.4.2 timeout"]);
+    assert_eq!((event.outcome, event.reply.unwrap().code), (Outcome::Aborted, 421));
+    let event = one(&[OPENING, UP_TO_DATA, "S: 354 go\nC: hi\nS: 421 4.3.2 disk full"]);
+    assert_eq!((event.outcome, event.reply.unwrap().code), (Outcome::Rejected, 421));
+    let event = one(&["S: 421 4.7.0 too many of you"]);
+    assert_eq!((event.envelope, event.reply.unwrap().code), (None, 421));
+}
+
+#[test]
+fn a_connection_that_just_ends() {
+    let event = one(&[OPENING, UP_TO_DATA, "S: 354 go\nC: half of"]);
+    assert_eq!((event.outcome, body(&event)), (Outcome::Aborted, "half of\r\n".into()));
+    assert!(event.message.unwrap().truncated);
+    let event = one(&[OPENING, UP_TO_DATA]);
+    assert_eq!((event.outcome, event.message.is_some()), (Outcome::Aborted, false));
+}
+
+#[test]
+fn odd_answers_to_data() {
+    // Neither 354 nor an error: the client goes on with the message, or with commands.
+    for odd in ["250 send it", "251 ok", "200 fine"] {
+        let event = one(&[OPENING, UP_TO_DATA, &format!("S: {odd}"), MESSAGE]);
+        assert_eq!((body(&event), event.outcome), ("Subject: x\r\n\r\nhi\r\n".into(), Outcome::Accepted), "{odd}");
+        let event = one(&[OPENING, UP_TO_DATA, &format!("S: {odd}"), "C: RSET\nS: 250 ok\nC: QUIT\nS: 221 bye"]);
+        assert_eq!((event.outcome, event.message.is_some()), (Outcome::Reset, false), "{odd}");
+    }
+    // 354 said twice is said once.
+    let event = one(&[OPENING, UP_TO_DATA, "S: 354 go\nS: 354 go on", MESSAGE]);
+    assert_eq!((event.outcome, event.reply.unwrap().code), (Outcome::Accepted, 250));
+}
+
+#[test]
+fn an_odd_answer_to_data_in_pieces() {
+    let mut t = Bench::new();
+    t.play(OPENING).play(UP_TO_DATA).play("S: 250 send it");
+    for byte in b"MAIL comes\r\n.\r\n" {
+        t.client(&[*byte]);
+    }
+    t.play("S: 250 taken");
+    assert_eq!(body(&t.close()[0]), "MAIL comes\r\n");
+}
+
+#[test]
+fn commands_after_failures() {
+    let event = one(&[
+        OPENING,
+        "C: RCPT TO:<early@y>\nS: 503 MAIL first
+        C: VRFY root\nS: 252 cannot
+        C: EXPN staff\nS: 550 no
+        C: HELP\nS: 214-a\nS: 214-b\nS: 214 c
+        C: NOOP\nS: 250 ok
+        C: WHATEVER\nS: 500 what?",
+        UP_TO_DATA,
+        "S: 354 go",
+        MESSAGE,
+    ]);
+    // The RCPT that came too early opened nothing that the server knew of.
+    assert_eq!((from(&event), to(&event), event.outcome), ("a@x", vec!["b@y"], Outcome::Accepted));
+}
+
+#[test]
+fn a_server_that_greets_twice_or_in_pieces() {
+    let event = one(&["S: 220 proxy\nS: 220 mx ESMTP\nC: HELO c\nS: 250 hi", UP_TO_DATA, "S: 354 go", MESSAGE]);
+    assert_eq!((to(&event), event.outcome), (vec!["b@y"], Outcome::Accepted));
+    let event = one(&[OPENING, "C: MAIL FROM:<a@x>\nS: 220 mx\nS: 250 ok\nC: RCPT TO:<b@y>\nS: 550 no"]);
+    assert_eq!(event.envelope.unwrap().rcpt_rejected[0].address, "b@y");
+    let mut t = Bench::new();
+    for piece in ["2", "20-mx", ".example\r", "\n22", "0 ESMTP", "\r\n"] {
+        t.server(piece.as_bytes());
+    }
+    t.play("C: HELO c\nS: 250 hi").play(UP_TO_DATA).play("S: 354 go").play(MESSAGE);
+    assert_eq!(t.close()[0].outcome, Outcome::Accepted);
+    let greeting = t.out.iter().find_map(|said| if let Said::Greeting(reply) = said { Some(reply) } else { None });
+    assert_eq!(greeting.unwrap().text, "mx.example\nESMTP");
+}
+
+#[test]
+fn a_greeting_that_was_not_captured() {
+    let event = one(&["C: EHLO c\nS: 250 hi", UP_TO_DATA, "S: 354 go", MESSAGE]);
+    assert_eq!((to(&event), event.outcome), (vec!["b@y"], Outcome::Accepted));
+}
+
+#[test]
+fn pipelined_commands_whose_replies_were_lost_in_part() {
+    let mut t = Bench::new();
+    t.play(OPENING);
+    t.client(b"MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nRCPT TO:<c@y>\r\nDATA\r\n");
+    t.gap(Side::Server, 8);
+    // Whose refusal that is cannot be known; 354 can be only one's.
+    t.server(b"550 no\r\n354 go\r\n");
+    t.client(b"hi\r\n.\r\nMAIL FROM:<d@x>\r\nRCPT TO:<e@y>\r\n");
+    t.server(b"250 taken\r\n250 ok\r\n550 no\r\n");
+    let events = t.close();
+    assert_eq!((to(&events[0]), events[0].outcome), (vec!["b@y", "c@y"], Outcome::Accepted));
+    assert_eq!(events[1].envelope.as_ref().unwrap().rcpt_rejected[0].address, "e@y");
+}
+
+#[test]
+fn a_message_in_chunks_over_lmtp() {
+    // RFC 2033, section 4.2, with BDAT: one reply for each recipient accepted.
+    let mut t = Bench::new();
+    t.play("S: 220 LMTP\nC: LHLO c\nS: 250 CHUNKING");
+    t.client(
+        b"MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nRCPT TO:<c@y>\r\nRCPT TO:<d@y>\r\nBDAT 2 LAST\r\nhiMAIL FROM:<n@x>\r\n",
+    );
+    t.server(b"250 ok\r\n250 ok\r\n550 no c\r\n250 ok\r\n452 b is full\r\n250 d has it\r\n503 no more\r\n");
+    let events = t.close();
+    assert_eq!((to(&events[0]), events[0].outcome), (vec!["d@y"], Outcome::Accepted));
+    let rejected: Vec<_> = events[0].envelope.iter().flat_map(|e| &e.rcpt_rejected).map(|r| r.reply.code).collect();
+    assert_eq!(rejected, [452, 550]);
+    assert_eq!((from(&events[1]), events[1].outcome), ("n@x", Outcome::Rejected));
+}
+
+#[test]
+fn what_is_declared_and_who_is_spoken_for() {
+    let mut t = Bench::new();
+    t.play("S: 220 mx ESMTP\nC: XCLIENT ADDR=192.0.2.9 NAME=first\nS: 220 mx ESMTP\nC: EHLO c\nS: 250 XFORWARD");
+    t.play("C: XFORWARD NAME=[UNAVAILABLE]\nS: 250 ok\nC: XFORWARD PROTO=SMTP\nS: 250 ok");
+    t.play("C: MAIL FROM:<a@x> SIZE=70000 BODY=8BITMIME SMTPUTF8 RET=HDRS\nS: 250 ok\nC: RSET\nS: 250 ok");
+    t.play("C: XFORWARD PROTO=ESMTP\nS: 250 ok\nC: MAIL FROM:<>\nS: 250 ok");
+    let events = t.close();
+    let envelope = events[0].envelope.as_ref().unwrap();
+    assert_eq!((envelope.size_declared, envelope.body, envelope.utf8), (Some(70_000), Some("8BITMIME"), true));
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let addr = pair("ADDR", "192.0.2.9");
+    assert_eq!(events[0].forwarded, [pair("NAME", "[UNAVAILABLE]"), pair("PROTO", "SMTP"), addr.clone()]);
+    assert_eq!(events[1].forwarded, [pair("PROTO", "ESMTP"), addr, pair("NAME", "first")]);
+    assert_eq!((from(&events[1]), events[1].envelope.as_ref().unwrap().mail_from_unseen), ("", false));
+    assert_eq!(events[1].helo.as_deref(), Some("c"), "the client's own word");
+
+    let mut t = Bench::new();
+    t.play(OPENING).play("C: XCLIENT ADDR=192.0.2.9\nS: 550 5.7.0 not you\nC: MAIL FROM:<a@x>\nS: 250 ok");
+    assert!(t.close()[0].forwarded.is_empty());
+}
+
+#[test]
+fn a_proxy_header_is_passed_over() {
+    let mut t = Bench::new();
+    t.client(b"PROXY TCP4 192.0.2.1 198.51.100.1 4242 25\r\n");
+    t.play(OPENING).play(UP_TO_DATA).play("S: 354 go").play(MESSAGE);
+    let event = &t.close()[0];
+    assert_eq!((from(event), event.dialect.has(Dialect::EARLY_TALKER)), ("a@x", false));
+}
+
+#[test]
+fn smuggling_shapes_are_told_once_and_bare_line_feeds_are_not() {
+    let mut t = Bench::new();
+    t.play(OPENING);
+    for _ in 0..2 {
+        t.play(UP_TO_DATA).play("S: 354 go");
+        t.client(b"a\r.\r\nMAIL FROM:<s@x>\r\n\r\n.\r\n");
+        t.play("S: 250 taken");
+    }
+    t.client(b"NO\0OP\r\nNO\rOP\r\nNO\0OP\r\n");
+    t.close();
+    assert_eq!(t.anomalies(), ["smtp-bare-cr", "smtp-nonstandard-end-of-data", "smtp-nul"]);
+    assert!(format!("{:?}", t.out).contains("CR . CR, followed by commands"));
+
+    // The connection ends before the message does.
+    let mut t = Bench::new();
+    t.play(OPENING).play(UP_TO_DATA).play("S: 354 go");
+    t.client(b"a\n.\n");
+    assert!(t.close()[0].dialect.has(Dialect::BARE_LF));
+    assert_eq!(t.anomalies(), ["smtp-nonstandard-end-of-data"]);
+
+    // As the family of Mimail writes: bare line feeds within the message, a proper end.
+    let mut t = Bench::new();
+    t.play(OPENING).play(UP_TO_DATA).play("S: 354 go");
+    t.client(b"From: x\nTo: y\n\nhi\n..\n\r\n.\r\n");
+    t.play("S: 250 taken");
+    let events = t.close();
+    assert!(t.anomalies().is_empty() && events[0].dialect.has(Dialect::BARE_LF));
+}
+
+#[test]
+fn a_server_that_takes_a_dot_between_lone_crs_for_the_end() {
+    let mut t = Bench::new();
+    t.play(OPENING).play(UP_TO_DATA).play("S: 354 go");
+    t.client(b"hello\r.\r\nMAIL FROM:<smuggled@x>\r\nRCPT TO:<v@y>\r\n");
+    t.server(b"250 taken\r\n250 ok\r\n250 ok\r\n");
+    let events = t.close();
+    assert_eq!((events.len(), body(&events[0]), events[0].outcome), (2, "hello\r".into(), Outcome::Accepted));
+    assert_eq!((from(&events[1]), to(&events[1])), ("smuggled@x", vec!["v@y"]));
+}
+
+#[test]
+fn a_tap_that_delivers_one_direction_before_the_other() {
+    const CLIENT: &[u8] =
+        b"EHLO c\r\nMAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nDATA\r\nhi\r\n.\r\nMAIL FROM:<c@x>\r\nQUIT\r\n";
+    const SERVER: &[u8] = b"220 mx ESMTP\r\n250 hi\r\n250 ok\r\n250 ok\r\n354 go\r\n250 taken\r\n250 ok\r\n221 bye\r\n";
+    let mut t = Bench::new();
+    t.client(CLIENT);
+    t.server(SERVER);
+    let events = t.close();
+    assert_eq!((from(&events[0]), to(&events[0]), body(&events[0])), ("a@x", vec!["b@y"], "hi\r\n".into()));
+    assert_eq!((events[0].outcome, from(&events[1])), (Outcome::Accepted, "c@x"));
+
+    // The other way round nobody knows which reply was whose, but what was sent is known.
+    let mut t = Bench::new();
+    t.server(SERVER);
+    t.client(CLIENT);
+    let events = t.close();
+    assert_eq!((from(&events[0]), to(&events[0]), body(&events[0])), ("a@x", vec!["b@y"], "hi\r\n".into()));
+    assert_eq!((events.len(), from(&events[1])), (2, "c@x"));
+}
+
+#[test]
+fn a_capture_that_starts_between_the_reply_to_data_and_the_message() {
+    let mut t = Bench::on(true, true);
+    t.client_unseen = true;
+    t.play("S: 354 go");
+    t.client_unseen = false;
+    t.play(MESSAGE).play("C: MAIL FROM:<n@x>\nS: 250 ok");
+    let events = t.close();
+    assert_eq!((body(&events[0]), events[0].outcome), ("Subject: x\r\n\r\nhi\r\n".into(), Outcome::Accepted));
+    assert!(events[0].envelope.as_ref().unwrap().mail_from_unseen);
+    assert_eq!(from(&events[1]), "n@x");
+}

@@ -1,0 +1,187 @@
+//! Floods, forged times, full tables.
+
+use super::*;
+use crate::flow::flags::{ACK, SYN};
+use crate::model::limits;
+use mailsnare_lab::bulk;
+use mailsnare_lab::tcp::Faults;
+use proptest::prelude::*;
+
+#[test]
+fn a_packet_from_the_far_future_ends_nothing() {
+    let clean = mail(start(), 1_025, 25, 1);
+    for away in
+        [3_600 * SECOND, 50 * 365 * 24 * 3_600 * SECOND, Nanos::MAX - start(), -start(), -start() - 1, -5 * SECOND]
+    {
+        for at in 0..clean.len() {
+            let mut frames = clean.clone();
+            frames.insert(at, time_passes(start().saturating_add(away)));
+            let told = sense_as_is(SensorSettings::default(), &frames);
+            assert_eq!(told.mails().len(), 1, "{away} before frame {at}: {:?}", told.story());
+            assert_is_the_letter(told.mails()[0]);
+        }
+    }
+}
+
+#[test]
+fn a_packet_of_the_session_itself_may_have_a_wrong_time() {
+    let clean = mail(start(), 1_025, 25, 1);
+    for away in [3_600 * SECOND, 50 * 365 * 24 * 3_600 * SECOND, -start(), -5 * SECOND] {
+        for at in 0..clean.len() {
+            let mut frames = clean.clone();
+            frames[at].time += away;
+            let told = sense_as_is(SensorSettings::default(), &frames);
+            let letters = told.mails().iter().filter(|mail| mail.message.is_some()).count();
+            assert_eq!(letters, 1, "frame {at} off by {away}: {:?}", told.story());
+        }
+    }
+}
+
+#[test]
+fn time_that_stepped_back_for_good_does_not_stop_the_ticks() {
+    let mut frames: Vec<_> = (0..5).map(|n| time_passes(start() + n * SECOND)).collect();
+    frames.extend((0..10).map(|n| time_passes(start() - 3_600 * SECOND + n * SECOND)));
+    let told = sense_as_is(SensorSettings::default(), &frames);
+    let ticks = told.pick(|kind| matches!(kind, EventKind::Tick(_)).then_some(())).len();
+    assert!(ticks >= 15, "{ticks} ticks in 15 seconds");
+}
+
+#[test]
+fn a_flood_of_syn_costs_its_entries_only() {
+    let mut frames: Vec<Frame> = Vec::new();
+    bulk::syn_flood(&mut frames, 20_000, 1).unwrap();
+    for frame in &mut frames {
+        // To port 25: the flood that would hurt most.
+        frame.data[36..38].copy_from_slice(&25_u16.to_be_bytes());
+    }
+    let settings = SensorSettings { flows: 1_000, ..SensorSettings::default() };
+    let mut sensor = Sensor::new(settings, 0);
+    for (number, frame) in (1..).zip(&frames) {
+        sensor.packet(&packet(frame, number));
+        assert!(sensor.core.table.len() <= 1_000);
+    }
+    assert_eq!((sensor.stats().flow.streams, sensor.stats().flow.held_bytes), (0, 0));
+    let attached = frames.iter().filter(|frame| {
+        let (key, _) = crate::flow::Key::new(
+            sent_by(frame).into(),
+            u16::from_be_bytes([frame.data[34], frame.data[35]]),
+            Ipv4Addr::new(10, 20, 0, 80).into(),
+            25,
+            crate::model::net::Transport::Tcp,
+        );
+        let now = Timestamp::from_nanos(frame.time);
+        let place = sensor.core.table.find_or_open(key, || true, true, now.into(), |_, _| {});
+        sensor.core.table.get(place).attached.is_some()
+    });
+    assert_eq!(attached.count(), 0);
+}
+
+#[test]
+fn mail_flows_outlive_background_flows_in_a_full_table() {
+    let talk = script(&session(vec![letter()]));
+    let sessions = 20;
+    let mut frames = Vec::new();
+    for n in 0..sessions {
+        // Slow sessions: some seconds before each command.
+        let plan =
+            Conversation { think: SECOND, ..conversation(start() + i64::from(n) * 1_000, 2_000 + n, 25, u64::from(n)) };
+        frames.extend(plan.play(&talk).packets);
+    }
+    // Between their commands thousands of web flows come and go, some of them answered, none of them closed.
+    for n in 0..8_000_u16 {
+        let at = start() + SECOND / 2 + i64::from(n) * 2_000_000;
+        let syn = Hand { from_client: true, ports: [10_000 + n, 80], seq: 1, ack: 0, flags: SYN, payload: b"" };
+        frames.push(syn.at(at));
+        if n % 2 == 0 {
+            frames.push(Hand { from_client: false, seq: 5, ack: 2, flags: SYN | ACK, ..syn }.at(at + 1));
+            frames.push(Hand { seq: 2, ack: 6, flags: ACK, payload: b"GET / HTTP/1.0\r\n\r\n", ..syn }.at(at + 2));
+        }
+    }
+    let settings = SensorSettings { flows: 100, ..SensorSettings::default() };
+    let told = sense_with(settings, frames);
+    assert!(told.stats.flow.ended[EndReason::Evicted as usize] > 7_000);
+    assert_eq!(told.mails().len(), usize::from(sessions));
+    told.mails().into_iter().for_each(assert_is_the_letter);
+    assert!(told.flow_ends().iter().all(|end| end.reason != EndReason::Evicted));
+}
+
+#[test]
+fn a_flood_of_questions_drives_no_mail_out() {
+    let talk = script(&session(vec![letter()]));
+    let plan = Conversation { think: SECOND, ..conversation(start(), 2_000, 25, 1) };
+    let mut frames = plan.play(&talk).packets;
+    let mut questions: Vec<Frame> = Vec::new();
+    bulk::dns(&mut questions, 5_000, 1).unwrap();
+    for (frame, n) in questions.iter_mut().zip(0..) {
+        frame.time = start() + n * 1_500_000;
+    }
+    frames.append(&mut questions);
+    let told = sense_with(SensorSettings { flows: 100, ..SensorSettings::default() }, frames);
+    assert_eq!((told.mails().len(), told.flow_ends().len()), (1, 1));
+    assert_is_the_letter(told.mails()[0]);
+    assert_eq!(told.stats.dns.queries, 5_000);
+}
+
+#[test]
+fn a_full_table_of_mail_still_takes_the_next_flow() {
+    let settings = SensorSettings { flows: 8, ..SensorSettings::default() };
+    let frames = (0..40_u16).flat_map(|n| {
+        let mut frames = mail(start() + i64::from(n) * 10 * SECOND, 2_000 + n, 25, u64::from(n));
+        frames.retain(|frame| tcp_flags(frame) & 1 == 0);
+        frames
+    });
+    let told = sense_with(settings, frames.collect());
+    assert_eq!((told.mails().len(), told.flow_ends().len()), (40, 40));
+    assert_eq!(told.stats.flow.ended[EndReason::Evicted as usize], 32);
+}
+
+#[test]
+fn streams_are_bounded_and_the_refused_counted() {
+    let mut sensor = Sensor::new(SensorSettings::default(), 0);
+    sensor.core.stats.flow.streams = limits::STREAMS as u64;
+    for frame in mail(start(), 1_025, 25, 1) {
+        sensor.packet(&packet(&frame, 1));
+    }
+    assert!(sensor.stats().flow.streams_refused > 0);
+    let told = Told { events: sensor.drain(), stats: sensor.stats().clone() };
+    assert!(told.mails().is_empty());
+}
+
+#[test]
+fn a_session_over_a_bad_network_is_read_as_it_was_said() {
+    let body = [b"Subject: x\r\n\r\n".as_slice(), &b"0123456789\r\n".repeat(3_000)].concat();
+    let big = Transaction { message: body, ..letter() };
+    let talk = script(&session(vec![letter(), big.clone(), letter()]));
+    for seed in 1..60 {
+        let faults = Faults { lost: 60, lost_before: 60, reordered: 60, duplicated: 60, unseen: 0 };
+        let plan = Conversation { faults, ..conversation(start(), 1_025, 25, seed) };
+        let told = sense(plan.play(&talk).packets);
+        let messages: Vec<_> = told.mails().iter().map(|mail| mail.message.as_ref().unwrap().bytes.clone()).collect();
+        assert!(messages == [letter().received(), big.received(), letter().received()], "seed {seed}");
+        assert_eq!((told.stats.flow.gaps, told.stats.flow.held_bytes), (0, 0), "seed {seed}");
+    }
+}
+
+proptest! {
+    /// Whatever is lost, doubled, shuffled or cut: nothing panics, what is held is given back, numbers have no gaps.
+    #[test]
+    fn no_disorder_breaks_the_books(
+        picks in prop::collection::vec((0usize..400, 0usize..1_600, -2_000_000_000_i64..2_000_000_000), 0..250),
+        flows in 1usize..20,
+    ) {
+        let clean = [mail(start(), 1_025, 25, 1), mail(start(), 1_026, 2_626, 2), mail(start() + SECOND, 1_025, 25, 3)].concat();
+        let frames: Vec<Frame> = picks
+            .into_iter()
+            .map(|(index, keep, shift)| {
+                let frame = &clean[index % clean.len()];
+                Frame { time: frame.time + shift, data: frame.data[..keep.min(frame.data.len())].to_vec() }
+            })
+            .collect();
+        let told = sense_as_is(SensorSettings { flows, flow_records: true, ..SensorSettings::default() }, &frames);
+        prop_assert!(told.events.iter().map(|event| event.seq).eq(0..told.events.len() as u64));
+        let SensorStats { capture, flow, smtp, .. } = &told.stats;
+        prop_assert_eq!(capture.packets, frames.len() as u64);
+        prop_assert_eq!((flow.held_bytes, flow.tail_bytes, flow.streams, smtp.held_bytes), (0, 0, 0, 0));
+        prop_assert_eq!(flow.tcp_opened + flow.udp_opened, flow.ended.iter().sum::<u64>());
+    }
+}

@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Fuzzes: each target for a while, then stops. Fails when an input breaks one, and shows that input.
+#
+#   bash tests/fuzz/run.sh [--seconds N] [--jobs N] [--keep] [TARGET...]
+#
+# Without names all targets run, each for --seconds (60), --jobs (2) at a time. The kept inputs in corpus/ are where
+# each starts. --keep adds what was found to corpus/, cut down to the inputs that reach something the others do not.
+set -euo pipefail
+export RUST_BACKTRACE=0
+cd "$(dirname "$0")"
+
+seconds=60
+jobs=2
+keep=
+targets=()
+while [[ $# -gt 0 ]]; do
+    case "$1" in
+        --seconds) seconds=$2 && shift 2 ;;
+        --jobs) jobs=$2 && shift 2 ;;
+        --keep) keep=yes && shift ;;
+        -*) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+        *) targets+=("$1") && shift ;;
+    esac
+done
+[[ ${#targets[@]} -gt 0 ]] || mapfile -t targets < <(sed -n 's/^path = "bins\/\(.*\)\.rs"$/\1/p' Cargo.toml)
+
+# Our code has no `unsafe`, so no sanitizer is needed to notice when it fails, and any toolchain will do. With
+# SANITIZER=address (nightly only) the libraries that have some are watched too.
+sanitizer=${SANITIZER:-none}
+command -v cargo-fuzz >/dev/null || cargo install --quiet --locked cargo-fuzz
+cargo fuzz build --fuzz-dir . --sanitizer "$sanitizer"
+host=$(rustc -vV | sed -n 's/^host: //p')
+binaries=$PWD/target/$host/release
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+# Inputs larger than this show nothing that smaller ones do not.
+longest() {
+    case "$1" in
+        smtp | tcp_stream | dns) echo 4096 ;;
+        frames | capture_file) echo 16384 ;;
+        mail | archive | rules) echo 32768 ;;
+        *) echo 65536 ;;
+    esac
+}
+
+# Runs one target; what it says goes to a file of its own.
+fuzz() {
+    local target=$1 options=()
+    mkdir -p "$scratch/$target" "artifacts/$target" "corpus/$target"
+    [[ ! -f dictionaries/$target.dict ]] || options+=("-dict=dictionaries/$target.dict")
+    "$binaries/$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -max_len="$(longest "$target")" \
+        -print_final_stats=1 -artifact_prefix="artifacts/$target/" "${options[@]}" \
+        "$scratch/$target" "corpus/$target" >"$scratch/$target.log" 2>&1 || touch "$scratch/$target.failed"
+}
+
+# The edges (counters in the compiled code) its inputs reached, inputs tried, and inputs of the corpus.
+report() {
+    local log=$scratch/$1.log
+    printf '| `%s` | %s | %s | %s | %s |\n' "$1" \
+        "$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")" \
+        "$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")" \
+        "$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n1)" \
+        "$(find "corpus/$1" -type f | wc -l)"
+}
+
+keep_found() {
+    mkdir -p "$scratch/merged-$1"
+    "$binaries/$1" -merge=1 -max_len="$(longest "$1")" -timeout=20 \
+        "$scratch/merged-$1" "corpus/$1" "$scratch/$1" >/dev/null 2>&1
+    rm -rf "corpus/$1"
+    mv "$scratch/merged-$1" "corpus/$1"
+}
+
+for target in "${targets[@]}"; do
+    while [[ $(jobs -rp | wc -l) -ge $jobs ]]; do wait -n; done
+    fuzz "$target" &
+done
+wait
+
+printf '| target | inputs tried | a second | edges | inputs kept |\n| --- | ---: | ---: | ---: | ---: |\n'
+failed=0
+for target in "${targets[@]}"; do
+    if [[ -f $scratch/$target.failed ]]; then
+        failed=1
+        echo "fuzz: $target failed:" >&2
+        grep -v '^#[0-9]' "$scratch/$target.log" | tail -n 40 >&2
+        echo "fuzz: once mended, put the input beside the others in tests/fuzz/corpus/$target/" >&2
+    else
+        [[ -z $keep ]] || keep_found "$target"
+        report "$target"
+    fi
+done
+exit "$failed"

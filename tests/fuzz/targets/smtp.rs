@@ -1,0 +1,203 @@
+//! A session: what client and server say, in turns, with gaps.
+//!
+//! Input: a byte of circumstances, then a script. In a script a byte below 128 is itself; one from 128 on is a word of
+//! [`WORDS`] or, from [`TURNS`] on, a turn: who speaks next, a gap, or a byte above 127 taken as it is. Mutations that
+//! move bytes about so move whole commands, and everyday sessions can be written by hand (`\r\n` as the byte 0x80).
+
+use mailsnare::model::limits;
+use mailsnare::model::net::Side;
+use mailsnare::model::stats::SmtpStats;
+use mailsnare::model::time::Timestamp;
+use mailsnare::protocol::smtp::{Context, Said, Session, Standing};
+
+use super::input::{Input, Lengths};
+
+pub fn run(input: &[u8]) {
+    let mut input = Input(input);
+    let circumstances = input.byte();
+    let steps = steps(&mut input);
+    let whole = play(circumstances, &steps, |_| usize::MAX);
+    let mut lengths = Lengths::new(circumstances.into());
+    for (how, said) in [
+        ("byte by byte", play(circumstances, &steps, |_| 1)),
+        ("in small pieces", play(circumstances, &steps, |_| lengths.next())),
+    ] {
+        assert_eq!(said, whole, "said otherwise when it came {how}");
+    }
+    assert!(!whole.contains(SECRET), "a credential was said: {whole}");
+}
+
+/// Something that happens on the wire.
+#[derive(Debug, PartialEq)]
+enum Step {
+    Says(Side, Vec<u8>),
+    Gap(Side, u64),
+}
+
+/// Reads a script.
+fn steps(input: &mut Input<'_>) -> Vec<Step> {
+    let (mut steps, mut side, mut said) = (Vec::new(), Side::Server, Vec::new());
+    let end_turn = |side: Side, said: &mut Vec<u8>, steps: &mut Vec<Step>| {
+        if !said.is_empty() {
+            steps.push(Step::Says(side, std::mem::take(said)));
+        }
+    };
+    while !input.is_empty() {
+        match input.byte() {
+            byte @ ..128 => said.push(byte),
+            code @ TURNS.. => {
+                if code != LITERAL {
+                    end_turn(side, &mut said, &mut steps);
+                }
+                match code {
+                    LITERAL => said.push(input.byte() | 0x80),
+                    GAP => steps.push(Step::Gap(side, 1 + u64::from(input.short()))),
+                    code if code & 1 == 0 => side = Side::Client,
+                    _ => side = Side::Server,
+                }
+            }
+            word => {
+                let word = WORDS[usize::from(word - 128) % WORDS.len()];
+                // Only a client has credentials.
+                if side == Side::Client || !word.contains(SECRET) {
+                    said.extend_from_slice(word.as_bytes());
+                }
+            }
+        }
+    }
+    end_turn(side, &mut said, &mut steps);
+    // Turns that follow each other without a gap are one: there is nothing between them on a wire.
+    steps.dedup_by(|later, earlier| match (later, earlier) {
+        (Step::Says(a, more), Step::Says(b, bytes)) if a == b => {
+            bytes.append(more);
+            true
+        }
+        _ => false,
+    });
+    steps
+}
+
+/// Plays the steps, each cut into pieces; gives all that was said, in words.
+fn play(circumstances: u8, steps: &[Step], mut length: impl FnMut(Side) -> usize) -> String {
+    let has = |bit: u8| circumstances & bit != 0;
+    let bound = if has(1) { 64 } else { 1 << 20 };
+    let mut session = Session::new(Timestamp::default(), !has(2), has(4), bound);
+    // One side may not be in the capture at all.
+    let unseen = if has(8) { Some(if has(16) { Side::Client } else { Side::Server }) } else { None };
+    let (mut stats, mut out) = (SmtpStats::default(), Vec::new());
+    for step in steps {
+        let mut cx = Context { now: Timestamp::default(), stats: &mut stats, out: &mut out };
+        match step {
+            Step::Says(side, _) | Step::Gap(side, _) if unseen == Some(*side) => {}
+            Step::Gap(side, lost) => session.gap(*side, *lost, &mut cx),
+            Step::Says(side, bytes) => {
+                let mut rest = bytes.as_slice();
+                while !rest.is_empty() && session.standing() != Standing::Other && !session.is_over() {
+                    let (piece, after) = rest.split_at(length(*side).min(rest.len()));
+                    rest = after;
+                    let other_unseen = unseen == Some(side.other());
+                    match side {
+                        Side::Client => session.client(piece, other_unseen, &mut cx),
+                        Side::Server => session.server(piece, other_unseen, &mut cx),
+                    }
+                }
+            }
+        }
+    }
+    let mut cx = Context { now: Timestamp::default(), stats: &mut stats, out: &mut out };
+    session.close(&mut cx);
+    assert_eq!(stats.held_bytes, 0, "all message bytes are given back");
+    let anomalies = out.iter().filter(|said| matches!(said, Said::Anomaly(_))).count();
+    assert!(anomalies <= limits::ANOMALIES);
+    for said in &out {
+        if let Said::Event(event) = said {
+            let kept = event.message.as_ref().map_or(0, |message| message.bytes.len());
+            assert!(kept <= bound, "a message past its bound");
+            let rcpt = event.envelope.as_ref().map_or(0, |envelope| envelope.rcpt_to.len());
+            assert!(rcpt <= 2 * limits::SMTP_RECIPIENTS);
+        }
+    }
+    let summary = (session.standing(), session.is_over(), stats.transactions, stats.messages, stats.message_bytes);
+    format!("{summary:?} {out:?}")
+}
+
+/// Never part of anything said. Its words stand on lines of their own, so that it is a credential and never a name.
+const SECRET: &str = "Q2FuYXJ5";
+
+/// From here on a byte is a turn. Even ones are the client's, odd ones the server's.
+const TURNS: u8 = 0xe0;
+const GAP: u8 = 0xfe;
+const LITERAL: u8 = 0xff;
+
+const WORDS: &[&str] = &[
+    "\r\n",
+    "\r\n.\r\n",
+    "\n.\n",
+    "\n.\r\n",
+    "\r\n.\n",
+    ".",
+    "..",
+    "\r",
+    "\n",
+    "EHLO client.example\r\n",
+    "HELO localhost\r\n",
+    "LHLO a\r\n",
+    "MAIL FROM:<",
+    "MAIL FROM: ",
+    "RCPT TO:<",
+    "> SIZE=1000 BODY=8BITMIME\r\n",
+    ">\r\n",
+    "a@one.example",
+    "b@two.example",
+    "DATA\r\n",
+    "BDAT 10\r\n",
+    "BDAT 0 LAST\r\n",
+    "BDAT 6 LAST\r\n",
+    "0123456789",
+    "RSET\r\n",
+    "NOOP\r\n",
+    "QUIT\r\n",
+    "VRFY a\r\n",
+    "STARTTLS\r\n",
+    "\r\nAUTH PLAIN Q2FuYXJ5\r\n",
+    "AUTH LOGIN\r\n",
+    "\r\nQ2FuYXJ5\r\n",
+    "*\r\n",
+    "220 mx.example ESMTP\r\n",
+    "250-mx.example\r\n",
+    "250 ok\r\n",
+    "250",
+    "334 \r\n",
+    "235 2.7.0 ok\r\n",
+    "354 go ahead\r\n",
+    "421 4.3.2 later\r\n",
+    "450 4.2.1 busy\r\n",
+    "503 5.5.1 bad sequence\r\n",
+    "535 5.7.8 no\r\n",
+    "550 5.1.1 no such user\r\n",
+    "554 5.7.1 refused\r\n",
+    "221 2.0.0 bye\r\n",
+    "Subject: x\r\n\r\n",
+    "X-Mailer: The Bat!\n",
+    "\r\n..\r\n",
+    "\x16\x03\x01",
+    "GET / HTTP/1.1\r\n",
+    "XCLIENT NAME=a\r\n",
+    "BDAT 99999999999999999999 LAST\r\n",
+    "BDAT -1\r\n",
+    "<",
+    ">",
+    "@[192.0.2.1]",
+    " SIZE=18446744073709551615",
+    "DATA \r\n",
+    "rset\r\n",
+    "AUTH ",
+    "PROXY TCP4 192.0.2.1 192.0.2.2 1025 25\r\n",
+    "XFORWARD NAME=a ADDR=192.0.2.1\r\n",
+    "MAIL FROM:<a@b> BODY=BINARYMIME SMTPUTF8 AUTH=<>\r\n",
+    "250 2.1.0 <a@one.example>... Sender ok\r\n",
+    "250 2.1.5 <b@two.example>... Recipient ok\r\n",
+    "USER a\r\n",
+    "\0",
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+];

@@ -1,0 +1,99 @@
+//! Network namespaces and the programs in them.
+
+use std::io::Write;
+use std::net::Ipv4Addr;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A network namespace with one interface; gone when dropped, with all that runs in it.
+pub struct Namespace {
+    pub name: String,
+    pub interface: String,
+    pub address: Ipv4Addr,
+}
+
+impl Namespace {
+    /// Makes a namespace, still without its interface.
+    pub fn make(name: String, interface: String, address: Ipv4Addr) -> Result<Self, String> {
+        run("ip", &["netns", "add", &name])?;
+        let space = Self { name, interface, address };
+        run("ip", &["-n", &space.name, "link", "set", "lo", "up"])?;
+        Ok(space)
+    }
+
+    /// Gives its interface, which is there by now, the address.
+    pub fn up(&self) -> Result<(), String> {
+        run("ip", &["-n", &self.name, "addr", "add", &format!("{}/24", self.address), "dev", &self.interface])?;
+        run("ip", &["-n", &self.name, "link", "set", &self.interface, "up"])?;
+        Ok(())
+    }
+
+    /// A command that will run here.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.name, program]);
+        command
+    }
+
+    /// Runs a program here and returns its standard output.
+    pub fn output(&self, program: &str, args: &[&str]) -> String {
+        let output = self.command(program).args(args).stdin(Stdio::null()).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(output.status.success(), "{program} {args:?}: {}{}", text(&output.stdout), text(&output.stderr));
+        text(&output.stdout)
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // What still runs there would keep the namespace alive.
+        for pid in run("ip", &["netns", "pids", &self.name]).unwrap_or_default().lines() {
+            let _ = run("kill", &["-KILL", pid]);
+        }
+        let _ = run("ip", &["netns", "del", &self.name]);
+    }
+}
+
+/// Whether namespaces can be made here, and these programs are there; or why not.
+pub fn require(programs: &[&str]) -> Result<(), String> {
+    if run("id", &["-u"])? != "0\n" {
+        return Err("network namespaces need root".to_owned());
+    }
+    for program in programs {
+        run("sh", &["-c", &format!("command -v {program}")])
+            .map_err(|_| format!("{program} is not installed; 'bash tests/setup.sh --all' installs it"))?;
+    }
+    Ok(())
+}
+
+/// Waits until `done`, at most so long; says whether it came to that.
+pub fn wait_until(patience: Duration, mut done: impl FnMut() -> bool) -> bool {
+    let started = Instant::now();
+    while !done() {
+        if started.elapsed() > patience {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    true
+}
+
+/// Says that a test was skipped, past the test harness's capture of output. Where `CI` is true nothing may be skipped.
+pub fn skip(why: &str) {
+    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "nothing is skipped in CI: {why}");
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
+}
+
+/// Runs a program to its end and returns its standard output, or what it complained of.
+pub fn run(program: &str, args: &[&str]) -> Result<String, String> {
+    let output = Command::new(program).args(args).stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("{program} does not start: {error}"))?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match output.status.success() {
+        true => Ok(text(&output.stdout)),
+        false => Err(format!("{program} {args:?}: {}", text(&output.stderr).trim_end())),
+    }
+}
+
+/// Longest wait for anything that a test does: slow machines get there as well.
+pub const PATIENCE: Duration = Duration::from_secs(30);

@@ -1,0 +1,270 @@
+//! The pipeline as a library, over packets in memory: the same lines whatever the number of threads, and sound
+//! behaviour on a network that loses, doubles, shuffles and damages.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use mailsnare::capture::{FaultSource, Faults, MemorySource, OwnedPacket, Source};
+use mailsnare::correlator::{CorrelatorSettings, Said};
+use mailsnare::inspector::Inspector;
+use mailsnare::model::alert::{Alert, Incident, Severity, Verdict};
+use mailsnare::model::eve_type::EventFilter;
+use mailsnare::model::event::{Event, EventKind};
+use mailsnare::model::mail::Findings;
+use mailsnare::model::net::HomeNet;
+use mailsnare::model::settings::{InspectSettings, SensorSettings};
+use mailsnare::model::stats::SensorStats;
+use mailsnare::model::time::Timestamp;
+use mailsnare::output::eve::{Origin, Renderer};
+use mailsnare::pipeline::{self, Audience, Plan, Pressure, SharedRules, View};
+use mailsnare::rules::RuleSet;
+use mailsnare_lab::samples;
+use mailsnare_lab::truth::Truth;
+
+/// The home host that has the worm in the outbreak.
+const INFECTED: &str = "10.20.1.26";
+
+#[test]
+fn the_number_of_workers_changes_no_byte() {
+    for recipe in samples::ALL {
+        let (packets, truth) = sample(recipe.name);
+        let one = run(MemorySource::new(packets.clone()), 1);
+        assert_eq!(one.messages, truth.transactions.iter().filter(|sent| sent.message.is_some()).count());
+        for workers in [2, 8] {
+            let more = run(MemorySource::new(packets.clone()), workers);
+            assert!(more.eve == one.eve, "{} with {workers} workers", recipe.name);
+            assert_eq!(more.stats, one.stats);
+        }
+    }
+}
+
+#[test]
+fn several_sources_are_one_story_each_in_order() {
+    let (packets, _) = sample("arrival");
+    let sources = (0..3).map(|_| MemorySource::new(packets.clone())).collect();
+    let (heard, _) = run_all::<MemorySource>(sources, 2);
+    assert_eq!(heard.stats.len(), 3);
+    assert!(heard.stats.iter().all(|stats| stats.capture.packets == packets.len() as u64));
+    assert_eq!(heard.messages, 3 * run(MemorySource::new(packets), 1).messages);
+}
+
+#[test]
+fn an_office_day_on_a_bad_network_raises_no_alarm() {
+    let (packets, _) = sample("office-day");
+    for seed in 1..=6 {
+        for faults in [loss(), disorder(), damage(), clocks(), everything()] {
+            let heard = run_faulty(&packets, faults.clone(), seed);
+            let alarm = heard.alerts.iter().find(|alert| alert.severity.reaches(Severity::Medium));
+            assert!(alarm.is_none(), "seed {seed}, {faults:?}: {alarm:#?}");
+            let judged: Vec<_> = heard.incidents.iter().map(|incident| (incident.host, incident.verdict)).collect();
+            assert!(judged.is_empty(), "seed {seed}, {faults:?}: {judged:?}");
+        }
+    }
+}
+
+#[test]
+fn the_outbreak_on_a_bad_network_still_names_the_host_and_no_other() {
+    let (packets, _) = sample("mimail-c-outbreak");
+    let infected: IpAddr = INFECTED.parse().unwrap();
+    for seed in 1..=6 {
+        for faults in [loss(), disorder(), clocks(), everything()] {
+            let heard = run_faulty(&packets, faults.clone(), seed);
+            let named: BTreeSet<_> =
+                heard.incidents.iter().filter(|case| case.verdict == Verdict::Infected).map(|case| case.host).collect();
+            assert_eq!(named, BTreeSet::from([infected]), "seed {seed}, {faults:?}");
+            let critical = heard.alerts.iter().filter(|alert| alert.severity == Severity::Critical);
+            assert!(critical.into_iter().all(|alert| alert.host == Some(infected)), "seed {seed}, {faults:?}");
+        }
+    }
+}
+
+#[test]
+fn half_of_each_conversation_is_enough_to_name_the_host() {
+    let (packets, _) = sample("mimail-c-outbreak");
+    let infected: IpAddr = INFECTED.parse().unwrap();
+    let home = |packet: &OwnedPacket| packet.data.get(26..28) == Some(&[10, 20]);
+    let outward: Vec<_> = packets.iter().filter(|packet| home(packet)).cloned().collect();
+    let heard = run(MemorySource::new(outward), 2);
+    let critical: BTreeSet<_> =
+        heard.alerts.iter().filter(|alert| alert.severity == Severity::Critical).map(|alert| alert.host).collect();
+    assert_eq!(critical, BTreeSet::from([Some(infected)]));
+}
+
+#[test]
+fn a_stop_ends_a_replay_early_and_in_order() {
+    let (packets, _) = sample("mimail-c-outbreak");
+    let stop = AtomicBool::new(true);
+    let mut ear = Ear::default();
+    let rules = SharedRules::new(RuleSet::builtin());
+    let run = pipeline::run(vec![MemorySource::new(packets)], plan(2), &rules, &stop, None, &mut ear);
+    assert!(run.sources[0].1.is_none());
+    assert_eq!(ear.next_seq, [1], "the last tick, and nothing else");
+}
+
+#[test]
+fn what_cannot_be_written_at_once_is_no_loss() {
+    // More messages than all queues hold, and a listener that takes its time.
+    let (packets, truth) = sample("mimail-c-outbreak");
+    let mut ear = Ear { slow: Some(Duration::from_micros(200)), ..Ear::default() };
+    let rules = SharedRules::new(RuleSet::builtin());
+    let stop = AtomicBool::new(false);
+    let run = pipeline::run(vec![MemorySource::new(packets)], plan(1), &rules, &stop, None, &mut ear);
+    assert_eq!((run.report.inspect.shed_queue, run.report.inspect.events_dropped), (0, 0));
+    assert_eq!(ear.heard.messages, truth.transactions.iter().filter(|sent| sent.message.is_some()).count());
+}
+
+// --- faults -----------------------------------------------------------------------------------------------------
+
+fn loss() -> Faults {
+    Faults { drop: 0.02, ..Faults::default() }
+}
+
+fn disorder() -> Faults {
+    Faults { reorder: 0.1, duplicate: 0.05, ..Faults::default() }
+}
+
+fn damage() -> Faults {
+    Faults { truncate: 0.03, corrupt: 0.03, ..Faults::default() }
+}
+
+fn clocks() -> Faults {
+    Faults { step_back: 0.02, back: Duration::from_secs(120), ..Faults::default() }
+}
+
+fn everything() -> Faults {
+    Faults {
+        drop: 0.01,
+        duplicate: 0.02,
+        reorder: 0.05,
+        truncate: 0.005,
+        corrupt: 0.005,
+        step_back: 0.01,
+        ..Faults::default()
+    }
+}
+
+/// Runs spoilt packets, and holds the books to what was delivered.
+fn run_faulty(packets: &[OwnedPacket], faults: Faults, seed: u64) -> Heard {
+    let what = format!("seed {seed}, {faults:?}");
+    let source = FaultSource::new(MemorySource::new(packets.to_vec()), faults, seed);
+    let (heard, sources) = run_all(vec![source], 2);
+    let counts = sources[0].counts();
+    let [stats] = &heard.stats[..] else { panic!("one source") };
+    assert_eq!(stats.capture.packets, packets.len() as u64 - counts.dropped + counts.duplicated, "{what}");
+    assert!(stats.capture.cut >= counts.truncated, "{what}");
+    let flow = &stats.flow;
+    assert_eq!(flow.tcp_opened + flow.udp_opened, flow.ended.iter().sum::<u64>(), "{what}");
+    assert_eq!(
+        (flow.active, flow.streams, flow.held_bytes, flow.tail_bytes, stats.smtp.held_bytes),
+        (0, 0, 0, 0, 0),
+        "{what}"
+    );
+    heard
+}
+
+// --- running ----------------------------------------------------------------------------------------------------
+
+/// A sample's packets and the sender's record.
+fn sample(name: &str) -> (Vec<OwnedPacket>, Truth) {
+    let recipe = samples::ALL.iter().find(|recipe| recipe.name == name).expect("a recipe of this name");
+    let sample = recipe.make();
+    let packets = sample.packets.into_iter();
+    let packets = packets.map(|packet| OwnedPacket::ethernet(Timestamp::from_nanos(packet.time), packet.data));
+    (packets.collect(), sample.truth)
+}
+
+/// What came out.
+#[derive(Debug, Default)]
+struct Heard {
+    eve: Vec<u8>,
+    alerts: Vec<Alert>,
+    incidents: Vec<Incident>,
+    /// Messages found in events.
+    messages: usize,
+    /// The last counters of each source.
+    stats: Vec<SensorStats>,
+}
+
+fn run(source: MemorySource, workers: usize) -> Heard {
+    run_all(vec![source], workers).0
+}
+
+fn run_all<S: Source + Send>(sources: Vec<S>, workers: usize) -> (Heard, Vec<S>) {
+    let mut ear = Ear::default();
+    let (rules, stop) = (SharedRules::new(RuleSet::builtin()), AtomicBool::new(false));
+    let run = pipeline::run(sources, plan(workers), &rules, &stop, None, &mut ear);
+    let shed = &run.report.inspect;
+    assert_eq!((shed.shed_queue, shed.shed_failed, shed.events_dropped), (0, 0, 0), "a replay loses nothing");
+    assert!(run.sources.iter().all(|(_, error)| error.is_none()));
+    (ear.heard, run.sources.into_iter().map(|(source, _)| source).collect())
+}
+
+fn plan(workers: usize) -> Plan {
+    Plan {
+        sensor: SensorSettings::default(),
+        inspector: Inspector::new(HomeNet::default(), InspectSettings::default()),
+        correlator: CorrelatorSettings::default(),
+        workers,
+        pressure: Pressure::Wait,
+    }
+}
+
+/// Writes down what the pipeline says, and holds it to its order.
+struct Ear {
+    heard: Heard,
+    renderer: Renderer,
+    /// The number that the next event of each source must have.
+    next_seq: Vec<u64>,
+    /// How long it takes over an event.
+    slow: Option<Duration>,
+}
+
+impl Default for Ear {
+    fn default() -> Self {
+        let renderer = Renderer::new(EventFilter::default(), Origin::Replay(vec!["memory".into()]));
+        Self { heard: Heard::default(), renderer, next_seq: Vec::new(), slow: None }
+    }
+}
+
+impl Audience for Ear {
+    fn hear(&mut self, event: &Event, findings: Option<&Findings>, said: &[Said], _: &View<'_>) {
+        let source = usize::from(event.source);
+        self.next_seq.resize(self.next_seq.len().max(source + 1), 0);
+        self.heard.stats.resize(self.next_seq.len(), SensorStats::default());
+        assert_eq!(event.seq, self.next_seq[source], "events come in order, none left out");
+        self.next_seq[source] += 1;
+        match &event.kind {
+            EventKind::Tick(stats) => self.heard.stats[source] = (**stats).clone(),
+            EventKind::Smtp(smtp) => {
+                // Of a message that was cut off, the record says nothing.
+                self.heard.messages += usize::from(smtp.message.as_ref().is_some_and(|message| !message.truncated));
+                assert!(findings.is_some(), "every mail is inspected");
+            }
+            _ => {}
+        }
+        self.renderer.event(event, findings, &[], &mut self.heard.eve);
+        for said in said {
+            if let Said::Alert(alert) = said {
+                self.renderer.alert(alert, Some((event, findings)), &mut self.heard.eve);
+            }
+        }
+        self.hear_said(said);
+        self.slow.into_iter().for_each(std::thread::sleep);
+    }
+
+    fn hear_said(&mut self, said: &[Said]) {
+        for said in said {
+            match said {
+                Said::Alert(alert) => self.heard.alerts.push((**alert).clone()),
+                Said::Incident(incident) => {
+                    self.renderer.incident(incident, &mut self.heard.eve);
+                    self.heard.incidents.push((**incident).clone());
+                }
+            }
+        }
+    }
+
+    fn pause(&mut self, _: &View<'_>) {}
+}
