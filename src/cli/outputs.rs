@@ -200,7 +200,7 @@ impl Outputs {
         let [messages, batches] = view.queues;
         self.metrics.set_queue("messages", messages);
         self.metrics.set_queue("events", batches);
-        self.metrics.set_memory("messages", view.message_bytes as u64);
+        self.metrics.set_memory("inspection", view.message_bytes as u64);
         self.busy_told.resize(view.busy.len(), Duration::ZERO);
         for (worker, (told, busy)) in self.busy_told.iter_mut().zip(view.busy).enumerate() {
             self.metrics.add_busy(worker, busy.saturating_sub(std::mem::replace(told, *busy)));

@@ -108,6 +108,9 @@ pub const ANOMALIES: usize = 16;
 
 /// A DNS message over TCP (RFC 1035, section 4.2.2): the length field has 16 bits.
 pub const DNS_MESSAGE: usize = 65_535;
+/// Bytes of unfinished DNS messages held for all TCP streams together: some hundreds of the longest, and thousands of real
+/// ones. Past it a message is given up, and those behind it are read.
+pub const DNS_HELD_BYTES: usize = 16 << 20;
 /// Records of one message that are read.
 pub const DNS_RECORDS: usize = 256;
 /// Pieces of a TCP stream searched for the start of a message after a gap: past so many it is no DNS, or never in step.
