@@ -113,7 +113,10 @@ impl Session {
             cx.out.push(Said::Greeting(reply.clone()));
         }
         self.greeting = Some(reply);
-        if says_so || refuses || alone {
+        if self.standing == Standing::Smtp {
+            // The client did not wait for it.
+            self.tell_greeting(cx);
+        } else if says_so || refuses || alone {
             self.stands(cx);
         }
     }
