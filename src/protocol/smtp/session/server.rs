@@ -108,10 +108,6 @@ impl Session {
         // FTP greets alike: unless the server says more, what the client says decides.
         let refuses = self.expected && !is_success(reply.code);
         let alone = self.expected && self.unseen[0] && !reply.text.contains("FTP");
-        if self.standing == Standing::Smtp && is_success(reply.code) {
-            // The client spoke first, and left no doubt.
-            cx.out.push(Said::Greeting(reply.clone()));
-        }
         self.greeting = Some(reply);
         if self.standing == Standing::Smtp {
             // The client did not wait for it.
