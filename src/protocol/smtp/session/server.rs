@@ -3,7 +3,7 @@
 use super::super::command::is_foreign_server;
 use super::super::transaction::{Closed, is_success};
 use super::alone::enhanced_status;
-use super::{Context, Mode, Pending, Question, Said, Session, Standing};
+use super::{Context, Mode, Pending, Question, Session, Standing};
 use crate::model::event::Reply;
 use crate::model::net::Side;
 use crate::protocol::tls::opens_tls;
