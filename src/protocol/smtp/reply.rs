@@ -1,5 +1,6 @@
 //! A server's replies (RFC 5321, section 4.2), put together from lines.
 
+use super::command::is_foreign_server;
 use crate::model::event::Reply;
 use crate::model::limits;
 
@@ -8,14 +9,28 @@ use crate::model::limits;
 pub struct ReplyReader {
     line: LineBuffer,
     open: Option<Reply>,
+    /// A line was read, or lost.
+    begun: bool,
+    /// The first line is one of another protocol.
+    foreign: bool,
 }
 
 impl ReplyReader {
     /// Takes bytes up to and including the next line end; gives what is left, and a reply if one is complete.
     pub fn push<'a>(&mut self, bytes: &'a [u8]) -> (&'a [u8], Option<Reply>) {
         let (rest, line) = self.line.push(bytes, limits::SMTP_REPLY_LINE);
+        if let Some(line) = &line
+            && !std::mem::replace(&mut self.begun, true)
+        {
+            self.foreign = is_foreign_server(line.text);
+        }
         let reply = line.and_then(|line| Self::line(&mut self.open, line.text));
         (rest, reply)
+    }
+
+    /// Whether the first line the server said belongs to another protocol.
+    pub fn is_foreign(&self) -> bool {
+        self.foreign
     }
 
     /// Whether the next byte begins a line.
@@ -26,6 +41,7 @@ impl ReplyReader {
     /// Bytes were lost: what is half read cannot be completed.
     pub fn lose(&mut self) {
         self.open = None;
+        self.begun = true;
         self.line.lose();
     }
 

@@ -1,6 +1,5 @@
 //! What the server says: each reply finds its command and settles what it asked.
 
-use super::super::command::is_foreign_server;
 use super::super::transaction::{Closed, is_success};
 use super::alone::enhanced_status;
 use super::{Context, Mode, Pending, Question, Session, Standing};
@@ -10,9 +9,6 @@ use crate::protocol::tls::opens_tls;
 
 impl Session {
     pub(super) fn server_bytes(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
-        if self.standing == Standing::Undecided && self.replies_heard == 0 && is_foreign_server(bytes) {
-            self.is_other();
-        }
         let mut rest = bytes;
         while !rest.is_empty() {
             match &mut self.mode {
@@ -23,6 +19,9 @@ impl Session {
                 _ => {
                     let (left, reply) = self.replies.push(rest);
                     rest = left;
+                    if self.replies.is_foreign() && self.standing == Standing::Undecided {
+                        return self.is_other();
+                    }
                     if let Some(reply) = reply {
                         self.reply(reply, cx);
                     }

@@ -94,3 +94,12 @@ fn the_client_alone_in_chunks() {
     assert_eq!((events.len(), body(&events[0]), events[0].outcome), (1, "abcdefgh".into(), Outcome::Unknown));
     assert_eq!(events[0].envelope.as_ref().unwrap().body, Some("BINARYMIME"));
 }
+
+/// Found by fuzzing: what a segment began with was taken for the start of a line.
+#[test]
+fn a_greeting_split_before_a_colon_is_no_irc() {
+    let mut t = Bench::on(true, false);
+    t.server(b"220 mx.example ESMTP; 12");
+    t.server(b":00:01\r\n");
+    assert_eq!(t.session.standing(), Standing::Smtp);
+}
