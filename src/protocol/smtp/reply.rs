@@ -3,6 +3,7 @@
 use super::command::is_foreign_server;
 use crate::model::event::Reply;
 use crate::model::limits;
+use crate::protocol::tls::opens_tls;
 
 /// Collects reply lines into replies. Keeps at most one reply.
 #[derive(Debug, Default)]
@@ -33,9 +34,14 @@ impl ReplyReader {
         self.foreign
     }
 
-    /// Whether the next byte begins a line.
-    pub fn at_line_start(&self) -> bool {
-        self.line.is_empty()
+    /// As [`LineBuffer::opens_tls`].
+    pub fn opens_tls(&self, more: &[u8]) -> bool {
+        self.line.opens_tls(more)
+    }
+
+    /// Gives up the line under way.
+    pub fn take_line(&mut self) -> Vec<u8> {
+        self.line.take()
     }
 
     /// Bytes were lost: what is half read cannot be completed.
@@ -123,9 +129,19 @@ impl LineBuffer {
         *self = Self::default();
     }
 
-    /// Whether a line has begun.
-    pub fn is_empty(&self) -> bool {
-        self.held.is_empty() || self.done
+    /// Whether the line under way, `more` being its next bytes, is no line but the start of TLS. As with a line, it
+    /// does not matter how its bytes are split: with too few of them the answer is no.
+    pub fn opens_tls(&self, more: &[u8]) -> bool {
+        let held = if self.done { &[] } else { self.held.as_slice() };
+        let mut start = held.iter().chain(more).copied();
+        let mut next = || start.next();
+        held.len() < 3 && matches!((next(), next(), next()), (Some(a), Some(b), Some(c)) if opens_tls(&[a, b, c]))
+    }
+
+    /// Gives up the line under way.
+    pub fn take(&mut self) -> Vec<u8> {
+        let Self { held, done, .. } = std::mem::take(self);
+        if done { Vec::new() } else { held }
     }
 
     fn hold(&mut self, bytes: &[u8], bound: usize) {

@@ -103,3 +103,18 @@ fn a_greeting_split_before_a_colon_is_no_irc() {
     t.server(b":00:01\r\n");
     assert_eq!(t.session.standing(), Standing::Smtp);
 }
+
+/// Found by fuzzing: a lone byte 22 was taken for TLS when it was a segment of its own, and for text when it was not.
+#[test]
+fn tls_is_told_from_text_however_it_is_split() {
+    let tls = b"\x16\x03\x01\x00\x05hello";
+    for (start, is_tls) in [(&tls[..], true), (b"\x16enough\r\n", false), (b"\x16\x03\x07enough\r\n", false)] {
+        for cut in 1..4 {
+            let mut t = Bench::on(true, false);
+            t.play("S: 220 mx ESMTP\nC: EHLO a\nS: 250 ok");
+            t.client(&start[..cut]);
+            t.client(&start[cut..]);
+            assert_eq!(t.close().iter().any(|event| event.tls), is_tls, "{start:?} cut at {cut}");
+        }
+    }
+}
