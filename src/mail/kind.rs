@@ -249,7 +249,8 @@ mod tests {
     #[test]
     fn every_kind_is_one_that_rules_may_ask_for() {
         let named = MAGIC.iter().map(|(_, _, name)| *name).chain(MARKUP.iter().map(|(_, name)| *name));
-        for name in named.chain(["macho", "class", "bmp", "svg", "text", "empty", FileKind::default().0]) {
+        let others = ["macho", "class", "bmp", "svg", "text", "empty", "msi", "hta", "jar", "ooxml", "odf"];
+        for name in named.chain(others).chain([FileKind::default().0]) {
             assert!(FileKind::ALL.contains(&name), "add \"{name}\" to FileKind::ALL");
         }
     }

@@ -97,9 +97,9 @@ impl FileKind {
         // Archives, compressed files and disk images.
         "zip", "gzip", "bzip2", "xz", "zstd", "7z", "rar", "cab", "arj", "lzh", "ace", "tar", "iso",
         // Programs, and what runs as one.
-        "pe", "elf", "macho", "class", "wasm", "lnk", "script", "flash",
+        "pe", "elf", "macho", "msi", "class", "jar", "wasm", "lnk", "script", "hta", "flash",
         // Documents and mail.
-        "ole", "onenote", "tnef", "chm", "pdf", "rtf", "html", "xml", "text",
+        "ole", "ooxml", "odf", "onenote", "tnef", "chm", "pdf", "rtf", "html", "xml", "text",
         // Pictures, sound and films.
         "png", "jpeg", "gif", "tiff", "bmp", "webp", "svg", "avi", "wav", "mp4", "mp3", "ogg",
         // Neither of these.

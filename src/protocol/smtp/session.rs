@@ -298,6 +298,11 @@ impl Session {
         }
         self.standing = Standing::Smtp;
         cx.stats.sessions += 1;
+        self.tell_greeting(cx);
+    }
+
+    /// Tells the greeting, once it is known to be one of SMTP.
+    fn tell_greeting(&self, cx: &mut Context<'_>) {
         if let Some(greeting) = self.greeting.as_ref().filter(|greeting| is_success(greeting.code)) {
             cx.out.push(Said::Greeting(greeting.clone()));
         }

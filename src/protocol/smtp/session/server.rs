@@ -113,7 +113,10 @@ impl Session {
         let refuses = self.expected && !is_success(reply.code);
         let alone = self.expected && self.unseen[0] && !reply.text.contains("FTP");
         self.greeting = Some(reply);
-        if says_so || refuses || alone {
+        if self.standing == Standing::Smtp {
+            // The client did not wait for it.
+            self.tell_greeting(cx);
+        } else if says_so || refuses || alone {
             self.stands(cx);
         }
     }
