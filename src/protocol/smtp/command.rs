@@ -147,10 +147,10 @@ pub fn is_foreign(line: &[u8]) -> bool {
     OPENERS.iter().any(starts) || (is_tag && TAGGED.iter().any(|tagged| tagged.eq_ignore_ascii_case(verb)))
 }
 
-/// Whether a server's first bytes belong to another protocol: POP3, IMAP, SSH, HTTP, IRC.
-pub fn is_foreign_server(start: &[u8]) -> bool {
+/// Whether a server's first line belongs to another protocol: POP3, IMAP, SSH, HTTP, IRC.
+pub fn is_foreign_server(line: &[u8]) -> bool {
     const OPENERS: [&[u8]; 6] = [b"+OK", b"* OK", b"* PREAUTH", b"SSH-", b"HTTP/", b":"];
-    OPENERS.iter().any(|opener| start.starts_with(opener))
+    OPENERS.iter().any(|opener| line.starts_with(opener))
 }
 
 fn hello(kind: Hello, rest: &[u8], dialect: &mut Dialect) -> Command {

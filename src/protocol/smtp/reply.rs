@@ -1,31 +1,53 @@
 //! A server's replies (RFC 5321, section 4.2), put together from lines.
 
+use super::command::is_foreign_server;
 use crate::model::event::Reply;
 use crate::model::limits;
+use crate::protocol::tls::opens_tls;
 
 /// Collects reply lines into replies. Keeps at most one reply.
 #[derive(Debug, Default)]
 pub struct ReplyReader {
     line: LineBuffer,
     open: Option<Reply>,
+    /// A line was read, or lost.
+    begun: bool,
+    /// The first line is one of another protocol.
+    foreign: bool,
 }
 
 impl ReplyReader {
     /// Takes bytes up to and including the next line end; gives what is left, and a reply if one is complete.
     pub fn push<'a>(&mut self, bytes: &'a [u8]) -> (&'a [u8], Option<Reply>) {
         let (rest, line) = self.line.push(bytes, limits::SMTP_REPLY_LINE);
+        if let Some(line) = &line
+            && !std::mem::replace(&mut self.begun, true)
+        {
+            self.foreign = is_foreign_server(line.text);
+        }
         let reply = line.and_then(|line| Self::line(&mut self.open, line.text));
         (rest, reply)
     }
 
-    /// Whether the next byte begins a line.
-    pub fn at_line_start(&self) -> bool {
-        self.line.is_empty()
+    /// Whether the first line the server said belongs to another protocol.
+    pub fn is_foreign(&self) -> bool {
+        self.foreign
+    }
+
+    /// As [`LineBuffer::opens_tls`].
+    pub fn opens_tls(&self, more: &[u8]) -> bool {
+        self.line.opens_tls(more)
+    }
+
+    /// Gives up the line under way.
+    pub fn take_line(&mut self) -> Vec<u8> {
+        self.line.take()
     }
 
     /// Bytes were lost: what is half read cannot be completed.
     pub fn lose(&mut self) {
         self.open = None;
+        self.begun = true;
         self.line.lose();
     }
 
@@ -107,9 +129,19 @@ impl LineBuffer {
         *self = Self::default();
     }
 
-    /// Whether a line has begun.
-    pub fn is_empty(&self) -> bool {
-        self.held.is_empty() || self.done
+    /// Whether the line under way, `more` being its next bytes, is no line but the start of TLS. As with a line, it
+    /// does not matter how its bytes are split: with too few of them the answer is no.
+    pub fn opens_tls(&self, more: &[u8]) -> bool {
+        let held = if self.done { &[] } else { self.held.as_slice() };
+        let mut start = held.iter().chain(more).copied();
+        let mut next = || start.next();
+        held.len() < 3 && matches!((next(), next(), next()), (Some(a), Some(b), Some(c)) if opens_tls(&[a, b, c]))
+    }
+
+    /// Gives up the line under way.
+    pub fn take(&mut self) -> Vec<u8> {
+        let Self { held, done, .. } = std::mem::take(self);
+        if done { Vec::new() } else { held }
     }
 
     fn hold(&mut self, bytes: &[u8], bound: usize) {

@@ -9,7 +9,6 @@ use super::{Context, Introduction, Mode, Pending, Question, Session, Standing};
 use crate::model::event::{Auth, Dialect};
 use crate::model::limits;
 use crate::model::net::Side;
-use crate::protocol::tls::opens_tls;
 
 impl Session {
     pub(super) fn client_bytes(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
@@ -52,8 +51,9 @@ impl Session {
     }
 
     fn command_bytes<'a>(&mut self, bytes: &'a [u8], cx: &mut Context<'_>) -> &'a [u8] {
-        if self.lines.is_empty() && opens_tls(bytes) {
-            self.unannounced_tls(cx);
+        if self.lines.opens_tls(bytes) {
+            let held = self.lines.take();
+            self.unannounced_tls(&held, cx);
             return bytes;
         }
         let mut lines = std::mem::take(&mut self.lines);

@@ -20,7 +20,7 @@ impl Session {
 
     /// Whether bytes held while a reply was awaited are enough to do without it: a line, or what is no line.
     pub(super) fn can_decide(held: &[u8]) -> bool {
-        held.len() > limits::SMTP_COMMAND_LINE || held.contains(&b'\n') || opens_tls(held)
+        held.len() > limits::SMTP_COMMAND_LINE || held.contains(&b'\n') || (held.len() >= 3 && opens_tls(held))
     }
 
     /// The reply will not come: what the client went on to say decides.

@@ -1,28 +1,32 @@
 //! What the server says: each reply finds its command and settles what it asked.
 
-use super::super::command::is_foreign_server;
 use super::super::transaction::{Closed, is_success};
 use super::alone::enhanced_status;
-use super::{Context, Mode, Pending, Question, Said, Session, Standing};
+use super::{Context, Mode, Pending, Question, Session, Standing};
 use crate::model::event::Reply;
 use crate::model::net::Side;
-use crate::protocol::tls::opens_tls;
 
 impl Session {
     pub(super) fn server_bytes(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
-        if self.standing == Standing::Undecided && self.replies_heard == 0 && is_foreign_server(bytes) {
-            self.is_other();
-        }
         let mut rest = bytes;
         while !rest.is_empty() {
             match &mut self.mode {
                 Mode::Opaque => return,
                 Mode::Tls(handshake) => return handshake.push(Side::Server, rest),
                 // The client's hello, before it, was lost or is not in the capture.
-                _ if self.replies.at_line_start() && opens_tls(rest) => self.unannounced_tls(cx),
+                _ if self.replies.opens_tls(rest) => {
+                    let held = self.replies.take_line();
+                    self.unannounced_tls(&[], cx);
+                    if let Mode::Tls(handshake) = &mut self.mode {
+                        handshake.push(Side::Server, &held);
+                    }
+                }
                 _ => {
                     let (left, reply) = self.replies.push(rest);
                     rest = left;
+                    if self.replies.is_foreign() && self.standing == Standing::Undecided {
+                        return self.is_other();
+                    }
                     if let Some(reply) = reply {
                         self.reply(reply, cx);
                     }
@@ -108,10 +112,6 @@ impl Session {
         // FTP greets alike: unless the server says more, what the client says decides.
         let refuses = self.expected && !is_success(reply.code);
         let alone = self.expected && self.unseen[0] && !reply.text.contains("FTP");
-        if self.standing == Standing::Smtp && is_success(reply.code) {
-            // The client spoke first, and left no doubt.
-            cx.out.push(Said::Greeting(reply.clone()));
-        }
         self.greeting = Some(reply);
         if self.standing == Standing::Smtp {
             // The client did not wait for it.

@@ -29,11 +29,12 @@ impl Session {
         self.mode = Mode::Tls(handshake);
     }
 
-    /// TLS from the first byte (RFC 8314, section 3.3), or after a STARTTLS whose reply we do not have.
-    pub(super) fn unannounced_tls(&mut self, cx: &mut Context<'_>) {
+    /// TLS from the first byte (RFC 8314, section 3.3), or after a STARTTLS whose reply we do not have. `held`:
+    /// what the client said of it so far.
+    pub(super) fn unannounced_tls(&mut self, held: &[u8], cx: &mut Context<'_>) {
         if self.expected || self.standing == Standing::Smtp {
             self.stands(cx);
-            self.switch_to_tls(&[], cx);
+            self.switch_to_tls(held, cx);
         } else {
             self.is_other();
         }

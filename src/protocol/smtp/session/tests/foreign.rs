@@ -94,3 +94,27 @@ fn the_client_alone_in_chunks() {
     assert_eq!((events.len(), body(&events[0]), events[0].outcome), (1, "abcdefgh".into(), Outcome::Unknown));
     assert_eq!(events[0].envelope.as_ref().unwrap().body, Some("BINARYMIME"));
 }
+
+/// Found by fuzzing: what a segment began with was taken for the start of a line.
+#[test]
+fn a_greeting_split_before_a_colon_is_no_irc() {
+    let mut t = Bench::on(true, false);
+    t.server(b"220 mx.example ESMTP; 12");
+    t.server(b":00:01\r\n");
+    assert_eq!(t.session.standing(), Standing::Smtp);
+}
+
+/// Found by fuzzing: a lone byte 22 was taken for TLS when it was a segment of its own, and for text when it was not.
+#[test]
+fn tls_is_told_from_text_however_it_is_split() {
+    let tls = b"\x16\x03\x01\x00\x05hello";
+    for (start, is_tls) in [(&tls[..], true), (b"\x16enough\r\n", false), (b"\x16\x03\x07enough\r\n", false)] {
+        for cut in 1..4 {
+            let mut t = Bench::on(true, false);
+            t.play("S: 220 mx ESMTP\nC: EHLO a\nS: 250 ok");
+            t.client(&start[..cut]);
+            t.client(&start[cut..]);
+            assert_eq!(t.close().iter().any(|event| event.tls), is_tls, "{start:?} cut at {cut}");
+        }
+    }
+}
