@@ -328,3 +328,7 @@ fn since(time: Timestamp) -> Option<Duration> {
 
 /// How often gauges that cost something to gather are gathered.
 const METRICS_PAUSE: Duration = Duration::from_secs(1);
+
+/// When a thread of the pipeline ended in a defect.
+pub(super) const SENSOR_FAILED: &str = "the sensor failed on what it read, which is a defect: please report it with the \
+     message above; what had been read by then is in the results";
