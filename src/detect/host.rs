@@ -111,7 +111,7 @@ impl Host {
         match self.verdict() {
             Verdict::Infected => Worth::Infected,
             Verdict::Suspicious => Worth::Suspicious,
-            Verdict::Clean if self.case.is_some() || self.facts.role.is_mail_server() => Worth::Known,
+            Verdict::Clean if self.case.is_some() || self.facts.role.why().is_some() => Worth::Known,
             Verdict::Clean if self.facts.conversed => Worth::Mailing,
             Verdict::Clean => Worth::Quiet,
         }

@@ -102,6 +102,8 @@ pub struct Signal {
     pub bearing: Bearing,
     /// When what it is about began.
     pub since: Timestamp,
+    /// The host may be a mail server, which would do the same: all such signals together are one ground.
+    pub doubtful: bool,
 }
 
 /// Collects what detectors say about one event.

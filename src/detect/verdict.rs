@@ -28,6 +28,8 @@ pub struct Ground {
     pub rule: String,
     pub severity: Severity,
     pub bearing: Bearing,
+    /// As [`Signal::doubtful`], of the newest alert.
+    pub doubtful: bool,
     pub first: Timestamp,
     pub last: Timestamp,
     /// How many alerts.
@@ -98,6 +100,7 @@ impl Case {
             rule: alert.rule.clone(),
             severity: alert.severity,
             bearing: signal.bearing,
+            doubtful: signal.doubtful,
             // A clock that stepped back must not end a case before it began.
             first: signal.since.min(alert.time),
             last: signal.since.max(alert.time),
@@ -137,7 +140,8 @@ impl Case {
             return Verdict::Infected;
         }
         let weighing = self.grounds.iter().filter(|ground| ground.weighs());
-        let mut detectors: Vec<&str> = weighing.map(|ground| ground.detector).collect();
+        let mut detectors: Vec<&str> =
+            weighing.map(|ground| if ground.doubtful { DOUBTFUL } else { ground.detector }).collect();
         detectors.sort_unstable();
         detectors.dedup();
         match detectors.len() {
@@ -165,6 +169,7 @@ impl Ground {
         self.times = self.times.saturating_add(1);
         if alert.severity <= self.severity {
             self.severity = alert.severity;
+            self.doubtful = signal.doubtful;
             self.evidence.clone_from(&alert.evidence);
         }
         is_worse
@@ -184,6 +189,9 @@ impl Ground {
 fn strength(ground: &Ground) -> (u8, Severity, Timestamp, &str) {
     (ground.bearing as u8, ground.severity, ground.first, &ground.rule)
 }
+
+/// Stands for all detectors that spoke of a host which may be a mail server.
+const DOUBTFUL: &str = "may be a mail server";
 
 /// Places in the timeline kept for what must not be crowded out: at most two changes of verdict, and the first
 /// question, flow and message that `incident` puts in.
@@ -210,7 +218,7 @@ mod tests {
             remediation: String::new(),
             references: vec![],
         };
-        Signal { alert, detector, bearing, since: time }
+        Signal { alert, detector, bearing, since: time, doubtful: false }
     }
 
     #[test]

@@ -217,6 +217,12 @@ pub const CHAIN_SHARED: usize = 8;
 pub const CHAIN_AGE: Duration = Duration::from_secs(3_600);
 /// Clients a mail server was seen to greet, kept to be counted without repeats: past a few the number adds nothing.
 pub const ROLE_CLIENTS: usize = 16;
+/// A host that has greeted clients on a mail port for this long was put there to do so: a worm that has just come in has
+/// not, though a single client was seen to ask.
+pub const ROLE_AT_EASE: Duration = Duration::from_secs(3_600);
+/// Messages with a worm's marks that a host which may be a mail server can send beyond what was brought to it, before
+/// they are its own: some of what it passes on was given to it before the capture, or several in one encrypted session.
+pub const ROLE_SLACK: u64 = 3;
 /// An alert of the same kind and severity about the same host is not repeated sooner.
 pub const ALERT_REPEAT: Duration = Duration::from_secs(3_600);
 /// An alert about a name asked for is not repeated for the same host and rule sooner.

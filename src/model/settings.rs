@@ -10,8 +10,28 @@ use super::limits;
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DetectSettings {
+    pub roles: Roles,
     pub direct_to_mx: DirectToMx,
     pub mail_volume: MailVolume,
+}
+
+/// How a home host earns the role of a mail server that was not declared.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Roles {
+    /// Distinct clients it must have greeted on a mail port. One or two can be had for nothing: a port scan, a worm's
+    /// own accomplice.
+    pub clients: u32,
+    /// Or, with at least two clients: messages it must have accepted ...
+    pub messages: u64,
+    /// ... and for how long it must have served by then.
+    pub served_seconds: u64,
+}
+
+impl Default for Roles {
+    fn default() -> Self {
+        Self { clients: 3, messages: 2, served_seconds: 3_600 }
+    }
 }
 
 /// `direct-to-mx`: the chain of MX question, answer, address and connection.

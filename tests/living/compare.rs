@@ -159,8 +159,12 @@ impl Truth {
                 if server_of(text(rcpt)) == text(&event["dest_ip"]) {
                     let id = email["message_id"].as_str().unwrap_or_default();
                     let key = json!([
-                        event["dest_ip"], rcpt, transaction.mail_from, id,
-                        email["subject"].as_str().unwrap_or_default(), email["body_md5"],
+                        event["dest_ip"],
+                        rcpt,
+                        transaction.mail_from,
+                        id,
+                        email["subject"].as_str().unwrap_or_default(),
+                        email["body_md5"],
                     ]);
                     *balance.entry(key.to_string()).or_default() += 1;
                 }

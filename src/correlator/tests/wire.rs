@@ -127,6 +127,14 @@ impl Wire {
         self.feed(Some(flow), EventKind::Greeting(reply), &Findings::default());
     }
 
+    /// `server` greets so many clients from outside, at once.
+    pub fn serve(&mut self, server: &str, clients: u8) {
+        for client in 1..=clients {
+            let flow = self.connect(&format!("192.0.2.{client}"), server, 25);
+            self.greet(&flow);
+        }
+    }
+
     /// A message accepted on `flow`; 1,000 bytes on the wire.
     pub fn message(&mut self, flow: &Arc<Flow>, recipients: usize, hits: Vec<RuleHit>) {
         let rcpt_to = (0..recipients).map(|number| format!("r{number}@example.net")).collect();
