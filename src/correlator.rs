@@ -14,6 +14,7 @@ use crate::detect::chain::tells_exchangers;
 use crate::detect::host::{Host, Load};
 use crate::detect::hosts::HostTable;
 use crate::detect::incident::{host_report, incident};
+use crate::detect::mx_guessing::may_guess;
 use crate::detect::name_rule::ASKED_AS;
 use crate::detect::{Detectors, Scene, Signal, Signals, content_rule};
 use crate::model::alert::{Alert, Incident, Severity, Verdict};
@@ -229,7 +230,7 @@ impl Correlator {
         match &moment.event.kind {
             EventKind::Smtp(_) | EventKind::Connect(_) => true,
             EventKind::Dns(message) if message.is_response() => tells_exchangers(message) || known(),
-            EventKind::Dns(message) => asks_mx(message) || !moment.hits.is_empty(),
+            EventKind::Dns(message) => asks_mx(message) || may_guess(message) || !moment.hits.is_empty(),
             EventKind::FlowEnd(end) => {
                 end.app_proto == "smtp" || self.settings.mail_ports.contains(&moment.flow.server.port())
             }

@@ -59,7 +59,13 @@ impl Detector for ContentRule {
             let severity = scene.rules.severity(hit.rule, position.counts_as());
             let evidence = evidence(hit, &facts, position, smtp, scene, host);
             let alert = rule_alert(&facts, severity, Some(host.addr), evidence, scene);
-            signals.raised.push(Signal { alert, detector: Self::NAME, bearing, since: smtp.started, doubtful: false });
+            signals.raised.push(Signal {
+                alert,
+                detector: Self::NAME,
+                bearing,
+                since: smtp.started,
+                ground: Self::NAME,
+            });
         }
     }
 }

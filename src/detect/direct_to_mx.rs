@@ -112,7 +112,7 @@ impl Detector for DirectToMx {
 impl DirectToMx {
     /// Raises a signal where the severity is new or an hour has passed; a milder one keeps silent meanwhile.
     fn tell(&self, host: &Facts, trail: &mut Trail, scene: &Scene<'_>, signals: &mut Signals) {
-        let (severity, doubtful) = host.role.temper(self.level(trail));
+        let (severity, ground) = host.role.temper(self.level(trail), Self::NAME);
         let level = LEVELS.iter().position(|known| *known == severity).unwrap_or_default();
         if trail.told.iter().skip(level).any(|told| !told.is_due(scene.time, limits::ALERT_REPEAT)) {
             signals.again.push(Self::NAME);
@@ -139,7 +139,7 @@ impl DirectToMx {
             detector: Self::NAME,
             bearing: Bearing::Behaviour,
             since: trail.since,
-            doubtful,
+            ground,
         });
     }
 
@@ -254,7 +254,7 @@ impl Step {
 }
 
 /// The /24 or /48 a server stands in.
-fn network(server: IpAddr) -> IpAddr {
+pub(super) fn network(server: IpAddr) -> IpAddr {
     match server {
         IpAddr::V4(address) => IpAddr::V4((u32::from(address) & 0xffff_ff00).into()),
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) & (u128::MAX << 80)).into()),

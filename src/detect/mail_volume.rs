@@ -122,7 +122,7 @@ impl MailVolume {
     }
 
     fn signal(&self, host: &Facts, evidence: Evidence, now: Timestamp) -> Signal {
-        let (severity, doubtful) = host.role.temper(Severity::Medium);
+        let (severity, ground) = host.role.temper(Severity::Medium, Self::NAME);
         let alert = Alert {
             time: now,
             rule: Self::NAME.into(),
@@ -138,7 +138,7 @@ impl MailVolume {
         };
         let window = now.minus(self.window);
         let since = host.first_mail.as_ref().map_or(window, |(first, _)| window.max(*first));
-        Signal { alert, detector: Self::NAME, bearing: Bearing::Behaviour, since, doubtful }
+        Signal { alert, detector: Self::NAME, bearing: Bearing::Behaviour, since, ground }
     }
 }
 

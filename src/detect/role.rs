@@ -107,13 +107,15 @@ impl Role {
         self.answers_names
     }
 
-    /// What a behaviour that every mail server shows comes to with this host, and whether the doubt made a difference:
-    /// at most medium where it may be a mail server, low where it has greeted two clients or served for
+    /// What a behaviour that every mail server shows comes to with this host, and on which ground it stands: at most
+    /// medium where it may be a mail server, low where it has greeted two clients or served for
     /// [`limits::ROLE_AT_EASE`]. Doubtful behaviours are one ground together, however many there are.
-    pub fn temper(&self, severity: Severity) -> (Severity, bool) {
-        let Some(serves) = self.serves.as_ref().filter(|_| self.may_be_mail_server()) else { return (severity, false) };
+    pub fn temper(&self, severity: Severity, ground: &'static str) -> (Severity, &'static str) {
+        let Some(serves) = self.serves.as_ref().filter(|_| self.may_be_mail_server()) else {
+            return (severity, ground);
+        };
         let at_ease = serves.clients.len() > 1 || apart(serves.since, serves.last) >= limits::ROLE_AT_EASE;
-        (severity.max(if at_ease { Severity::Low } else { Severity::Medium }), true)
+        (severity.max(if at_ease { Severity::Low } else { Severity::Medium }), DOUBTFUL)
     }
 
     /// How it is known to be a mail server, or why it may be one; none for an ordinary host.
@@ -146,6 +148,9 @@ impl Serves {
         self.established |= by_clients || by_mail;
     }
 }
+
+/// Stands for all detectors that spoke of a host which may be a mail server.
+const DOUBTFUL: &str = "may be a mail server";
 
 #[cfg(test)]
 mod tests {
@@ -221,10 +226,10 @@ mod tests {
         use Severity::{High, Low, Medium};
         let needs = settings::Roles::default();
         let mut role = Role::default();
-        assert_eq!(role.temper(High), (High, false));
+        assert_eq!(role.temper(High, "x"), (High, "x"));
         role.greets(client(1), 25, at(0), &needs);
-        assert_eq!((role.temper(High), role.temper(Low)), ((Medium, true), (Low, true)));
+        assert_eq!((role.temper(High, "x"), role.temper(Low, "y")), ((Medium, DOUBTFUL), (Low, DOUBTFUL)));
         role.greets(client(1), 25, at(3_600), &needs);
-        assert_eq!(role.temper(High), (Low, true), "served for an hour");
+        assert_eq!(role.temper(High, "x"), (Low, DOUBTFUL), "served for an hour");
     }
 }

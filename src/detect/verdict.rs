@@ -28,8 +28,8 @@ pub struct Ground {
     pub rule: String,
     pub severity: Severity,
     pub bearing: Bearing,
-    /// As [`Signal::doubtful`], of the newest alert.
-    pub doubtful: bool,
+    /// As [`Signal::ground`], of the newest alert of that severity.
+    pub stands_on: &'static str,
     pub first: Timestamp,
     pub last: Timestamp,
     /// How many alerts.
@@ -100,7 +100,7 @@ impl Case {
             rule: alert.rule.clone(),
             severity: alert.severity,
             bearing: signal.bearing,
-            doubtful: signal.doubtful,
+            stands_on: signal.ground,
             // A clock that stepped back must not end a case before it began.
             first: signal.since.min(alert.time),
             last: signal.since.max(alert.time),
@@ -140,11 +140,10 @@ impl Case {
             return Verdict::Infected;
         }
         let weighing = self.grounds.iter().filter(|ground| ground.weighs());
-        let mut detectors: Vec<&str> =
-            weighing.map(|ground| if ground.doubtful { DOUBTFUL } else { ground.detector }).collect();
-        detectors.sort_unstable();
-        detectors.dedup();
-        match detectors.len() {
+        let mut stands: Vec<&str> = weighing.map(|ground| ground.stands_on).collect();
+        stands.sort_unstable();
+        stands.dedup();
+        match stands.len() {
             0 => Verdict::Clean,
             1 => Verdict::Suspicious,
             _ => Verdict::Infected,
@@ -169,7 +168,7 @@ impl Ground {
         self.times = self.times.saturating_add(1);
         if alert.severity <= self.severity {
             self.severity = alert.severity;
-            self.doubtful = signal.doubtful;
+            self.stands_on = signal.ground;
             self.evidence.clone_from(&alert.evidence);
         }
         is_worse
@@ -189,9 +188,6 @@ impl Ground {
 fn strength(ground: &Ground) -> (u8, Severity, Timestamp, &str) {
     (ground.bearing as u8, ground.severity, ground.first, &ground.rule)
 }
-
-/// Stands for all detectors that spoke of a host which may be a mail server.
-const DOUBTFUL: &str = "may be a mail server";
 
 /// Places in the timeline kept for what must not be crowded out: at most two changes of verdict, and the first
 /// question, flow and message that `incident` puts in.
@@ -218,7 +214,7 @@ mod tests {
             remediation: String::new(),
             references: vec![],
         };
-        Signal { alert, detector, bearing, since: time, doubtful: false }
+        Signal { alert, detector, bearing, since: time, ground: detector }
     }
 
     #[test]

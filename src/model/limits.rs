@@ -215,6 +215,15 @@ pub const CHAIN_SHARED: usize = 8;
 /// An MX or address answer explains connections for this long: most records live an hour or less, and a host that
 /// caches one for longer is told by its other deliveries.
 pub const CHAIN_AGE: Duration = Duration::from_secs(3_600);
+/// Domains and networks, each, that one host is known to have mailed to, and domains it asked about.
+pub const FANOUT_ENTRIES: usize = 512;
+/// Flows of one host whose outcome was counted, so that their end is not counted again.
+pub const FANOUT_FLOWS: usize = 64;
+/// Bytes of IP packets each side must have sent on a flow that could not be read, for a session to have taken place:
+/// opening and closing alone take some 200.
+pub const FANOUT_SESSION_BYTES: u64 = 600;
+/// Domains one host guessed under, names and addresses it learnt on the way, each.
+pub const GUESS_ENTRIES: usize = 256;
 /// Clients a mail server was seen to greet, kept to be counted without repeats: past a few the number adds nothing.
 pub const ROLE_CLIENTS: usize = 16;
 /// A host that has greeted clients on a mail port for this long was put there to do so: a worm that has just come in has

@@ -1,5 +1,7 @@
 //! Scenarios by hand-built events: what is said of whom, and what is not.
 
+mod fanout;
+mod guessing;
 mod invariants;
 mod roles;
 mod wire;
