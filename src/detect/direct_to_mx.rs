@@ -112,7 +112,11 @@ impl Detector for DirectToMx {
 impl DirectToMx {
     /// Raises a signal where the severity is new or an hour has passed; a milder one keeps silent meanwhile.
     fn tell(&self, host: &Facts, trail: &mut Trail, scene: &Scene<'_>, signals: &mut Signals) {
-        let (severity, ground) = host.role.temper(self.level(trail), Self::NAME);
+        let (severity, ground) = host.temper(self.level(trail), Self::NAME, scene.time);
+        // That a host which may well be a mail server does as mail servers do is no news.
+        if host.role.may_be_mail_server() && severity == Severity::Low {
+            return;
+        }
         let level = LEVELS.iter().position(|known| *known == severity).unwrap_or_default();
         if trail.told.iter().skip(level).any(|told| !told.is_due(scene.time, limits::ALERT_REPEAT)) {
             signals.again.push(Self::NAME);

@@ -4,13 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use crate::model::alert::Verdict;
+use crate::model::alert::{Severity, Verdict};
 use crate::model::event::{EventKind, Outcome, QTYPE_MX};
 use crate::model::mail::Findings;
 use crate::model::net::Flow;
 use crate::model::time::Timestamp;
 
 use super::States;
+use super::pace::apart;
 use super::role::Role;
 use super::verdict::Case;
 
@@ -195,6 +196,12 @@ impl Facts {
         if load.mail || load.adds.mx_lookups > 0 {
             self.last_seen = now;
         }
+    }
+
+    /// As [`Role::temper`], with what the host delivered so far.
+    pub fn temper(&self, severity: Severity, ground: &'static str, now: Timestamp) -> (Severity, &'static str) {
+        let since = self.first_mail.map_or(now, |(first, _)| first);
+        self.role.temper(severity, ground, self.tally.connections, apart(since, now))
     }
 
     /// Its mail bytes as a share (0 to 1) of all bytes captured since its first mail; see

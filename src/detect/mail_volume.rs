@@ -122,7 +122,7 @@ impl MailVolume {
     }
 
     fn signal(&self, host: &Facts, evidence: Evidence, now: Timestamp) -> Signal {
-        let (severity, ground) = host.role.temper(Severity::Medium, Self::NAME);
+        let (severity, ground) = host.temper(Severity::Medium, Self::NAME, now);
         let alert = Alert {
             time: now,
             rule: Self::NAME.into(),

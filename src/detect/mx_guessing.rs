@@ -106,7 +106,7 @@ impl MxGuessing {
             (0, true) => Severity::Medium,
             (0, false) => Severity::Low,
         };
-        let (severity, ground) = host.role.temper(worst, Self::NAME);
+        let (severity, ground) = host.temper(worst, Self::NAME, scene.time);
         let level = LEVELS.iter().position(|known| *known == severity).unwrap_or_default();
         if guesses.told.iter().skip(level).any(|told| !told.is_due(scene.time, limits::ALERT_REPEAT)) {
             signals.again.push(Self::NAME);

@@ -159,7 +159,11 @@ impl RecipientFanout {
         // The first contacts of a few deliveries are what the chains of `direct-to-mx` are made of as well: without a
         // failure they are no second ground before the test has come to its verdict again.
         let own = if worst == Severity::High { Self::NAME } else { DirectToMx::NAME };
-        let (severity, ground) = host.role.temper(worst, own);
+        let (severity, ground) = host.temper(worst, own, scene.time);
+        // A mail server mails strangers all day: where the host may well be one, that is no news.
+        if severity == Severity::Low {
+            return;
+        }
         let level = usize::from(severity == Severity::High);
         if test.told.iter().skip(level).any(|told| !told.is_due(scene.time, limits::ALERT_REPEAT)) {
             signals.again.push(Self::NAME);

@@ -107,14 +107,24 @@ impl Role {
         self.answers_names
     }
 
-    /// What a behaviour that every mail server shows comes to with this host, and on which ground it stands: at most
-    /// medium where it may be a mail server, low where it has greeted two clients or served for
-    /// [`limits::ROLE_AT_EASE`]. Doubtful behaviours are one ground together, however many there are.
-    pub fn temper(&self, severity: Severity, ground: &'static str) -> (Severity, &'static str) {
+    /// What a behaviour that every mail server shows comes to with this host, and on which ground it stands. Where the
+    /// host may be a mail server, at most medium; and low where it has greeted two clients, has served for
+    /// [`limits::ROLE_AT_EASE`], was brought about as much as it delivered, or began to deliver within
+    /// [`limits::ROLE_GRACE`], so that more clients may yet come. Doubtful behaviours are one ground together, however many.
+    pub fn temper(
+        &self,
+        severity: Severity,
+        ground: &'static str,
+        delivered: u64,
+        delivering: Duration,
+    ) -> (Severity, &'static str) {
         let Some(serves) = self.serves.as_ref().filter(|_| self.may_be_mail_server()) else {
             return (severity, ground);
         };
-        let at_ease = serves.clients.len() > 1 || apart(serves.since, serves.last) >= limits::ROLE_AT_EASE;
+        let at_ease = serves.clients.len() > 1
+            || apart(serves.since, serves.last) >= limits::ROLE_AT_EASE
+            || delivering < limits::ROLE_GRACE
+            || (serves.taken > 0 && delivered <= serves.taken.saturating_mul(2).saturating_add(limits::ROLE_SLACK));
         (severity.max(if at_ease { Severity::Low } else { Severity::Medium }), DOUBTFUL)
     }
 
@@ -226,10 +236,16 @@ mod tests {
         use Severity::{High, Low, Medium};
         let needs = settings::Roles::default();
         let mut role = Role::default();
-        assert_eq!(role.temper(High, "x"), (High, "x"));
+        let (grace, short) = (limits::ROLE_GRACE, limits::ROLE_GRACE - Duration::from_secs(1));
+        assert_eq!(role.temper(High, "x", 100, short), (High, "x"));
         role.greets(client(1), 25, at(0), &needs);
-        assert_eq!((role.temper(High, "x"), role.temper(Low, "y")), ((Medium, DOUBTFUL), (Low, DOUBTFUL)));
+        assert_eq!(role.temper(High, "x", 100, short), (Low, DOUBTFUL), "more may come");
+        assert_eq!(role.temper(High, "x", 100, grace), (Medium, DOUBTFUL));
+        assert_eq!(role.temper(Low, "y", 100, grace), (Low, DOUBTFUL));
+        role.takes(true, at(500), &needs);
+        let passed_on = [5, 6].map(|delivered| role.temper(High, "x", delivered, grace).0);
+        assert_eq!(passed_on, [Low, Medium]);
         role.greets(client(1), 25, at(3_600), &needs);
-        assert_eq!(role.temper(High, "x"), (Low, DOUBTFUL), "served for an hour");
+        assert_eq!(role.temper(High, "x", 100, grace), (Low, DOUBTFUL), "served for an hour");
     }
 }

@@ -229,6 +229,9 @@ pub const ROLE_CLIENTS: usize = 16;
 /// A host that has greeted clients on a mail port for this long was put there to do so: a worm that has just come in has
 /// not, though a single client was seen to ask.
 pub const ROLE_AT_EASE: Duration = Duration::from_secs(3_600);
+/// A host that greeted a client and has just begun to deliver may greet others soon: for this long nothing that mail
+/// servers do is held against it. A worm gains no more than this by having an accomplice connect.
+pub const ROLE_GRACE: Duration = Duration::from_secs(900);
 /// Messages with a worm's marks that a host which may be a mail server can send beyond what was brought to it, before
 /// they are its own: some of what it passes on was given to it before the capture, or several in one encrypted session.
 pub const ROLE_SLACK: u64 = 3;
