@@ -10,6 +10,7 @@
 
 mod address;
 mod archive;
+pub mod dialect;
 mod encoding;
 mod hash;
 mod header;
