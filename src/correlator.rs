@@ -11,6 +11,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::detect::chain::tells_exchangers;
+use crate::detect::files::Sightings;
 use crate::detect::host::{Host, Load};
 use crate::detect::hosts::HostTable;
 use crate::detect::incident::{host_report, incident};
@@ -69,6 +70,7 @@ pub struct Correlator {
     rules: Arc<dyn RuleBook + Send + Sync>,
     detectors: Detectors,
     hosts: HostTable,
+    sightings: Sightings,
     link: Link,
     /// Time of the newest event, or of the wire when idle.
     now: Timestamp,
@@ -91,6 +93,7 @@ impl Correlator {
             hosts: HostTable::new(settings.hosts, settings.host_entries),
             settings,
             rules,
+            sightings: Sightings::default(),
             link: Link::default(),
             now: Timestamp::default(),
             span: None,
@@ -129,6 +132,12 @@ impl Correlator {
         }
         if parties.direction == Direction::External && matches!(event.kind, EventKind::Smtp(_)) {
             self.pass_by(&moment, out);
+        }
+        if let EventKind::Smtp(smtp) = &event.kind
+            && !findings.files.is_empty()
+            && parties.direction != Direction::External
+        {
+            self.sightings.note(parties.client, parties.server, event.time, smtp, findings);
         }
     }
 
@@ -255,7 +264,7 @@ impl Correlator {
             host.facts.note(&load, &event.kind, flow, event.time, captured);
             self.mailing_hosts += u64::from(!mailed_before && host.facts.first_mail.is_some());
         }
-        let scene = moment.scene(part, peer, load, &*self.rules, captured);
+        let scene = moment.scene(part, peer, load, Known { rules: &*self.rules, sightings: &self.sightings, captured });
         self.detectors.see(&host.facts, &mut host.states, &scene, &mut self.signals);
         for detector in self.signals.again.drain(..) {
             if let Some(case) = &mut host.case {
@@ -277,7 +286,8 @@ impl Correlator {
     /// A message between strangers.
     fn pass_by(&mut self, moment: &Moment<'_>, out: &mut Vec<Said>) {
         let (peer, captured) = (moment.parties.server, self.link.captured);
-        let scene = moment.scene(Side::Client, peer, Load::default(), &*self.rules, captured);
+        let known = Known { rules: &*self.rules, sightings: &self.sightings, captured };
+        let scene = moment.scene(Side::Client, peer, Load::default(), known);
         for alert in content_rule::passing(&scene) {
             count(&mut self.alerts, &alert);
             out.push(Said::Alert(Box::new(alert)));
@@ -363,7 +373,7 @@ struct Moment<'a> {
 }
 
 impl<'a> Moment<'a> {
-    fn scene(&self, part: Side, peer: IpAddr, load: Load, rules: &'a dyn RuleBook, captured: u64) -> Scene<'a> {
+    fn scene(&self, part: Side, peer: IpAddr, load: Load, known: Known<'a>) -> Scene<'a> {
         Scene {
             time: self.event.time,
             kind: &self.event.kind,
@@ -374,10 +384,19 @@ impl<'a> Moment<'a> {
             direction: self.parties.direction,
             load,
             hits: self.hits,
-            rules,
-            captured,
+            rules: known.rules,
+            sightings: known.sightings,
+            captured: known.captured,
         }
     }
+}
+
+/// What is known of the world beyond the host.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    rules: &'a dyn RuleBook,
+    sightings: &'a Sightings,
+    captured: u64,
 }
 
 /// The last tick of each source.

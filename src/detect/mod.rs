@@ -17,6 +17,7 @@ use crate::model::time::Timestamp;
 pub mod chain;
 pub mod content_rule;
 pub mod direct_to_mx;
+pub mod files;
 pub mod host;
 pub mod hosts;
 pub mod incident;
@@ -27,8 +28,11 @@ pub mod pace;
 pub mod recent;
 pub mod recipient_fanout;
 pub mod role;
+pub mod self_propagation;
+pub mod smtp_dialect;
 pub mod verdict;
 
+use files::Sightings;
 use host::{Facts, Load};
 
 detectors! {
@@ -37,6 +41,8 @@ detectors! {
     direct_to_mx: direct_to_mx::DirectToMx,
     recipient_fanout: recipient_fanout::RecipientFanout,
     mx_guessing: mx_guessing::MxGuessing,
+    self_propagation: self_propagation::SelfPropagation,
+    smtp_dialect: smtp_dialect::SmtpDialect,
     mail_volume: mail_volume::MailVolume,
 }
 
@@ -82,6 +88,8 @@ pub struct Scene<'a> {
     /// Rules that matched: the message, or the name asked for.
     pub hits: &'a [RuleHit],
     pub rules: &'a dyn RuleBook,
+    /// Harmful files seen before, of whomever.
+    pub sightings: &'a Sightings,
     /// All bytes captured so far, by the last tick of each source.
     pub captured: u64,
 }

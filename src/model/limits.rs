@@ -231,6 +231,15 @@ pub const FANOUT_FLOWS: usize = 64;
 pub const FANOUT_SESSION_BYTES: u64 = 600;
 /// Domains one host guessed under, names and addresses it learnt on the way, each.
 pub const GUESS_ENTRIES: usize = 256;
+/// Harmful files remembered over all hosts: at some 2 KB each with their sightings, 20 MB.
+pub const SIGHTED_FILES: usize = 10_000;
+/// Times one such file was seen that are remembered: the first, and the latest.
+pub const SIGHTINGS: usize = 8;
+/// Harmful files of one message that are remembered: a worm brings one, in an archive or not.
+pub const SIGHTED_PER_MESSAGE: usize = 8;
+/// Harmful files that one host sent, and recipients of each, remembered.
+pub const SENT_FILES: usize = 32;
+pub const SENT_RECIPIENTS: usize = 32;
 /// Clients a mail server was seen to greet, kept to be counted without repeats: past a few the number adds nothing.
 pub const ROLE_CLIENTS: usize = 16;
 /// A host that has greeted clients on a mail port for this long was put there to do so: a worm that has just come in has

@@ -14,6 +14,8 @@ pub struct DetectSettings {
     pub direct_to_mx: DirectToMx,
     pub recipient_fanout: RecipientFanout,
     pub mx_guessing: MxGuessing,
+    pub self_propagation: SelfPropagation,
+    pub smtp_dialect: SmtpDialect,
     pub mail_volume: MailVolume,
 }
 
@@ -85,6 +87,42 @@ pub struct MxGuessing {
 impl Default for MxGuessing {
     fn default() -> Self {
         Self { domains: 5, window_seconds: 600 }
+    }
+}
+
+/// `self-propagation`: one program from one host to many recipients.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SelfPropagation {
+    /// Distinct recipients of one file within `window-seconds` from which it is told as medium.
+    pub recipients: u32,
+    /// The same for a file that reached the network before; told as high.
+    pub returned: u32,
+    /// Messages it must have been in: one message to many is how people send.
+    pub messages: u32,
+    pub window_seconds: u64,
+}
+
+impl Default for SelfPropagation {
+    fn default() -> Self {
+        Self { recipients: 5, returned: 3, messages: 3, window_seconds: 86_400 }
+    }
+}
+
+/// `smtp-dialect`: bots by how they speak.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SmtpDialect {
+    /// Sessions in which the host spoke before the greeting from which it is medium: a capture may lose one greeting.
+    pub early_sessions: u32,
+    /// Odd traits in one session (of `HELO localhost`, lower case, bare line feeds, no brackets) from which it is told
+    /// as low.
+    pub odd_traits: u32,
+}
+
+impl Default for SmtpDialect {
+    fn default() -> Self {
+        Self { early_sessions: 2, odd_traits: 2 }
     }
 }
 

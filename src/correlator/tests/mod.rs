@@ -4,6 +4,7 @@ mod fanout;
 mod guessing;
 mod invariants;
 mod roles;
+mod spreading;
 mod wire;
 
 use std::net::{IpAddr, SocketAddr};
@@ -362,13 +363,27 @@ fn mail_volume_is_told_once_a_window_and_each_ceiling_counts() {
 fn a_name_rule_alerts_once_a_window_and_is_one_behaviour() {
     let mut wire = Wire::new();
     for _ in 0..100 {
-        wire.ask(HOST, RESOLVER, "www.darkprofits.com", 1, None, false);
+        wire.ask(HOST, RESOLVER, "www.darkprofits.com", 1, None, true);
         wire.wait(11);
     }
     assert_eq!(wire.short(), vec![alert("mimail-c-dos", Severity::High, HOST); 2], "at 0 and after 600 s");
     assert_eq!(wire.verdict(HOST), Verdict::Suspicious);
     wire.correlator.finish(&mut wire.said);
     assert_eq!(wire.incidents()[1].last_seen, Timestamp::from_parts(1_067_601_600 + 99 * 11, 0));
+}
+
+#[test]
+fn a_forged_question_makes_nobody_suspicious_and_a_host_that_mails_is_told_at_once() {
+    let mut wire = Wire::new();
+    wire.ask(HOST, RESOLVER, "www.darkprofits.com", 1, None, false);
+    wire.wait(1);
+    wire.ask(HOST, RESOLVER, "www.darkprofits.com", 1, None, false);
+    assert_eq!(wire.short(), [alert("mimail-c-dos", Severity::Low, HOST)]);
+    assert_eq!((wire.verdict(HOST), wire.incidents().len()), (Verdict::Clean, 0));
+    wire.connect(HOST, OUTSIDE, 587);
+    wire.ask(HOST, RESOLVER, "www.darkprofits.com", 1, None, false);
+    assert_eq!(wire.short()[1], alert("mimail-c-dos", Severity::High, HOST));
+    assert_eq!(wire.verdict(HOST), Verdict::Suspicious);
 }
 
 #[test]

@@ -187,7 +187,8 @@ impl Wire {
 
     /// A question and its answer, `None` for an answer that is not in the capture.
     pub fn ask(&mut self, client: &str, resolver: &str, name: &str, qtype: u16, data: Option<DnsData>, over_tcp: bool) {
-        let flow = self.flow(client, resolver, 53);
+        let transport = if over_tcp { Transport::Tcp } else { Transport::Udp };
+        let flow = Arc::new(Flow { transport, ..(*self.flow(client, resolver, 53)).clone() });
         let mut message = DnsMessage {
             flags: 0x0100,
             queries: vec![DnsQuestion { name: name.into(), qtype }],
