@@ -169,9 +169,14 @@ impl Core {
         let late = self.next_tick.map_or(Duration::ZERO, |due| now.since(due));
         // A round of the hand takes four seconds, however many ticks those are.
         let quarters = (late.as_secs() + 1).min(4) as usize;
-        let slots = (self.table.slots() / 4 + 1) * quarters;
-        self.table.sweep(slots, self.at.clock().ages, |entry| self.ended.push((entry, EndReason::TimedOut)));
-        self.end_flows();
+        let mut slots = (self.table.slots() / 4 + 1) * quarters;
+        while slots > 0 {
+            // Piece by piece: after a flood a whole table may have timed out.
+            let piece = slots.min(SWEEP);
+            self.table.sweep(piece, self.at.clock().ages, |entry| self.ended.push((entry, EndReason::TimedOut)));
+            self.end_flows();
+            slots -= piece;
+        }
         self.next_tick = Some(now.plus(TICK));
         self.push_stats();
     }
@@ -497,9 +502,12 @@ impl Core {
     // --- ends ---------------------------------------------------------------------------------------------------
 
     fn end_flows(&mut self) {
-        for (entry, reason) in std::mem::take(&mut self.ended) {
+        let mut ended = std::mem::take(&mut self.ended);
+        for (entry, reason) in ended.drain(..) {
             self.end_flow(entry, reason);
         }
+        // Its memory serves again: in a full table each new flow ends another.
+        self.ended = ended;
     }
 
     fn end_flow(&mut self, mut entry: Entry<Conversation>, mut reason: EndReason) {
@@ -540,3 +548,6 @@ impl Core {
         }
     }
 }
+
+/// Slots of the flow table looked at in one piece.
+const SWEEP: usize = 1_024;

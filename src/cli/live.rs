@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::outputs::{self, Health, Outputs};
-use super::{Failure, complain, print, replay, settings};
+use super::{Failure, print, replay, settings};
 use crate::capture::{LiveOptions, LiveSource};
 use crate::config::{Destination, Format};
 use crate::output::eve::Origin;
@@ -48,19 +48,7 @@ pub fn run(settings: &settings::Live) -> Result<ExitCode, Failure> {
     let run = pipeline::run(sources, plan, &rules, &stop, server, &mut outputs);
     health.ready.store(false, Ordering::Relaxed);
     let notes = outputs.finish();
-    let mut failed = false;
-    for error in run.sources.iter().filter_map(|(_, error)| error.as_ref()) {
-        complain(&error.to_string());
-        failed = true;
-    }
-    for error in outputs.errors() {
-        complain(&error);
-        failed = true;
-    }
-    if run.failed > 0 {
-        complain(outputs::SENSOR_FAILED);
-        failed = true;
-    }
+    let failed = outputs.tell_failures(&run);
     if config.eve != Some(Destination::Stdout) {
         print(replay::summary(&run.report, &notes, Format::Table).as_bytes())?;
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::Failure;
+use super::{Failure, complain};
 use crate::config::{Config, Destination};
 use crate::correlator::{CorrelatorSettings, Said};
 use crate::inspector::Inspector;
@@ -22,7 +22,7 @@ use crate::output::http::Endpoints;
 use crate::output::metrics::Metrics;
 use crate::output::summary::Notes;
 use crate::output::writer::{EveWriter, WriteError};
-use crate::pipeline::{Audience, Plan, Pressure, SharedRules, View};
+use crate::pipeline::{Audience, Plan, Pressure, Run, SharedRules, View};
 use crate::rules::{RuleError, RuleSet};
 
 /// Everything a run writes while it goes on.
@@ -108,11 +108,18 @@ impl Outputs {
         std::mem::take(&mut self.notes)
     }
 
-    /// What kept lines and files from being written, the first time it did.
-    pub fn errors(&self) -> Vec<String> {
+    /// Says on standard error what went wrong in a run: with its sources, with what it had to write, or with itself.
+    /// Whether anything did.
+    pub fn tell_failures<S>(&self, run: &Run<S>) -> bool {
+        let sources = run.sources.iter().filter_map(|(_, error)| error.as_ref()).map(ToString::to_string);
+        // The first time each kept a line or a file from being written.
         let eve = self.writer.as_ref().and_then(EveWriter::first_error);
         let extract = self.extractor.as_ref().and_then(Extractor::first_error);
-        [eve, extract].into_iter().flatten().map(str::to_owned).collect()
+        let written = [eve, extract].into_iter().flatten().map(str::to_owned);
+        let defect = (run.failed > 0).then(|| SENSOR_FAILED.to_owned());
+        let all: Vec<_> = sources.chain(written).chain(defect).collect();
+        all.iter().for_each(|sentence| complain(sentence));
+        !all.is_empty()
     }
 
     /// The worst severity of any alert.
@@ -330,5 +337,5 @@ fn since(time: Timestamp) -> Option<Duration> {
 const METRICS_PAUSE: Duration = Duration::from_secs(1);
 
 /// When a thread of the pipeline ended in a defect.
-pub(super) const SENSOR_FAILED: &str = "the sensor failed on what it read, which is a defect: please report it with the \
+const SENSOR_FAILED: &str = "the sensor failed on what it read, which is a defect: please report it with the \
      message above; what had been read by then is in the results";

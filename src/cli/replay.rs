@@ -48,22 +48,11 @@ pub fn run(settings: &settings::Replay) -> Result<ExitCode, Failure> {
         complain("stopped before the end; what had been read by then is in the results");
     }
     let mut failed = false;
-    for (watched, error) in run.sources {
+    for (watched, _) in &run.sources {
         watched.progress.finish();
         failed |= tell_findings(&watched.source);
-        if let Some(error) = error {
-            complain(&error.to_string());
-            failed = true;
-        }
     }
-    for error in outputs.errors() {
-        complain(&error);
-        failed = true;
-    }
-    if run.failed > 0 {
-        complain(outputs::SENSOR_FAILED);
-        failed = true;
-    }
+    failed |= outputs.tell_failures(&run);
     if config.eve != Some(Destination::Stdout) {
         print(summary(&run.report, &notes, settings.format).as_bytes())?;
     }

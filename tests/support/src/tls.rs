@@ -50,13 +50,7 @@ pub fn noise(rng: &mut Rng, era: Era, length: usize) -> Vec<u8> {
 
 /// A ClientHello with a server name (RFC 6066, section 3).
 pub fn client_hello(rng: &mut Rng, era: Era, server_name: &str, session: &[u8]) -> Vec<u8> {
-    let mut body = match era {
-        Era::Tls10 => vec![3, 1],
-        Era::Tls13 => vec![3, 3],
-    };
-    body.extend(rng.bytes(32));
-    body.push(session.len() as u8);
-    body.extend(session);
+    let mut body = hello(rng, era, session);
     let suites: &[u16] = match era {
         Era::Tls10 => &[0x0004, 0x0005, 0x000a, 0x0009],
         Era::Tls13 => &[0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f],
@@ -84,13 +78,7 @@ pub fn client_hello(rng: &mut Rng, era: Era, server_name: &str, session: &[u8]) 
 
 /// The ServerHello that answers it: the cipher suite is the first one offered.
 pub fn server_hello(rng: &mut Rng, era: Era, session: &[u8]) -> Vec<u8> {
-    let mut body = match era {
-        Era::Tls10 => vec![3, 1],
-        Era::Tls13 => vec![3, 3],
-    };
-    body.extend(rng.bytes(32));
-    body.push(session.len() as u8);
-    body.extend(session);
+    let mut body = hello(rng, era, session);
     match era {
         Era::Tls10 => body.extend([0, 4, 0]),
         Era::Tls13 => {
@@ -101,6 +89,18 @@ pub fn server_hello(rng: &mut Rng, era: Era, session: &[u8]) -> Vec<u8> {
         }
     }
     record(HANDSHAKE, era, &handshake(2, &body))
+}
+
+/// How both hellos begin: version, random bytes, session.
+fn hello(rng: &mut Rng, era: Era, session: &[u8]) -> Vec<u8> {
+    let mut body = match era {
+        Era::Tls10 => vec![3, 1],
+        Era::Tls13 => vec![3, 3],
+    };
+    body.extend(rng.bytes(32));
+    body.push(session.len() as u8);
+    body.extend(session);
+    body
 }
 
 fn handshake(kind: u8, body: &[u8]) -> Vec<u8> {
