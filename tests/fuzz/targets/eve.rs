@@ -63,8 +63,13 @@ struct Replay<'r> {
 impl<'r> Replay<'r> {
     fn run(source: &mut MemorySource, rules: &'r Arc<RuleSet>) -> Vec<u8> {
         // Small tables, so that small captures fill them.
-        let sensor =
-            SensorSettings { flows: 64, message_bytes: 32 << 10, flow_records: true, all_dns: true, ..Default::default() };
+        let sensor = SensorSettings {
+            flows: 64,
+            message_bytes: 32 << 10,
+            flow_records: true,
+            all_dns: true,
+            ..Default::default()
+        };
         let correlator = CorrelatorSettings { hosts: 16, host_entries: 64, ..Default::default() };
         let filter = EventType::ALL.into_iter().fold(EventFilter::NONE, EventFilter::with);
         let mut replay = Self {
@@ -122,7 +127,10 @@ impl<'r> Replay<'r> {
         let json = summary::json(&report, &Notes::default());
         assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "the summary is JSON: {json}");
         let text = summary::text(&report, &Notes::default(), Style::default());
-        assert!(!text.contains(|c: char| c.is_control() && c != '\n'), "text of the wire drives the terminal: {text:?}");
+        assert!(
+            !text.contains(|c: char| c.is_control() && c != '\n'),
+            "text of the wire drives the terminal: {text:?}"
+        );
         self.lines
     }
 }

@@ -22,7 +22,10 @@ impl Guard {
         }
         if let (Some(before), Some(now)) = (self.computed, thread_time()) {
             let taken = now.saturating_sub(before);
-            assert!(taken <= most, "took {taken:?} of computing; at most {most:?} is allowed for an input of this size");
+            assert!(
+                taken <= most,
+                "took {taken:?} of computing; at most {most:?} is allowed for an input of this size"
+            );
         }
     }
 

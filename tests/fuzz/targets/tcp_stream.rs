@@ -110,13 +110,8 @@ impl Wire {
     fn new(start: &Start) -> Self {
         let first = |side: Side| start.opening_seen[side.index()].then_some(start.first_seq[side.index()]);
         let first = [first(Side::Client), first(Side::Server)];
-        let heard = Heard {
-            next: first,
-            sent: [HashSet::new(), HashSet::new()],
-            delivered: [0; 2],
-            lost: 0,
-            differs: 0,
-        };
+        let heard =
+            Heard { next: first, sent: [HashSet::new(), HashSet::new()], delivered: [0; 2], lost: 0, differs: 0 };
         let now = Timestamp::from_parts(1_067_601_600, 0);
         Self { stream: Stream::new(first), stats: FlowStats::default(), first_seq: start.first_seq, now, heard }
     }
