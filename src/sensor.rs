@@ -252,24 +252,21 @@ impl Core {
         let Some(holds) = segment.checksum_holds() else { return false };
         let side = entry.side(low);
         let rejected = entry.trust[side.index()].rejects(holds);
-        if holds {
-            if let Some(conversation) = entry.attached.as_deref_mut() {
-                conversation.good_copy(side, segment);
-            }
-            return false;
-        }
-        self.stats.flow.bad_checksums += 1;
+        self.stats.flow.bad_checksums += u64::from(!holds);
         if !rejected {
             return false;
         }
-        self.stats.flow.set_aside += 1;
-        entry.count(side, segment.ip.bytes, self.at.time);
         // It is followed from here on, so that an acknowledgement shows if the receiver took it all the same.
-        if self.attach(place, low, segment)
-            && let Some(conversation) = self.table.get(place).attached.as_deref_mut()
+        let attached = self.attach(place, low, segment);
+        let entry = self.table.get(place);
+        if attached
+            && let Some(conversation) = entry.attached.as_deref_mut()
+            && !conversation.stream.set_aside(side, segment.seq, segment.payload, &mut self.stats.flow)
         {
-            conversation.aside[side.index()].get_or_insert(segment.seq);
+            return false;
         }
+        entry.count(side, segment.ip.bytes, self.at.time);
+        self.stats.flow.set_aside += 1;
         true
     }
 
@@ -337,13 +334,9 @@ impl Core {
             };
             let SensorStats { flow, smtp, dns, .. } = &mut self.stats;
             let (heard, detail) = (&mut self.heard, detail(&self.settings));
-            let mut listener = Listener { app: &mut conversation.app, smtp, dns, heard, now: self.at.time, detail };
+            let (now, trust) = (self.at.time, &mut entry.trust);
+            let mut listener = Listener { app: &mut conversation.app, smtp, dns, heard, now, detail, trust };
             conversation.stream.segment(side, &part, self.at.time, flow, &mut listener);
-            for (side, gap) in std::mem::take(&mut self.heard.gap).into_iter().enumerate() {
-                if gap && conversation.aside[side].take().is_some() {
-                    entry.trust[side] = Trust::Waived;
-                }
-            }
         }
         let over = closed || conversation.stream.finished();
         self.tell(place);
@@ -431,7 +424,8 @@ impl Core {
         let now = self.at.time;
         let SensorStats { flow, smtp, dns, .. } = &mut self.stats;
         let (heard, detail) = (&mut self.heard, detail(&self.settings));
-        let mut listener = Listener { app: &mut conversation.app, smtp, dns, heard, now, detail };
+        let trust = &mut [Trust::default(); 2];
+        let mut listener = Listener { app: &mut conversation.app, smtp, dns, heard, now, detail, trust };
         conversation.stream.flush(flow, &mut listener);
         let done = match &mut conversation.app {
             App::Smtp(session) => {

@@ -60,13 +60,7 @@ impl Walk {
     }
 }
 
-fn segment(
-    ip: IpFacts,
-    header: &TcpHeaderSlice<'_>,
-    payload: Range<usize>,
-    missing: usize,
-    place: Place,
-) -> Found {
+fn segment(ip: IpFacts, header: &TcpHeaderSlice<'_>, payload: Range<usize>, missing: usize, place: Place) -> Found {
     let segment = Segment {
         ip,
         src_port: header.source_port(),

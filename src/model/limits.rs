@@ -43,6 +43,9 @@ pub const FRAGMENTS_PER_DATAGRAM: usize = 1_024;
 /// RFC 8200, section 4.5 (IPv6): 60 seconds; RFC 1122, section 3.3.2 (IPv4): 60 to 120. Not less, or a datagram whose
 /// fragments are sent slowly would reach the host and escape the sensor.
 pub const FRAGMENT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Bytes of an IP packet up to which its checksums are judged: Ethernet's MTU (RFC 894). A longer one was most likely
+/// never on the wire: offload merged it on its way in, or will cut it on its way out, and leaves checksums unfinished.
+pub const WIRE_PACKET: usize = 1_500;
 
 // --- flow -------------------------------------------------------------------------------------------------------
 
@@ -61,6 +64,11 @@ pub const STREAM_HELD_BYTES: usize = 1 << 20;
 pub const STREAM_HELD_SEGMENTS: usize = 1_024;
 /// Out-of-order bytes held by all streams together.
 pub const STREAMS_HELD_BYTES: usize = 64 << 20;
+/// Bytes of segments with wrong checksums kept for one direction, should they turn out to have been received: a first
+/// window (RFC 6928 and what Windows and Linux offer). They count among `STREAMS_HELD_BYTES`.
+pub const STREAM_DOUBTED_BYTES: usize = 64 << 10;
+/// ... and how many segments those may be.
+pub const STREAM_DOUBTED_SEGMENTS: usize = 64;
 /// Streams followed in full at once.
 pub const STREAMS: usize = 65_536;
 /// A hole that the other side acknowledged is given up after this long: longer than any mirror port reorders.

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::decode::Segment;
 use crate::flow::flags::SYN;
-use crate::flow::{Entry, Sink, Stream};
+use crate::flow::{Entry, Sink, Stream, Trust};
 use crate::model::event::DnsMessage;
 use crate::model::limits;
 use crate::model::net::{Flow, Side};
@@ -20,8 +19,6 @@ pub(super) struct Conversation {
     pub(super) flow: Arc<Flow>,
     pub(super) stream: Stream,
     pub(super) app: App,
-    /// By side, the sequence number of the first segment set aside for its checksum, until a good copy of it comes.
-    pub(super) aside: [Option<u32>; 2],
     /// Bytes of the flow told in events so far.
     pub(super) told_bytes: u64,
 }
@@ -42,8 +39,6 @@ pub(super) struct Heard {
     pub(super) smtp: Vec<Said>,
     pub(super) dns: Vec<DnsMessage>,
     pub(super) differs: Option<Side>,
-    /// By side: bytes are missing that the other side received, or will not be waited for any more.
-    pub(super) gap: [bool; 2],
 }
 
 impl Conversation {
@@ -53,20 +48,12 @@ impl Conversation {
             opened.then_some(entry.first_seq[side.index()])
         });
         let flow = Arc::new(entry.identity());
-        Self { flow, stream: Stream::new(first_seq), app, aside: [None; 2], told_bytes: 0 }
+        Self { flow, stream: Stream::new(first_seq), app, told_bytes: 0 }
     }
 
     /// Whether what is said is still listened to.
     pub(super) fn is_followed(&self) -> bool {
         matches!(self.app, App::Smtp(_) | App::DnsOverTcp(_))
-    }
-
-    /// Notes a good copy of what was set aside: then nothing is lost with it.
-    pub(super) fn good_copy(&mut self, side: Side, segment: &Segment<'_>) {
-        let aside = &mut self.aside[side.index()];
-        if aside.is_some_and(|seq| (seq.wrapping_sub(segment.seq) as usize) < segment.payload.len()) {
-            *aside = None;
-        }
     }
 
     /// Stops following: only the flow's identity and its account stay.
@@ -107,7 +94,6 @@ impl Heard {
         self.smtp.clear();
         self.dns.clear();
         self.differs = None;
-        self.gap = [false; 2];
     }
 }
 
@@ -119,6 +105,7 @@ pub(super) struct Listener<'a> {
     pub(super) heard: &'a mut Heard,
     pub(super) now: Timestamp,
     pub(super) detail: Detail,
+    pub(super) trust: &'a mut [Trust; 2],
 }
 
 impl Sink for Listener<'_> {
@@ -144,7 +131,6 @@ impl Sink for Listener<'_> {
     }
 
     fn gap(&mut self, side: Side, lost: u64) {
-        self.heard.gap[side.index()] = true;
         match self.app {
             App::Smtp(session) => {
                 let mut cx = Context { now: self.now, stats: self.smtp, out: &mut self.heard.smtp };
@@ -158,6 +144,10 @@ impl Sink for Listener<'_> {
             }
             App::SmtpDone | App::DnsDone => {}
         }
+    }
+
+    fn believed(&mut self, side: Side) {
+        self.trust[side.index()] = Trust::Waived;
     }
 
     fn differs(&mut self, side: Side) {
