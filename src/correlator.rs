@@ -11,13 +11,15 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::detect::chain::tells_exchangers;
+use crate::detect::files::Sightings;
 use crate::detect::host::{Host, Load};
 use crate::detect::hosts::HostTable;
 use crate::detect::incident::{host_report, incident};
+use crate::detect::mx_guessing::may_guess;
 use crate::detect::name_rule::ASKED_AS;
 use crate::detect::{Detectors, Scene, Signal, Signals, content_rule};
 use crate::model::alert::{Alert, Incident, Severity, Verdict};
-use crate::model::event::{DnsMessage, Event, EventKind, QTYPE_MX};
+use crate::model::event::{DnsMessage, Event, EventKind, Outcome, QTYPE_MX};
 use crate::model::limits;
 use crate::model::mail::{Findings, RuleHit};
 use crate::model::net::{Direction, Flow, HomeNet, Side};
@@ -68,6 +70,7 @@ pub struct Correlator {
     rules: Arc<dyn RuleBook + Send + Sync>,
     detectors: Detectors,
     hosts: HostTable,
+    sightings: Sightings,
     link: Link,
     /// Time of the newest event, or of the wire when idle.
     now: Timestamp,
@@ -90,6 +93,7 @@ impl Correlator {
             hosts: HostTable::new(settings.hosts, settings.host_entries),
             settings,
             rules,
+            sightings: Sightings::default(),
             link: Link::default(),
             now: Timestamp::default(),
             span: None,
@@ -128,6 +132,12 @@ impl Correlator {
         }
         if parties.direction == Direction::External && matches!(event.kind, EventKind::Smtp(_)) {
             self.pass_by(&moment, out);
+        }
+        if let EventKind::Smtp(smtp) = &event.kind
+            && !findings.files.is_empty()
+            && parties.direction != Direction::External
+        {
+            self.sightings.note(parties.client, parties.server, event.time, smtp, findings);
         }
     }
 
@@ -186,26 +196,30 @@ impl Correlator {
             return;
         }
         let (port, now) = (flow.server.port(), self.now);
-        match kind {
+        let place = match kind {
             // RFC 5321, section 4.2.3: 220 is the greeting of a service that is ready; 554 says that there is none.
             EventKind::Greeting(reply) if reply.code == 220 && self.settings.mail_ports.contains(&port) => {
-                let place = self.hosts.open(parties.server, &self.settings.mail_servers);
-                if let Some(host) = self.hosts.host_mut(place) {
-                    host.facts.role.greets(parties.client, port, now);
-                }
-                self.hosts.settle(place, &mut self.gone);
-                self.close_gone(out);
+                self.hosts.open(parties.server, &self.settings.mail_servers)
             }
             EventKind::Dns(message) if message.is_response() && port == DNS_PORT => {
-                let place = self.hosts.open(parties.server, &self.settings.mail_servers);
-                if let Some(host) = self.hosts.host_mut(place) {
-                    host.facts.role.answers_names();
-                }
-                self.hosts.settle(place, &mut self.gone);
-                self.close_gone(out);
+                self.hosts.open(parties.server, &self.settings.mail_servers)
             }
-            _ => {}
+            EventKind::Smtp(smtp) if smtp.envelope.is_some() || smtp.tls => match self.hosts.find(parties.server) {
+                Some(place) => place,
+                None => return,
+            },
+            _ => return,
+        };
+        if let Some(host) = self.hosts.host_mut(place) {
+            let (role, needs) = (&mut host.facts.role, &self.settings.detect.roles);
+            match kind {
+                EventKind::Greeting(_) => role.greets(parties.client, port, now, needs),
+                EventKind::Smtp(smtp) => role.takes(smtp.outcome == Outcome::Accepted, now, needs),
+                _ => role.answers_names(),
+            }
         }
+        self.hosts.settle(place, &mut self.gone);
+        self.close_gone(out);
     }
 
     /// Rules met by the names a home host asks for.
@@ -225,7 +239,7 @@ impl Correlator {
         match &moment.event.kind {
             EventKind::Smtp(_) | EventKind::Connect(_) => true,
             EventKind::Dns(message) if message.is_response() => tells_exchangers(message) || known(),
-            EventKind::Dns(message) => asks_mx(message) || !moment.hits.is_empty(),
+            EventKind::Dns(message) => asks_mx(message) || may_guess(message) || !moment.hits.is_empty(),
             EventKind::FlowEnd(end) => {
                 end.app_proto == "smtp" || self.settings.mail_ports.contains(&moment.flow.server.port())
             }
@@ -250,7 +264,7 @@ impl Correlator {
             host.facts.note(&load, &event.kind, flow, event.time, captured);
             self.mailing_hosts += u64::from(!mailed_before && host.facts.first_mail.is_some());
         }
-        let scene = moment.scene(part, peer, load, &*self.rules, captured);
+        let scene = moment.scene(part, peer, load, Known { rules: &*self.rules, sightings: &self.sightings, captured });
         self.detectors.see(&host.facts, &mut host.states, &scene, &mut self.signals);
         for detector in self.signals.again.drain(..) {
             if let Some(case) = &mut host.case {
@@ -272,7 +286,8 @@ impl Correlator {
     /// A message between strangers.
     fn pass_by(&mut self, moment: &Moment<'_>, out: &mut Vec<Said>) {
         let (peer, captured) = (moment.parties.server, self.link.captured);
-        let scene = moment.scene(Side::Client, peer, Load::default(), &*self.rules, captured);
+        let known = Known { rules: &*self.rules, sightings: &self.sightings, captured };
+        let scene = moment.scene(Side::Client, peer, Load::default(), known);
         for alert in content_rule::passing(&scene) {
             count(&mut self.alerts, &alert);
             out.push(Said::Alert(Box::new(alert)));
@@ -302,6 +317,7 @@ impl Correlator {
 fn judge(host: &mut Host, signal: &Signal, incidents: &mut u64) -> bool {
     let case = host.case.get_or_insert_default();
     let changed = case.note(signal).is_some();
+    host.facts.role.freeze(case.verdict() == Verdict::Infected);
     if changed && case.incident.is_none() {
         *incidents += 1;
         case.incident = Some(*incidents);
@@ -357,7 +373,7 @@ struct Moment<'a> {
 }
 
 impl<'a> Moment<'a> {
-    fn scene(&self, part: Side, peer: IpAddr, load: Load, rules: &'a dyn RuleBook, captured: u64) -> Scene<'a> {
+    fn scene(&self, part: Side, peer: IpAddr, load: Load, known: Known<'a>) -> Scene<'a> {
         Scene {
             time: self.event.time,
             kind: &self.event.kind,
@@ -368,10 +384,19 @@ impl<'a> Moment<'a> {
             direction: self.parties.direction,
             load,
             hits: self.hits,
-            rules,
-            captured,
+            rules: known.rules,
+            sightings: known.sightings,
+            captured: known.captured,
         }
     }
+}
+
+/// What is known of the world beyond the host.
+#[derive(Clone, Copy)]
+struct Known<'a> {
+    rules: &'a dyn RuleBook,
+    sightings: &'a Sightings,
+    captured: u64,
 }
 
 /// The last tick of each source.

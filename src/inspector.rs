@@ -41,6 +41,10 @@ impl Inspector {
             files: &findings.files,
             message: message.as_ref().map(|message| message.bytes.as_slice()),
         });
+        if smtp.envelope.is_some() {
+            let headers = findings.email.as_ref().map(|email| email.headers.as_slice()).unwrap_or_default();
+            smtp.dialect_hash = Some(mail::dialect::dialect_hash(smtp.dialect, headers));
+        }
         if let Some(email) = findings.email.as_mut() {
             // Only the rules need them.
             email.text = String::new();

@@ -13,12 +13,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conversation::{App, Conversation, Heard, Listener, close_framers, detail, read_dns};
-use judge::{PortSet, Wanted, is_believed_reset, is_reuse, sender_is_client, wanted};
+use judge::{PortSet, Wanted, is_believed_reset, is_reuse, is_verified, sender_is_client, wanted};
 
 use crate::capture::Packet;
 use crate::decode::{Datagram, Decoded, Decoder, IpFacts, Segment};
 use crate::flow::flags::{ACK, FIN, RST, SYN};
-use crate::flow::{Clock, Entry, FlowTable, Key, Place, TcpPart};
+use crate::flow::{Clock, Entry, FlowTable, Key, Place, TcpPart, Trust};
 use crate::model::event::{Anomaly, ConnectOutcome, EndReason, Event, EventKind, FlowEnd, Layer};
 use crate::model::limits;
 use crate::model::net::{Flow, Side, Transport};
@@ -201,6 +201,10 @@ impl Core {
         let guess = || sender_is_client(segment, &self.mail_ports);
         let mut place =
             self.table.find_or_open(key, guess, low, self.at.clock(), |entry, why| self.ended.push((entry, why)));
+        if self.is_set_aside(place, low, segment) {
+            self.end_flows();
+            return;
+        }
         if !place.opened && is_reuse(self.table.get(place), segment, low) {
             let sender_is_client = segment.flags & ACK == 0;
             let client_is_low = if sender_is_client { low } else { !low };
@@ -238,6 +242,34 @@ impl Core {
         self.follow(place, low, segment);
     }
 
+    /// Whether a segment is damaged, so that its receiver drops it, and what it says must not count. It is judged by
+    /// its checksum where that can be relied on: [`crate::flow::trust`].
+    fn is_set_aside(&mut self, place: Place, low: bool, segment: &Segment<'_>) -> bool {
+        let entry = self.table.get(place);
+        if !is_verified(entry, &self.mail_ports) {
+            return false;
+        }
+        let Some(holds) = segment.checksum_holds() else { return false };
+        let side = entry.side(low);
+        let rejected = entry.trust[side.index()].rejects(holds);
+        self.stats.flow.bad_checksums += u64::from(!holds);
+        if !rejected {
+            return false;
+        }
+        // It is followed from here on, so that an acknowledgement shows if the receiver took it all the same.
+        let attached = self.attach(place, low, segment);
+        let entry = self.table.get(place);
+        if attached
+            && let Some(conversation) = entry.attached.as_deref_mut()
+            && !conversation.stream.set_aside(side, segment.seq, segment.payload, &mut self.stats.flow)
+        {
+            return false;
+        }
+        entry.count(side, segment.ip.bytes, self.at.time);
+        self.stats.flow.set_aside += 1;
+        true
+    }
+
     /// Tells how an attempt to open a mail connection ended.
     fn connect(&mut self, place: Place, side: Side, flags: u8) {
         let entry = self.table.get(place);
@@ -251,13 +283,13 @@ impl Core {
         self.push(Some(flow), EventKind::Connect(outcome));
     }
 
-    /// Gives a segment to the conversation of its flow, if it has or deserves one.
-    fn follow(&mut self, place: Place, low: bool, segment: &Segment<'_>) {
+    /// Sees to it that the flow of a segment has a conversation, if it deserves one; whether it has.
+    fn attach(&mut self, place: Place, low: bool, segment: &Segment<'_>) -> bool {
         let entry = self.table.get(place);
         let has_payload = !segment.payload.is_empty() || segment.missing > 0;
         if entry.attached.is_none() {
             if entry.ignored || !has_payload {
-                return;
+                return false;
             }
             let app = match wanted(entry, low, segment, &self.mail_ports) {
                 Wanted::Smtp { expected } => {
@@ -270,20 +302,29 @@ impl Core {
                 Wanted::Dns => App::DnsOverTcp([TcpFramer::new(), TcpFramer::new()].into()),
                 Wanted::No => {
                     entry.ignored = true;
-                    return;
+                    return false;
                 }
             };
             if self.stats.flow.streams >= limits::STREAMS as u64 {
                 self.stats.flow.streams_refused += 1;
-                return;
+                return false;
             }
             self.stats.flow.streams += 1;
             entry.attached = Some(Box::new(Conversation::new(entry, app)));
         }
+        true
+    }
+
+    /// Gives a segment to the conversation of its flow, if it has or deserves one.
+    fn follow(&mut self, place: Place, low: bool, segment: &Segment<'_>) {
+        if !self.attach(place, low, segment) {
+            return;
+        }
+        let entry = self.table.get(place);
         let side = entry.side(low);
         let closed = entry.closed;
         let Some(conversation) = entry.attached.as_deref_mut() else { return };
-        if matches!(conversation.app, App::Smtp(_) | App::DnsOverTcp(_)) {
+        if conversation.is_followed() {
             let part = TcpPart {
                 seq: segment.seq,
                 ack: (segment.flags & ACK != 0).then_some(segment.ack),
@@ -293,7 +334,8 @@ impl Core {
             };
             let SensorStats { flow, smtp, dns, .. } = &mut self.stats;
             let (heard, detail) = (&mut self.heard, detail(&self.settings));
-            let mut listener = Listener { app: &mut conversation.app, smtp, dns, heard, now: self.at.time, detail };
+            let (now, trust) = (self.at.time, &mut entry.trust);
+            let mut listener = Listener { app: &mut conversation.app, smtp, dns, heard, now, detail, trust };
             conversation.stream.segment(side, &part, self.at.time, flow, &mut listener);
         }
         let over = closed || conversation.stream.finished();
@@ -376,13 +418,14 @@ impl Core {
 
     /// Has a conversation say all that is still open.
     fn close_conversation(&mut self, conversation: &mut Conversation, bytes: u64) {
-        if !matches!(conversation.app, App::Smtp(_) | App::DnsOverTcp(_)) {
+        if !conversation.is_followed() {
             return;
         }
         let now = self.at.time;
         let SensorStats { flow, smtp, dns, .. } = &mut self.stats;
         let (heard, detail) = (&mut self.heard, detail(&self.settings));
-        let mut listener = Listener { app: &mut conversation.app, smtp, dns, heard, now, detail };
+        let trust = &mut [Trust::default(); 2];
+        let mut listener = Listener { app: &mut conversation.app, smtp, dns, heard, now, detail, trust };
         conversation.stream.flush(flow, &mut listener);
         let done = match &mut conversation.app {
             App::Smtp(session) => {
@@ -421,6 +464,7 @@ impl Core {
         if datagram.src_port != dns::PORT && datagram.dst_port != dns::PORT {
             return;
         }
+        self.stats.flow.bad_checksums += u64::from(datagram.checksum_holds() == Some(false));
         let Some(message) = read_dns(datagram.payload, false, detail(&self.settings), &mut self.stats.dns) else {
             return;
         };

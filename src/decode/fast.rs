@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use crate::model::net::Vlans;
 
 use super::transport::{TCP_FLAGS, UDP_HEADER};
-use super::{Datagram, Decoded, IpFacts, Segment, be16, link, tunnel};
+use super::{Datagram, Decoded, IpFacts, Segment, Wire, be16, link, tunnel};
 
 /// Decodes an Ethernet frame of the common kind.
 #[inline(always)]
@@ -50,7 +50,7 @@ fn ipv4(bytes: &[u8], vlans: Vlans) -> Option<Decoded<'_>> {
         bytes: u32::from(total),
     };
     // A length of zero (offload) leaves no room for a transport, and so goes to the general path.
-    transport(head[9], ip, bytes.get(header_len..usize::from(total))?)
+    transport(head[9], ip, bytes.get(..usize::from(total))?, header_len)
 }
 
 #[inline(always)]
@@ -67,11 +67,13 @@ fn ipv6(bytes: &[u8], vlans: Vlans) -> Option<Decoded<'_>> {
         ttl: head[7],
         bytes: u32::from(payload_len) + 40,
     };
-    transport(head[6], ip, bytes.get(40..40 + usize::from(payload_len))?)
+    transport(head[6], ip, bytes.get(..40 + usize::from(payload_len))?, 40)
 }
 
 #[inline(always)]
-fn transport(protocol: u8, ip: IpFacts, bytes: &[u8]) -> Option<Decoded<'_>> {
+fn transport(protocol: u8, ip: IpFacts, packet: &[u8], at: usize) -> Option<Decoded<'_>> {
+    let bytes = packet.get(at..)?;
+    let wire = Wire { packet, transport: at as u16 };
     match protocol {
         6 => {
             let head: &[u8; 20] = bytes.first_chunk()?;
@@ -89,6 +91,7 @@ fn transport(protocol: u8, ip: IpFacts, bytes: &[u8]) -> Option<Decoded<'_>> {
                 window: u16::from_be_bytes([head[14], head[15]]),
                 payload: bytes.get(header_len..)?,
                 missing: 0,
+                wire,
             }))
         }
         17 => {
@@ -99,7 +102,7 @@ fn transport(protocol: u8, ip: IpFacts, bytes: &[u8]) -> Option<Decoded<'_>> {
             }
             let len = u16::from_be_bytes([head[4], head[5]]);
             let payload = bytes.get(UDP_HEADER..usize::from(len))?;
-            Some(Decoded::Udp(Datagram { ip, src_port, dst_port, payload, missing: 0 }))
+            Some(Decoded::Udp(Datagram { ip, src_port, dst_port, payload, missing: 0, wire }))
         }
         _ => None,
     }

@@ -25,6 +25,7 @@ impl Walk {
             return Err(Fault::Invalid);
         }
         self.shorten(total)?;
+        self.begin(header.total_len() == 0);
         self.at += header_len;
         context.stats.ipv4 += 1;
         let ip = self.note(header.source_addr().into(), header.destination_addr().into(), header.ttl(), total);
@@ -52,10 +53,16 @@ impl Walk {
             payload => IPV6_HEADER + payload,
         };
         self.shorten(total)?;
+        self.begin(header.payload_length() == 0);
         self.at += IPV6_HEADER;
         context.stats.ipv6 += 1;
         self.note(header.source_addr().into(), header.destination_addr().into(), header.hop_limit(), total);
         Ok(Next::Layer(Layer::Payload(header.next_header().0, 6)))
+    }
+
+    /// Here an IP header begins.
+    fn begin(&mut self, unstated: bool) {
+        (self.ip_at, self.unstated) = (Some(self.at), unstated);
     }
 
     fn note(&mut self, src: IpAddr, dst: IpAddr, ttl: u8, total: usize) -> IpFacts {

@@ -12,13 +12,15 @@
 //! | `tunnel` | GRE, ERSPAN, NSH, EtherIP; VXLAN, Geneve, GTP-U, Teredo, L2TP over UDP |
 //! | `fragment` | fragments put together, within bounds |
 //! | `transport` | TCP and UDP headers |
+//! | `checksum` | whether a segment or datagram came through whole, when asked |
 //!
 //! Lengths are taken from the innermost header that states one, so padding and trailers never become payload.
-//! Checksums are not verified: the sender's own packets are captured before the hardware fills them in, and what a
-//! middlebox spoils does not matter to a sensor that looks for infected hosts. Not decoded: IEEE 802.11, ATM, frame
+//! Checksums are verified only when asked ([`Segment::checksum_holds`]); what a wrong one means is for the asker to
+//! say, since a host's own packets are captured before the hardware fills theirs in. Not decoded: IEEE 802.11, ATM, frame
 //! relay, ESP (RFC 4303), IPComp (RFC 3173), L2TPv3. A packet inside which nothing further can be read is told as its
 //! carrier (the UDP datagram, or IP with the tunnel's protocol number).
 
+mod checksum;
 mod fast;
 mod fragment;
 mod ip;
@@ -35,6 +37,7 @@ use crate::model::net::Vlans;
 use crate::model::stats::DecodeStats;
 use crate::model::time::Timestamp;
 
+pub use checksum::Wire;
 use fragment::FragmentPool;
 use walk::Walk;
 
@@ -131,6 +134,8 @@ pub struct Segment<'a> {
     pub payload: &'a [u8],
     /// Payload bytes that were on the wire but not captured (snaplen), after `payload`.
     pub missing: u32,
+    /// What its checksums are taken over.
+    pub wire: Wire<'a>,
 }
 
 /// A UDP datagram (RFC 768).
@@ -142,6 +147,8 @@ pub struct Datagram<'a> {
     pub payload: &'a [u8],
     /// Payload bytes that were on the wire but not captured.
     pub missing: u32,
+    /// What its checksums are taken over.
+    pub wire: Wire<'a>,
 }
 
 /// What a walk over a packet reads and writes besides the packet.

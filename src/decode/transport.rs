@@ -5,8 +5,8 @@ use std::ops::Range;
 use etherparse::err::tcp::HeaderSliceError;
 use etherparse::{TcpHeaderSlice, UdpHeaderSlice};
 
-use super::walk::{Fault, Found, Walk};
-use super::{Datagram, Decoded, IpFacts, Segment};
+use super::walk::{Fault, Found, Place, Walk};
+use super::{Datagram, Decoded, IpFacts, Segment, Wire};
 
 /// FIN to URG; ECE and CWR (RFC 3168) concern routers, not streams.
 pub(super) const TCP_FLAGS: u8 = 0x3f;
@@ -16,7 +16,10 @@ impl Walk {
     pub(super) fn tcp(&self, ip: IpFacts, bytes: &[u8]) -> Result<Found, Fault> {
         let rest = self.rest(bytes);
         match TcpHeaderSlice::from_slice(rest) {
-            Ok(header) => Ok(segment(ip, &header, self.at + header.slice().len()..self.end, self.lost)),
+            Ok(header) => {
+                let payload = self.at + header.slice().len()..self.end;
+                Ok(segment(ip, &header, payload, self.lost, self.place()))
+            }
             Err(HeaderSliceError::Len(_)) => self.tcp_cut_in_options(ip, rest),
             Err(HeaderSliceError::Content(_)) => Err(Fault::Invalid),
         }
@@ -30,7 +33,7 @@ impl Walk {
         let missing = self.on_wire().checked_sub(header_len).ok_or(Fault::Invalid)?;
         fixed[12] = 5 << 4;
         let header = TcpHeaderSlice::from_slice(&fixed).map_err(|_| Fault::Invalid)?;
-        Ok(segment(ip, &header, self.end..self.end, missing))
+        Ok(segment(ip, &header, self.end..self.end, missing, Place::default()))
     }
 
     /// The UDP datagram that the rest of the packet is.
@@ -51,12 +54,13 @@ impl Walk {
             dst_port: header.destination_port(),
             payload: &[],
             missing: saturate((len - UDP_HEADER).saturating_sub(payload.len())),
+            wire: Wire::default(),
         };
-        Ok(Found { decoded: Decoded::Udp(datagram), payload })
+        Ok(Found { decoded: Decoded::Udp(datagram), payload, place: self.place() })
     }
 }
 
-fn segment(ip: IpFacts, header: &TcpHeaderSlice<'_>, payload: Range<usize>, missing: usize) -> Found {
+fn segment(ip: IpFacts, header: &TcpHeaderSlice<'_>, payload: Range<usize>, missing: usize, place: Place) -> Found {
     let segment = Segment {
         ip,
         src_port: header.source_port(),
@@ -67,8 +71,9 @@ fn segment(ip: IpFacts, header: &TcpHeaderSlice<'_>, payload: Range<usize>, miss
         window: header.window_size(),
         payload: &[],
         missing: saturate(missing),
+        wire: Wire::default(),
     };
-    Found { decoded: Decoded::Tcp(segment), payload }
+    Found { decoded: Decoded::Tcp(segment), payload, place }
 }
 
 fn saturate(len: usize) -> u32 {

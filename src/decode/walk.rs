@@ -7,7 +7,7 @@ use crate::model::net::Vlans;
 use crate::model::time::Timestamp;
 
 use super::fragment::Whole;
-use super::{Context, Datagram, Decoded, IpFacts, Segment};
+use super::{Context, Datagram, Decoded, IpFacts, Segment, Wire};
 use super::{be16, link, tunnel};
 
 /// Where in a packet the decoder stands, and what it learned on the way.
@@ -24,6 +24,10 @@ pub(super) struct Walk {
     pub(super) vlans: Vlans,
     /// The innermost IP header so far.
     pub(super) ip: Option<IpFacts>,
+    /// Where that header begins, if it is among the bytes that are walked.
+    pub(super) ip_at: Option<usize>,
+    /// That header does not say how long it is (offload, jumbograms).
+    pub(super) unstated: bool,
     /// IPv6 extension headers since that header.
     pub(super) extensions: usize,
     /// Tags, labels and tunnels taken off.
@@ -110,20 +114,30 @@ pub(super) enum Next {
 pub(super) struct Found {
     pub(super) decoded: Decoded<'static>,
     pub(super) payload: Range<usize>,
+    pub(super) place: Place,
+}
+
+/// The place of a packet and of the transport in it, as [`Wire`] has the bytes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Place {
+    packet: Range<usize>,
+    transport: u16,
 }
 
 impl Found {
     /// IP with a transport that is not followed.
     pub(super) fn other(ip: IpFacts, protocol: u8) -> Self {
-        Self { decoded: Decoded::Other(ip, protocol), payload: 0..0 }
+        Self { decoded: Decoded::Other(ip, protocol), payload: 0..0, place: Place::default() }
     }
 
     /// The find with its payload, out of the bytes that were walked.
     pub(super) fn over(self, bytes: &[u8]) -> Decoded<'_> {
         let payload = bytes.get(self.payload).unwrap_or_default();
+        let packet = bytes.get(self.place.packet).unwrap_or_default();
+        let wire = Wire { packet, transport: self.place.transport };
         match self.decoded {
-            Decoded::Tcp(segment) => Decoded::Tcp(Segment { payload, ..segment }),
-            Decoded::Udp(datagram) => Decoded::Udp(Datagram { payload, ..datagram }),
+            Decoded::Tcp(segment) => Decoded::Tcp(Segment { payload, wire, ..segment }),
+            Decoded::Udp(datagram) => Decoded::Udp(Datagram { payload, wire, ..datagram }),
             other => other,
         }
     }
@@ -141,6 +155,8 @@ impl Walk {
             cut: false,
             vlans: Vlans::default(),
             ip: None,
+            ip_at: None,
+            unstated: false,
             extensions: 0,
             depth: 0,
             found: None,
@@ -154,6 +170,7 @@ impl Walk {
         self.layer = Layer::Payload(whole.protocol, version);
         (self.at, self.end, self.lost, self.cut) = (0, len, 0, false);
         (self.ip, self.vlans) = (Some(whole.ip), whole.ip.vlans);
+        (self.ip_at, self.unstated) = (None, false);
         // It points into the last fragment's packet, and that fragment is not the datagram.
         self.found = None;
         self.resumed = true;
@@ -235,6 +252,15 @@ impl Walk {
     /// How many bytes are left, captured or not.
     pub(super) fn on_wire(&self) -> usize {
         (self.end - self.at).saturating_add(self.lost)
+    }
+
+    /// Where the transport at hand lies; nowhere when not all of it is there.
+    pub(super) fn place(&self) -> Place {
+        let start = self.ip_at.unwrap_or(self.at);
+        match u16::try_from(self.at.saturating_sub(start)) {
+            Ok(transport) if self.lost == 0 && !self.unstated => Place { packet: start..self.end, transport },
+            _ => Place::default(),
+        }
     }
 
     /// The transport the packet carries.

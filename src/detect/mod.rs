@@ -17,22 +17,32 @@ use crate::model::time::Timestamp;
 pub mod chain;
 pub mod content_rule;
 pub mod direct_to_mx;
+pub mod files;
 pub mod host;
 pub mod hosts;
 pub mod incident;
 pub mod mail_volume;
+pub mod mx_guessing;
 pub mod name_rule;
 pub mod pace;
 pub mod recent;
+pub mod recipient_fanout;
 pub mod role;
+pub mod self_propagation;
+pub mod smtp_dialect;
 pub mod verdict;
 
+use files::Sightings;
 use host::{Facts, Load};
 
 detectors! {
     content_rule: content_rule::ContentRule,
     name_rule: name_rule::NameRule,
     direct_to_mx: direct_to_mx::DirectToMx,
+    recipient_fanout: recipient_fanout::RecipientFanout,
+    mx_guessing: mx_guessing::MxGuessing,
+    self_propagation: self_propagation::SelfPropagation,
+    smtp_dialect: smtp_dialect::SmtpDialect,
     mail_volume: mail_volume::MailVolume,
 }
 
@@ -78,6 +88,8 @@ pub struct Scene<'a> {
     /// Rules that matched: the message, or the name asked for.
     pub hits: &'a [RuleHit],
     pub rules: &'a dyn RuleBook,
+    /// Harmful files seen before, of whomever.
+    pub sightings: &'a Sightings,
     /// All bytes captured so far, by the last tick of each source.
     pub captured: u64,
 }
@@ -102,6 +114,8 @@ pub struct Signal {
     pub bearing: Bearing,
     /// When what it is about began.
     pub since: Timestamp,
+    /// Signals of one ground are not independent of each other: [`Detector::NAME`], or the name of what they share.
+    pub ground: &'static str,
 }
 
 /// Collects what detectors say about one event.

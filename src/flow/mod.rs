@@ -5,9 +5,11 @@
 
 pub mod stream;
 pub mod table;
+pub mod trust;
 
 pub use stream::{Sink, Stream, TcpPart};
 pub use table::{Clock, Entry, FlowTable, Key, Place};
+pub use trust::Trust;
 
 /// TCP flag bits (RFC 9293, section 3.1).
 pub mod flags {

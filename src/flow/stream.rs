@@ -25,6 +25,8 @@ pub trait Sink {
     fn data(&mut self, side: Side, bytes: &[u8], other_unseen: bool);
     /// `lost` bytes of one side are missing here.
     fn gap(&mut self, side: Side, lost: u64);
+    /// What comes next was set aside, but received all the same.
+    fn believed(&mut self, _side: Side) {}
     /// A second copy of bytes of one side differs from the first.
     fn differs(&mut self, side: Side);
 }
@@ -65,6 +67,8 @@ struct Half {
     /// Segments that cannot be delivered yet, by offset; they do not overlap.
     held: BTreeMap<u64, Held>,
     held_bytes: usize,
+    /// Segments with wrong checksums, by offset: delivered only where the other side received what none but they have.
+    doubted: Vec<(u64, Vec<u8>)>,
     /// The last bytes delivered, to compare late copies with.
     tail: Vec<u8>,
     /// Since when an acknowledged hole has been waited on, and packets of the flow since.
@@ -122,6 +126,31 @@ impl Stream {
         self.lose_patience(now, stats, sink);
     }
 
+    /// Puts a segment aside that its receiver should drop. It is delivered after all, and [`Sink::believed`] told,
+    /// where the bytes turn out to have been received though no better copy of them came. False when it must be taken
+    /// as any other, because where the side's data begins is not known.
+    pub fn set_aside(&mut self, side: Side, seq: u32, payload: &[u8], stats: &mut FlowStats) -> bool {
+        let half = &mut self.halves[side.index()];
+        if half.first_seq.is_none() {
+            return false;
+        }
+        half.drop_doubted(stats);
+        let start = half.offset(seq).max(0) as u64;
+        let len = payload.len() as u64;
+        let held: usize = half.doubted.iter().map(|(_, bytes)| bytes.len()).sum();
+        let ahead = start.saturating_sub(half.next);
+        if start + len > half.next
+            && ahead < limits::STREAM_DOUBTED_BYTES as u64
+            && held + payload.len() <= limits::STREAM_DOUBTED_BYTES
+            && half.doubted.len() < limits::STREAM_DOUBTED_SEGMENTS
+            && stats.held_bytes + len <= limits::STREAMS_HELD_BYTES as u64
+        {
+            stats.held_bytes += len;
+            half.doubted.push((start, payload.to_vec()));
+        }
+        true
+    }
+
     /// Whether both sides have said all they will say.
     pub fn finished(&self) -> bool {
         self.halves.iter().all(|half| !half.seen || half.fin.is_some_and(|fin| half.next >= fin))
@@ -143,8 +172,10 @@ impl Stream {
         for side in SIDES {
             let half = &self.halves[side.index()];
             let said = half.fin.unwrap_or(0).max(half.acked);
-            if half.seen && said > half.next {
-                self.skip_to(side, said, stats, sink);
+            if half.seen {
+                while self.halves[side.index()].next < said {
+                    self.give_up(side, said, stats, sink);
+                }
             }
         }
     }
@@ -259,6 +290,10 @@ impl Stream {
                 half.hole = None;
                 continue;
             }
+            while self.halves[side.index()].has_received_doubted() {
+                self.release(side, stats, sink);
+            }
+            let half = &mut self.halves[side.index()];
             let (since, packets) = *half.hole.get_or_insert((now, 0));
             half.hole = Some((since, packets + 1));
             if now.since(since) > limits::GAP_PATIENCE || packets > limits::GAP_PATIENCE_PACKETS {
@@ -279,21 +314,37 @@ impl Stream {
         match half.held.first_entry() {
             Some(first) if *first.key() > next => {
                 let target = *first.key();
-                self.skip_to(side, target, stats, sink);
+                self.give_up(side, target, stats, sink);
             }
             Some(mut first) => {
                 let after = first.get().after;
                 match other.held.first_key_value() {
                     // Each waits for the other, which honest hosts cannot do: let this one go first.
                     Some((&offset, _)) if offset <= other.next => first.get_mut().after = 0,
-                    Some((&offset, _)) => self.skip_to(side.other(), offset.min(after), stats, sink),
-                    None if after > other.next => self.skip_to(side.other(), after, stats, sink),
+                    Some((&offset, _)) => self.give_up(side.other(), offset.min(after), stats, sink),
+                    None if after > other.next => self.give_up(side.other(), after, stats, sink),
                     None => first.get_mut().after = 0,
                 }
             }
-            None => self.skip_to(side, acked, stats, sink),
+            None => self.give_up(side, acked, stats, sink),
         }
         self.pump(stats, sink);
+    }
+
+    /// Stops waiting for what is missing before `target`: a segment that was set aside takes its place, or a gap, as far
+    /// as there is one of them.
+    fn give_up(&mut self, side: Side, target: u64, stats: &mut FlowStats, sink: &mut impl Sink) {
+        let other_unseen = !self.halves[side.other().index()].seen;
+        let half = &mut self.halves[side.index()];
+        if let Some(bytes) = half.take_doubted(target, stats) {
+            half.deliver(&bytes, stats);
+            sink.believed(side);
+            sink.data(side, &bytes, other_unseen);
+            return;
+        }
+        let next = half.next;
+        let known = half.doubted.iter().map(|(start, _)| *start).filter(|start| *start > next).min();
+        self.skip_to(side, target.min(known.unwrap_or(target)), stats, sink);
     }
 
     fn skip_to(&mut self, side: Side, target: u64, stats: &mut FlowStats, sink: &mut impl Sink) {
@@ -326,6 +377,7 @@ impl Stream {
     pub fn let_go(&mut self, stats: &mut FlowStats) {
         for half in &mut self.halves {
             stats.held_bytes -= half.held_bytes as u64;
+            stats.held_bytes -= half.doubted.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
             stats.tail_bytes -= half.tail.capacity() as u64;
         }
         *self = Self::new([None; 2]);
@@ -417,6 +469,33 @@ impl Half {
         differs
     }
 
+    /// Whether the other side acknowledged a byte that only a segment set aside has.
+    fn has_received_doubted(&self) -> bool {
+        self.acked > self.next
+            && self.held.keys().next().is_none_or(|&offset| offset > self.next)
+            && self.doubted.iter().any(|doubted| covers(doubted, self.next))
+    }
+
+    /// The bytes before `target` of a segment set aside that has what is next.
+    fn take_doubted(&mut self, target: u64, stats: &mut FlowStats) -> Option<Vec<u8>> {
+        let at = self.doubted.iter().position(|doubted| covers(doubted, self.next))?;
+        let (start, mut bytes) = self.doubted.remove(at);
+        stats.held_bytes -= bytes.len() as u64;
+        bytes.truncate(usize::try_from(target.saturating_sub(start)).unwrap_or(usize::MAX));
+        bytes.drain(..((self.next - start) as usize).min(bytes.len()));
+        (!bytes.is_empty()).then_some(bytes)
+    }
+
+    /// Forgets segments set aside of which better copies were delivered.
+    fn drop_doubted(&mut self, stats: &mut FlowStats) {
+        let next = self.next;
+        self.doubted.retain(|(start, bytes)| {
+            let wanted = start + bytes.len() as u64 > next;
+            stats.held_bytes -= if wanted { 0 } else { bytes.len() as u64 };
+            wanted
+        });
+    }
+
     fn insert(&mut self, offset: u64, held: Held, stats: &mut FlowStats) {
         self.held_bytes += held.bytes.len();
         stats.held_bytes += held.bytes.len() as u64;
@@ -439,6 +518,11 @@ impl Half {
                 || self.held.len() > limits::STREAM_HELD_SEGMENTS
                 || stats.held_bytes > limits::STREAMS_HELD_BYTES as u64)
     }
+}
+
+/// Whether a segment has the byte at `offset`.
+fn covers((start, bytes): &(u64, Vec<u8>), offset: u64) -> bool {
+    *start <= offset && offset < start + bytes.len() as u64
 }
 
 /// Whether the bytes that both have differ.

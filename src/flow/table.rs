@@ -18,6 +18,8 @@ use crate::model::limits;
 use crate::model::net::{Flow, Side, Transport, Vlans};
 use crate::model::time::Timestamp;
 
+use super::trust::Trust;
+
 /// What makes two packets belong to one flow: both ends and the transport. The lower end (by address, then port)
 /// comes first, so both directions give the same key. VLAN tags are not part of it: a mirror often shows the two
 /// directions, or the same packet twice, under different tags.
@@ -65,8 +67,12 @@ pub struct Entry<T> {
     pub first_seq: [u32; 2],
     /// TCP flags seen, or-ed, by side.
     pub tcp_flags: [u8; 2],
-    /// For TCP: a SYN amid a connection, with its side and sequence number. It opens a new one if it is answered.
-    pub reopening: Option<(Side, u32)>,
+    /// For TCP: the side of a SYN amid a connection. It opens a new one if it is answered.
+    pub reopening: Option<Side>,
+    /// That SYN's sequence number. (Apart from its side, or padding would make an entry eight bytes longer.)
+    pub reopening_seq: u32,
+    /// What the checksums of each side are worth, where they are looked at.
+    pub trust: [Trust; 2],
     pub vlans: Vlans,
     /// Which end of the key is the client.
     client_is_low: bool,
@@ -119,7 +125,8 @@ impl<T> Entry<T> {
         self.packets.swap(0, 1);
         self.first_seq.swap(0, 1);
         self.tcp_flags.swap(0, 1);
-        self.reopening = self.reopening.map(|(side, seq)| (side.other(), seq));
+        self.trust.swap(0, 1);
+        self.reopening = self.reopening.map(Side::other);
     }
 
     /// Its identity, for events. Costs a hash: only for flows that have something to tell.
@@ -338,6 +345,8 @@ impl<T> Entry<T> {
             first_seq: [0; 2],
             tcp_flags: [0; 2],
             reopening: None,
+            reopening_seq: 0,
+            trust: [Trust::default(); 2],
             vlans: Vlans::default(),
             client_is_low,
             midstream: false,

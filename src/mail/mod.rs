@@ -12,6 +12,7 @@
 mod address;
 mod archive;
 mod embedded;
+pub mod dialect;
 mod encoding;
 mod hash;
 mod header;

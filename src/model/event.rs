@@ -70,6 +70,9 @@ pub struct SmtpEvent {
     pub forwarded: Vec<(String, String)>,
     /// How the client speaks, as a set of named traits.
     pub dialect: Dialect,
+    /// A short hash of the dialect and the order of the message's header fields, 16 hexadecimal digits; filled in by the
+    /// inspector, none before.
+    pub dialect_hash: Option<String>,
     pub outcome: Outcome,
     /// The message, when any of it was seen; taken out by the inspector.
     pub message: Option<Message>,

@@ -43,6 +43,9 @@ pub const FRAGMENTS_PER_DATAGRAM: usize = 1_024;
 /// RFC 8200, section 4.5 (IPv6): 60 seconds; RFC 1122, section 3.3.2 (IPv4): 60 to 120. Not less, or a datagram whose
 /// fragments are sent slowly would reach the host and escape the sensor.
 pub const FRAGMENT_TIMEOUT: Duration = Duration::from_secs(60);
+/// Bytes of an IP packet up to which its checksums are judged: Ethernet's MTU (RFC 894). A longer one was most likely
+/// never on the wire: offload merged it on its way in, or will cut it on its way out, and leaves checksums unfinished.
+pub const WIRE_PACKET: usize = 1_500;
 
 // --- flow -------------------------------------------------------------------------------------------------------
 
@@ -61,6 +64,11 @@ pub const STREAM_HELD_BYTES: usize = 1 << 20;
 pub const STREAM_HELD_SEGMENTS: usize = 1_024;
 /// Out-of-order bytes held by all streams together.
 pub const STREAMS_HELD_BYTES: usize = 64 << 20;
+/// Bytes of segments with wrong checksums kept for one direction, should they turn out to have been received: a first
+/// window (RFC 6928 and what Windows and Linux offer). They count among `STREAMS_HELD_BYTES`.
+pub const STREAM_DOUBTED_BYTES: usize = 64 << 10;
+/// ... and how many segments those may be.
+pub const STREAM_DOUBTED_SEGMENTS: usize = 64;
 /// Streams followed in full at once.
 pub const STREAMS: usize = 65_536;
 /// A hole that the other side acknowledged is given up after this long: longer than any mirror port reorders.
@@ -222,8 +230,35 @@ pub const CHAIN_SHARED: usize = 8;
 /// An MX or address answer explains connections for this long: most records live an hour or less, and a host that
 /// caches one for longer is told by its other deliveries.
 pub const CHAIN_AGE: Duration = Duration::from_secs(3_600);
+/// Domains and networks, each, that one host is known to have mailed to, and domains it asked about.
+pub const FANOUT_ENTRIES: usize = 512;
+/// Flows of one host whose outcome was counted, so that their end is not counted again.
+pub const FANOUT_FLOWS: usize = 64;
+/// Bytes of IP packets each side must have sent on a flow that could not be read, for a session to have taken place:
+/// opening and closing alone take some 200.
+pub const FANOUT_SESSION_BYTES: u64 = 600;
+/// Domains one host guessed under, names and addresses it learnt on the way, each.
+pub const GUESS_ENTRIES: usize = 256;
+/// Harmful files remembered over all hosts: at some 2 KB each with their sightings, 20 MB.
+pub const SIGHTED_FILES: usize = 10_000;
+/// Times one such file was seen that are remembered: the first, and the latest.
+pub const SIGHTINGS: usize = 8;
+/// Harmful files of one message that are remembered: a worm brings one, in an archive or not.
+pub const SIGHTED_PER_MESSAGE: usize = 8;
+/// Harmful files that one host sent, and recipients of each, remembered.
+pub const SENT_FILES: usize = 32;
+pub const SENT_RECIPIENTS: usize = 32;
 /// Clients a mail server was seen to greet, kept to be counted without repeats: past a few the number adds nothing.
 pub const ROLE_CLIENTS: usize = 16;
+/// A host that has greeted clients on a mail port for this long was put there to do so: a worm that has just come in has
+/// not, though a single client was seen to ask.
+pub const ROLE_AT_EASE: Duration = Duration::from_secs(3_600);
+/// A host that greeted a client and has just begun to deliver may greet others soon: for this long nothing that mail
+/// servers do is held against it. A worm gains no more than this by having an accomplice connect.
+pub const ROLE_GRACE: Duration = Duration::from_secs(900);
+/// Messages with a worm's marks that a host which may be a mail server can send beyond what was brought to it, before
+/// they are its own: some of what it passes on was given to it before the capture, or several in one encrypted session.
+pub const ROLE_SLACK: u64 = 3;
 /// An alert of the same kind and severity about the same host is not repeated sooner.
 pub const ALERT_REPEAT: Duration = Duration::from_secs(3_600);
 /// An alert about a name asked for is not repeated for the same host and rule sooner.

@@ -78,6 +78,11 @@ pub struct FlowStats {
     pub tail_bytes: u64,
     /// Segments outside any plausible window, not followed.
     pub invalid_segments: u64,
+    /// Segments and datagrams of mail and DNS whose checksum, or that of their IPv4 header, is wrong: damaged, forged,
+    /// or captured before the hardware filled it in.
+    pub bad_checksums: u64,
+    /// Of these, segments set aside, because other checksums of their sender hold: their receiver drops them too.
+    pub set_aside: u64,
 }
 
 impl FlowStats {
@@ -205,7 +210,7 @@ impl DecodeStats {
 
 impl FlowStats {
     fn add(&mut self, other: &Self) {
-        add_fields!(self, other: tcp_opened, udp_opened, active, streams, streams_refused, ended, gaps, gap_bytes, out_of_order, retransmitted, overlap_differs, held_bytes, tail_bytes, invalid_segments);
+        add_fields!(self, other: tcp_opened, udp_opened, active, streams, streams_refused, ended, gaps, gap_bytes, out_of_order, retransmitted, overlap_differs, held_bytes, tail_bytes, invalid_segments, bad_checksums, set_aside);
     }
 }
 

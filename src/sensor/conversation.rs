@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::flow::flags::SYN;
-use crate::flow::{Entry, Sink, Stream};
+use crate::flow::{Entry, Sink, Stream, Trust};
 use crate::model::event::DnsMessage;
 use crate::model::limits;
 use crate::model::net::{Flow, Side};
@@ -49,6 +49,11 @@ impl Conversation {
         });
         let flow = Arc::new(entry.identity());
         Self { flow, stream: Stream::new(first_seq), app, told_bytes: 0 }
+    }
+
+    /// Whether what is said is still listened to.
+    pub(super) fn is_followed(&self) -> bool {
+        matches!(self.app, App::Smtp(_) | App::DnsOverTcp(_))
     }
 
     /// Stops following: only the flow's identity and its account stay.
@@ -100,6 +105,7 @@ pub(super) struct Listener<'a> {
     pub(super) heard: &'a mut Heard,
     pub(super) now: Timestamp,
     pub(super) detail: Detail,
+    pub(super) trust: &'a mut [Trust; 2],
 }
 
 impl Sink for Listener<'_> {
@@ -138,6 +144,10 @@ impl Sink for Listener<'_> {
             }
             App::SmtpDone | App::DnsDone => {}
         }
+    }
+
+    fn believed(&mut self, side: Side) {
+        self.trust[side.index()] = Trust::Waived;
     }
 
     fn differs(&mut self, side: Side) {

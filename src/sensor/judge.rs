@@ -82,16 +82,28 @@ pub(super) fn is_reuse(entry: &mut Entry<Conversation>, segment: &Segment<'_>, l
             }
             let alive = !entry.closed && !entry.ignored && entry.packets[side.other().index()] > 0;
             if alive {
-                entry.reopening = Some((side, segment.seq));
+                (entry.reopening, entry.reopening_seq) = (Some(side), segment.seq);
             }
             !alive && entry.packets[side.index()] > 0
         }
-        (true, true) => entry.reopening.is_some_and(|(opener, seq)| {
-            opener == side.other()
-                && segment.ack == seq.wrapping_add(1)
+        (true, true) => {
+            entry.reopening == Some(side.other())
+                && segment.ack == entry.reopening_seq.wrapping_add(1)
                 && segment.seq.wrapping_add(1) != entry.first_seq[side.index()]
-        }),
+        }
         _ => false,
+    }
+}
+
+/// Whether the checksums of a segment matter: those of a conversation, and of the handshake before one on its ports.
+pub(super) fn is_verified(entry: &Entry<Conversation>, mail_ports: &PortSet) -> bool {
+    match entry.attached.as_deref() {
+        Some(conversation) => conversation.is_followed(),
+        None if entry.ignored => false,
+        None => {
+            let port = entry.server().port();
+            port == dns::PORT || mail_ports.contains(port)
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! which shares no code with this crate.
 
 mod account;
+mod checksums;
 mod ends;
 mod hostile;
 mod speech;

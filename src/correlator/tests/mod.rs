@@ -1,6 +1,10 @@
 //! Scenarios by hand-built events: what is said of whom, and what is not.
 
+mod fanout;
+mod guessing;
 mod invariants;
+mod roles;
+mod spreading;
 mod wire;
 
 use std::net::{IpAddr, SocketAddr};
@@ -89,11 +93,11 @@ fn a_worm_within_the_house_is_as_bad_as_outbound() {
 #[test]
 fn a_relay_is_not_judged_for_what_it_passes_on() {
     let mut learnt = Wire::new();
-    let inbound = learnt.connect(OUTSIDE, SERVER, 25);
-    learnt.greet(&inbound);
+    learnt.serve(SERVER, 3);
     let nets = vec!["10.0.0.24/29".parse().unwrap()];
     let declared = CorrelatorSettings { mail_servers: nets, ..CorrelatorSettings::default() };
-    for (mut wire, why) in [(learnt, "greeted 1 client on port 25"), (Wire::with(declared, Arc::new(Book)), "declared")]
+    for (mut wire, why) in
+        [(learnt, "greeted 3 clients on port 25"), (Wire::with(declared, Arc::new(Book)), "declared")]
     {
         let flow = wire.deliver(SERVER, OUTSIDE_RESOLVER, 1, false);
         wire.message(&flow, 1, vec![hit(WORM)]);
@@ -262,8 +266,7 @@ fn a_flow_that_was_open_before_the_capture_counts_once() {
 #[test]
 fn a_newsletter_server_is_silent() {
     let mut wire = Wire::new();
-    let inbound = wire.connect(OUTSIDE, SERVER, 25);
-    wire.greet(&inbound);
+    wire.serve(SERVER, 3);
     for round in 0..20 {
         for n in 1..=100 {
             let flow = wire.deliver(SERVER, RESOLVER, n, false);
@@ -275,15 +278,14 @@ fn a_newsletter_server_is_silent() {
     assert_eq!(wire.short(), []);
     let report = &wire.correlator.report().hosts[0];
     assert_eq!((report.messages, report.recipients, report.mail_bytes), (2_000, 10_000, 2_400_000));
-    assert!(report.role.as_ref().unwrap().contains("greeted 1 client on port 25"));
+    assert!(report.role.as_ref().unwrap().contains("greeted 3 clients on port 25"));
 }
 
 #[test]
 fn a_host_that_becomes_a_mail_server_is_left_alone_from_then_on() {
     let mut wire = Wire::new();
     wire.deliver(SERVER, RESOLVER, 1, false);
-    let inbound = wire.connect(OUTSIDE, SERVER, 25);
-    wire.greet(&inbound);
+    wire.serve(SERVER, 3);
     for n in 2..=9 {
         wire.deliver(SERVER, RESOLVER, n, false);
     }
@@ -361,13 +363,27 @@ fn mail_volume_is_told_once_a_window_and_each_ceiling_counts() {
 fn a_name_rule_alerts_once_a_window_and_is_one_behaviour() {
     let mut wire = Wire::new();
     for _ in 0..100 {
-        wire.ask(HOST, RESOLVER, "www.darkprofits.com", 1, None, false);
+        wire.ask(HOST, RESOLVER, "www.darkprofits.com", 1, None, true);
         wire.wait(11);
     }
     assert_eq!(wire.short(), vec![alert("mimail-c-dos", Severity::High, HOST); 2], "at 0 and after 600 s");
     assert_eq!(wire.verdict(HOST), Verdict::Suspicious);
     wire.correlator.finish(&mut wire.said);
     assert_eq!(wire.incidents()[1].last_seen, Timestamp::from_parts(1_067_601_600 + 99 * 11, 0));
+}
+
+#[test]
+fn a_forged_question_makes_nobody_suspicious_and_a_host_that_mails_is_told_at_once() {
+    let mut wire = Wire::new();
+    wire.ask(HOST, RESOLVER, "www.darkprofits.com", 1, None, false);
+    wire.wait(1);
+    wire.ask(HOST, RESOLVER, "www.darkprofits.com", 1, None, false);
+    assert_eq!(wire.short(), [alert("mimail-c-dos", Severity::Low, HOST)]);
+    assert_eq!((wire.verdict(HOST), wire.incidents().len()), (Verdict::Clean, 0));
+    wire.connect(HOST, OUTSIDE, 587);
+    wire.ask(HOST, RESOLVER, "www.darkprofits.com", 1, None, false);
+    assert_eq!(wire.short()[1], alert("mimail-c-dos", Severity::High, HOST));
+    assert_eq!(wire.verdict(HOST), Verdict::Suspicious);
 }
 
 #[test]
@@ -446,8 +462,7 @@ fn a_million_spoofed_hosts_do_not_push_out_the_one_that_matters() {
     let home = HomeNet::new(vec!["10.0.0.0/8".parse().unwrap()]);
     let settings = CorrelatorSettings { home, hosts: 1_000, ..CorrelatorSettings::default() };
     let mut wire = Wire::with(settings, Arc::new(Book));
-    let inbound = wire.connect(OUTSIDE, SERVER, 25);
-    wire.greet(&inbound);
+    wire.serve(SERVER, 3);
     for n in 1..=3 {
         wire.deliver(HOST, OUTSIDE_RESOLVER, n, false);
     }

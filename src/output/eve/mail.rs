@@ -57,6 +57,9 @@ impl Serialize for SmtpBody<'_> {
         if traits.peek().is_some() {
             map.serialize_entry("dialect", &traits.collect::<Vec<_>>())?;
         }
+        if let Some(hash) = &smtp.dialect_hash {
+            map.serialize_entry("dialect_hash", hash)?;
+        }
         map.serialize_entry("outcome", smtp.outcome.name())?;
         match smtp.unseen {
             [false, false] => {}

@@ -88,6 +88,8 @@ fn tcp(sensor: &SensorStats) -> impl Serialize {
         ("segment_retransmitted", flow.retransmitted),
         ("segment_memcap_drop", flow.streams_refused),
         ("segment_invalid", flow.invalid_segments),
+        ("invalid_checksum", flow.bad_checksums),
+        ("segment_set_aside", flow.set_aside),
         ("overlap_diff_data", flow.overlap_differs),
     ])
 }

@@ -91,6 +91,10 @@ const COUNTERS: &[Counter] = &[
     counter("segments_differing_total", "Second copies that differ from the first.", |s| s.flow.overlap_differs),
     counter("segments_not_followed_total", "TCP segments of streams past the bound.", |s| s.flow.streams_refused),
     counter("segments_invalid_total", "TCP segments outside any plausible window.", |s| s.flow.invalid_segments),
+    counter("bad_checksums_total", "Segments and datagrams of mail and DNS with a wrong checksum.", |s| {
+        s.flow.bad_checksums
+    }),
+    counter("segments_set_aside_total", "TCP segments not read because their checksum is wrong.", |s| s.flow.set_aside),
     counter("smtp_sessions_total", "SMTP sessions.", |s| s.smtp.sessions),
     counter("smtp_tls_sessions_total", "SMTP sessions that went to TLS.", |s| s.smtp.tls_sessions),
     counter("smtp_transactions_total", "SMTP transactions.", |s| s.smtp.transactions),

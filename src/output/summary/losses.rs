@@ -28,6 +28,8 @@ pub fn losses(report: &Report, notes: &Notes) -> Vec<Loss> {
     let (flow, smtp, inspect) = (&report.sensor.flow, &report.sensor.smtp, &report.inspect);
     let loss = |key, count, one, many| Loss { key, count, one, many, more: String::new() };
     let evicted = flow.ended.get(EVICTED).copied().unwrap_or_default();
+    // A few are damage on the way, and were sent again.
+    let set_aside = if flow.set_aside < MANY { 0 } else { flow.set_aside };
     let gap_bytes = format!(" ({} bytes)", count(flow.gap_bytes));
     vec![
         loss(
@@ -63,6 +65,12 @@ pub fn losses(report: &Report, notes: &Notes) -> Vec<Loss> {
             flow.streams_refused,
             "TCP segment not read: too many streams at once",
             "TCP segments not read: too many streams at once",
+        ),
+        loss(
+            "segments_set_aside",
+            set_aside,
+            "TCP segment with a wrong checksum, not read",
+            "TCP segments with wrong checksums, not read",
         ),
         loss("flows_evicted", evicted, "flow evicted before its end", "flows evicted before their end"),
         loss(
@@ -108,6 +116,9 @@ pub fn losses(report: &Report, notes: &Notes) -> Vec<Loss> {
 
 /// Its place in `FlowStats::END_REASONS`.
 const EVICTED: usize = 3;
+
+/// Segments set aside before the summary speaks of it: a bad cable, or someone who plays tricks.
+const MANY: u64 = 100;
 
 #[cfg(test)]
 mod tests {

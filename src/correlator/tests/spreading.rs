@@ -1,0 +1,131 @@
+//! `self-propagation` and `smtp-dialect` by events.
+
+use std::sync::Arc;
+
+use super::wire::*;
+use crate::correlator::CorrelatorSettings;
+use crate::model::alert::{Alert, Figure, Severity, Verdict};
+use crate::model::event::{Dialect, Envelope, EventKind, SmtpEvent};
+use crate::model::mail::{Email, FileFact, FileKind, Findings};
+use crate::model::rulebook::NoRules;
+
+fn wire() -> Wire {
+    Wire::with(CorrelatorSettings::default(), Arc::new(NoRules))
+}
+
+/// A message with a file of this name and type, and of these recipients.
+fn send(wire: &mut Wire, from: &str, to: &str, file: (&str, &'static str, u8), recipients: &[String]) {
+    let flow = wire.connect(from, to, 25);
+    let envelope = Envelope { rcpt_to: recipients.to_vec(), ..Envelope::default() };
+    let smtp = SmtpEvent { started: wire.now, envelope: Some(envelope), ..SmtpEvent::default() };
+    let (name, kind, hash) = file;
+    let fact =
+        FileFact { filename: name.into(), kind: FileKind(kind), sha256: Some([hash; 32]), ..FileFact::default() };
+    let email = Email { subject: Some("our private photos".into()), ..Email::default() };
+    let findings = Findings { email: Some(email), files: vec![fact], ..Findings::default() };
+    wire.feed(Some(&flow), EventKind::Smtp(Box::new(smtp)), &findings);
+    wire.wait(3);
+}
+
+fn to(number: u8) -> Vec<String> {
+    vec![format!("friend{number}@example.net")]
+}
+
+fn said<'a>(wire: &'a Wire, rule: &str) -> Vec<&'a Alert> {
+    wire.alerts().into_iter().filter(|alert| alert.rule == rule).collect()
+}
+
+#[test]
+fn one_program_to_five_is_told_and_a_document_never_is() {
+    let (mut worm, mut person, mut once) = (wire(), wire(), wire());
+    for number in 1..=20 {
+        send(&mut worm, HOST, OUTSIDE, ("patch.exe", "pe", 1), &to(number));
+        send(&mut person, HOST, OUTSIDE, ("minutes.pdf", "pdf", 1), &to(number));
+        send(&mut once, HOST, OUTSIDE, ("tool.exe", "pe", number), &to(number));
+        let expected = usize::from(number >= 5);
+        assert_eq!(said(&worm, "self-propagation").len(), expected);
+    }
+    assert_eq!(said(&worm, "self-propagation")[0].severity, Severity::Medium);
+    assert!(said(&person, "self-propagation").is_empty() && said(&once, "self-propagation").is_empty());
+
+    let mut list = wire();
+    let many: Vec<String> = (1..=20).flat_map(to).collect();
+    send(&mut list, HOST, OUTSIDE, ("tool.exe", "pe", 1), &many);
+    assert!(said(&list, "self-propagation").is_empty(), "one message to many is how people send");
+}
+
+#[test]
+fn who_infected_whom_is_told_along_the_chain() {
+    let second = "10.0.0.6";
+    let mut wire = wire();
+    send(&mut wire, OUTSIDE, HOST, ("photos.exe", "pe", 7), &to(0));
+    for number in 1..=4 {
+        send(&mut wire, HOST, second, ("photos.exe", "pe", 7), &to(number));
+    }
+    for number in 1..=4 {
+        send(&mut wire, second, OUTSIDE, ("photos.exe", "pe", 7), &to(number));
+    }
+    let told = said(&wire, "self-propagation");
+    let by: Vec<_> =
+        told.iter().map(|alert| (alert.host.unwrap(), figure(&alert.evidence[0], "infected_by"))).collect();
+    let text = |text: &str| Figure::Text(text.into());
+    assert_eq!(by, [(ip(HOST), &text(OUTSIDE)), (ip(second), &text(HOST))]);
+    assert!(told.iter().all(|alert| alert.severity == Severity::High));
+    let words = &told[1].evidence[0].text;
+    assert!(words.contains("infected by 10.0.0.5: it reached the host itself at 2003-10-31T12:00:03"), "{words}");
+    assert!(words.contains("subject \"our private photos\""), "{words}");
+}
+
+#[test]
+fn a_server_passes_programs_on() {
+    for clients in [1, 3] {
+        let mut wire = wire();
+        wire.serve(SERVER, clients);
+        for number in 1..=20 {
+            send(&mut wire, HOST, SERVER, ("photos.exe", "pe", 7), &to(number));
+            send(&mut wire, SERVER, OUTSIDE, ("photos.exe", "pe", 7), &to(number));
+        }
+        let hosts: Vec<_> = said(&wire, "self-propagation").iter().map(|alert| alert.host.unwrap()).collect();
+        assert_eq!(hosts, [ip(HOST)], "{clients}");
+    }
+}
+
+fn speak(wire: &mut Wire, to: &str, port: u16, helo: &str, traits: u32) {
+    let flow = wire.connect(HOST, to, port);
+    let helo = Some(helo.to_owned());
+    let smtp = SmtpEvent { helo, dialect: Dialect(traits), unseen: [false; 2], ..SmtpEvent::default() };
+    wire.feed(Some(&flow), EventKind::Smtp(Box::new(smtp)), &Findings::default());
+}
+
+fn worst(wire: &Wire) -> Option<Severity> {
+    said(wire, "smtp-dialect").iter().map(|alert| alert.severity).min()
+}
+
+#[test]
+fn marks_of_bots_are_medium_and_oddities_low() {
+    let mut cutwail = wire();
+    speak(&mut cutwail, OUTSIDE, 25, "ylmf-pc", 0);
+    assert_eq!((worst(&cutwail), cutwail.verdict(HOST)), (Some(Severity::Medium), Verdict::Suspicious));
+
+    let mut early = wire();
+    speak(&mut early, OUTSIDE, 25, "pc", Dialect::EARLY_TALKER);
+    assert_eq!(worst(&early), Some(Severity::Low), "a greeting may be lost");
+    speak(&mut early, OUTSIDE, 25, "pc", Dialect::EARLY_TALKER);
+    assert_eq!(worst(&early), Some(Severity::Medium));
+
+    let mut odd = wire();
+    speak(&mut odd, OUTSIDE, 25, "localhost", Dialect::HELO_LOCALHOST);
+    assert_eq!(worst(&odd), None);
+    speak(&mut odd, OUTSIDE, 25, "localhost", Dialect::HELO_LOCALHOST | Dialect::BARE_LF);
+    assert_eq!((worst(&odd), odd.verdict(HOST)), (Some(Severity::Low), Verdict::Clean));
+}
+
+#[test]
+fn how_a_host_speaks_to_its_relay_or_provider_is_its_own_affair() {
+    let mut wire = wire();
+    for _ in 0..5 {
+        speak(&mut wire, SERVER, 25, "ylmf-pc", Dialect::EARLY_TALKER);
+        speak(&mut wire, OUTSIDE, 587, "ylmf-pc", Dialect::EARLY_TALKER);
+    }
+    assert_eq!(worst(&wire), None);
+}
