@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer};
 use crate::model::alert::Severity;
 use crate::model::eve_type::{EventFilter, EventType};
 use crate::model::net::HomeNet;
-use crate::model::settings::{DetectSettings, InspectSettings, SensorSettings};
+use crate::model::settings::{DetectSettings, Ignore, InspectSettings, SensorSettings};
 
 /// Everything that `replay` and `live` share, with no holes left.
 #[derive(Clone, Debug)]
@@ -38,6 +38,8 @@ pub struct Config {
     /// Folder for attachments; none when they are not written.
     pub extract: Option<PathBuf>,
     pub detect: DetectSettings,
+    /// What is not to be told.
+    pub ignore: Vec<Ignore>,
     pub inspect: InspectSettings,
     pub sensor: SensorSettings,
 }
@@ -63,6 +65,7 @@ impl Config {
             metrics: layer.metrics.map_or(metrics, |said| said.0),
             extract: layer.extract,
             detect: layer.detect,
+            ignore: layer.ignore.into_iter().map(Into::into).collect(),
             inspect,
             sensor,
         }
@@ -102,8 +105,9 @@ pub struct Layer {
     pub fail_on: Option<Severity>,
     #[serde(deserialize_with = "text")]
     pub format: Option<Format>,
-    /// In the file only, as are the two below.
+    /// In the file only, as are those below.
     pub detect: DetectSettings,
+    pub ignore: Vec<Wish>,
     pub inspect: InspectSettings,
     pub sensor: SensorSettings,
 }
@@ -151,9 +155,28 @@ impl Layer {
             fail_on: self.fail_on.or(below.fail_on),
             format: self.format.or(below.format),
             detect: below.detect,
+            ignore: below.ignore,
             inspect: below.inspect,
             sensor: below.sensor,
         }
+    }
+}
+
+/// A table `[[ignore]]`: a detector or rule that is not told about some hosts. All three keys are needed: whoever comes
+/// after has to know why.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wish {
+    pub detector: String,
+    #[serde(deserialize_with = "one_network")]
+    pub host: IpNet,
+    #[serde(deserialize_with = "reason")]
+    pub reason: String,
+}
+
+impl From<Wish> for Ignore {
+    fn from(wish: Wish) -> Self {
+        Self { detector: wish.detector, host: wish.host, reason: wish.reason }
     }
 }
 
@@ -280,7 +303,7 @@ pub fn network(text: &str) -> Result<IpNet, String> {
 }
 
 /// Says that `name` is not known as a `what`, and what is.
-fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+pub fn unknown(what: &str, name: &str, known: &[&str]) -> String {
     let nearest = known.iter().map(|known| (strsim::jaro_winkler(known, name), known));
     match nearest.max_by(|a, b| a.0.total_cmp(&b.0)) {
         Some((likeness, nearest)) if likeness > ALIKE => {
@@ -317,6 +340,17 @@ fn text<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(from: D) -> Result<
 fn event_types<'de, D: Deserializer<'de>>(from: D) -> Result<Option<EventFilter>, D::Error> {
     let Some(names) = list(from, |name| events(name).map(|_| name.to_owned()))? else { return Ok(None) };
     events(&names.join(",")).map(Some).map_err(D::Error::custom)
+}
+
+fn one_network<'de, D: Deserializer<'de>>(from: D) -> Result<IpNet, D::Error> {
+    from.deserialize_str(One(network))
+}
+
+fn reason<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    from.deserialize_str(One(|text| match text.trim() {
+        "" => Err("say why it is ignored: the reason is shown in the summary".to_owned()),
+        reason => Ok(reason.to_owned()),
+    }))
 }
 
 fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<IpNet>>, D::Error> {
@@ -526,5 +560,27 @@ mod tests {
     fn a_file_that_is_not_there_is_named() {
         let error = Layer::load(Path::new("no/such.toml")).unwrap_err().to_string();
         assert!(error.starts_with("cannot read the configuration file no/such.toml: "), "{error}");
+    }
+
+    #[test]
+    fn a_wish_not_to_be_told_names_detector_hosts_and_reason() {
+        let text = "[[ignore]]\ndetector = \"mail-volume\"\nhost = \"10.0.0.7\"\nreason = \"sends the bills\"\n";
+        let layer = Layer::read(Path::new("m.toml"), text).unwrap();
+        let config = Config::new(layer, None, 2);
+        let expected = Ignore {
+            detector: "mail-volume".into(),
+            host: "10.0.0.7/32".parse().unwrap(),
+            reason: "sends the bills".into(),
+        };
+        assert_eq!(config.ignore, [expected]);
+        for (from, to, complaint) in [
+            ("sends the bills", " ", "say why"),
+            ("reason = \"sends the bills\"", "", "reason"),
+            ("10.0.0.7", "10.0.0.300", "no network"),
+            ("reason", "reasom", "reason"),
+        ] {
+            let error = Layer::read(Path::new("m.toml"), &text.replace(from, to)).unwrap_err().to_string();
+            assert!(error.contains(complaint), "{error}");
+        }
     }
 }

@@ -14,18 +14,19 @@ use crate::detect::chain::tells_exchangers;
 use crate::detect::files::Sightings;
 use crate::detect::host::{Host, Load};
 use crate::detect::hosts::HostTable;
-use crate::detect::incident::{host_report, incident};
+use crate::detect::incident::{View, host_report, incident};
 use crate::detect::mx_guessing::may_guess;
 use crate::detect::name_rule::ASKED_AS;
+use crate::detect::pace::apart;
 use crate::detect::{Detectors, Scene, Signal, Signals, content_rule};
 use crate::model::alert::{Alert, Incident, Severity, Verdict};
 use crate::model::event::{DnsMessage, Event, EventKind, Outcome, QTYPE_MX};
 use crate::model::limits;
 use crate::model::mail::{Findings, RuleHit};
 use crate::model::net::{Direction, Flow, HomeNet, Side};
-use crate::model::report::{HostReport, Report};
+use crate::model::report::{HostReport, Ignored, Report};
 use crate::model::rulebook::RuleBook;
-use crate::model::settings::{DetectSettings, SensorSettings};
+use crate::model::settings::{self, DetectSettings, Ignore, SensorSettings};
 use crate::model::stats::{CorrelateStats, SensorStats};
 use crate::model::time::Timestamp;
 
@@ -38,6 +39,8 @@ pub struct CorrelatorSettings {
     /// Ports on which a flow is a mail flow whatever is spoken; as the sensor's.
     pub mail_ports: Vec<u16>,
     pub detect: DetectSettings,
+    /// What is not to be told.
+    pub ignore: Vec<Ignore>,
     /// Home hosts with state at once.
     pub hosts: usize,
     /// Names and addresses remembered for all of them together.
@@ -51,6 +54,7 @@ impl Default for CorrelatorSettings {
             mail_servers: Vec::new(),
             mail_ports: SensorSettings::default().mail_ports,
             detect: DetectSettings::default(),
+            ignore: Vec::new(),
             hosts: limits::HOSTS,
             host_entries: limits::HOST_ENTRIES,
         }
@@ -77,6 +81,12 @@ pub struct Correlator {
     /// Earliest and latest event.
     span: Option<(Timestamp, Timestamp)>,
     incidents: u64,
+    /// Incidents that are not closed, and whose they are.
+    open: BTreeMap<u64, IpAddr>,
+    /// When they were last looked through for those that can be closed.
+    swept: Timestamp,
+    /// How often each wish of [`CorrelatorSettings::ignore`] was heeded.
+    ignored: Vec<u64>,
     mailing_hosts: u64,
     /// Alerts by rule, in the order of [`Severity::ALL`].
     alerts: BTreeMap<String, [u64; Severity::ALL.len()]>,
@@ -98,6 +108,9 @@ impl Correlator {
             now: Timestamp::default(),
             span: None,
             incidents: 0,
+            open: BTreeMap::new(),
+            swept: Timestamp::default(),
+            ignored: Vec::new(),
             mailing_hosts: 0,
             alerts: BTreeMap::new(),
             signals: Signals::default(),
@@ -115,6 +128,7 @@ impl Correlator {
         self.now = event.time;
         let (first, last) = self.span.unwrap_or((event.time, event.time));
         self.span = Some((first.min(event.time), last.max(event.time)));
+        self.close_calm(out);
         if let EventKind::Tick(stats) = &event.kind {
             self.link.tick(event.source, stats);
         }
@@ -142,16 +156,15 @@ impl Correlator {
     }
 
     /// Idle wire: time went on without events.
-    pub fn advance(&mut self, now: Timestamp, _out: &mut Vec<Said>) {
+    pub fn advance(&mut self, now: Timestamp, out: &mut Vec<Said>) {
         self.now = now;
+        self.close_calm(out);
     }
 
     /// The end: closes all incidents, in the order of their numbers.
     pub fn finish(&mut self, out: &mut Vec<Said>) {
-        let (now, captured) = (self.now, self.link.captured);
-        let hosts = self.hosts.iter();
-        let mut last: Vec<Incident> =
-            hosts.filter_map(|host| incident(host, &self.detectors, now, captured, true)).collect();
+        let view = view(&self.detectors, &self.settings, self.now, &self.link);
+        let mut last: Vec<Incident> = self.hosts.iter().filter_map(|host| incident(host, view, true)).collect();
         last.sort_by_key(|incident| incident.id);
         out.extend(last.into_iter().map(|incident| Said::Incident(Box::new(incident))));
     }
@@ -160,7 +173,8 @@ impl Correlator {
     pub fn report(&self) -> Report {
         Report {
             span: self.span,
-            hosts: self.hosts_for_metrics(limits::TOP_HOSTS),
+            hosts: self.hosts_listed(limits::TOP_HOSTS, true),
+            ignored: self.ignored(),
             mailing_hosts: self.mailing_hosts,
             alerts: self.alerts_by_rule(),
             sensor: self.link.sum(),
@@ -172,13 +186,28 @@ impl Correlator {
     /// Hosts under suspicion, and the `top` by mail bytes among the rest that mailed; worst verdict first, then most
     /// mail bytes, then by address. At most [`limits::REPORT_HOSTS`].
     pub fn hosts_for_metrics(&self, top: usize) -> Vec<HostReport> {
-        let rank = |host: &Host| (std::cmp::Reverse((host.verdict(), host.facts.tally.bytes)), host.facts.addr);
-        let mut hosts: Vec<&Host> =
-            self.hosts.iter().filter(|host| host.case.is_some() || host.facts.first_mail.is_some()).collect();
+        self.hosts_listed(top, false)
+    }
+
+    /// The same; with `worst` each host as it stood worst in the whole run.
+    fn hosts_listed(&self, top: usize, worst: bool) -> Vec<HostReport> {
+        let verdict = |host: &Host| match &host.past {
+            Some(past) if worst => past.verdict.max(host.verdict()),
+            _ => host.verdict(),
+        };
+        let rank = |host: &Host| (std::cmp::Reverse((verdict(host), host.facts.tally.bytes)), host.facts.addr);
+        let known = |host: &&Host| host.case.is_some() || host.past.is_some() || host.facts.first_mail.is_some();
+        let mut hosts: Vec<&Host> = self.hosts.iter().filter(known).collect();
         hosts.sort_unstable_by_key(|host| rank(host));
-        let suspects = hosts.partition_point(|host| host.verdict() != Verdict::Clean);
+        let suspects = hosts.partition_point(|host| verdict(host) != Verdict::Clean);
         hosts.truncate(suspects.saturating_add(top).min(limits::REPORT_HOSTS));
-        hosts.into_iter().map(|host| host_report(host, &self.detectors, self.link.captured)).collect()
+        let view = view(&self.detectors, &self.settings, self.now, &self.link);
+        hosts.into_iter().map(|host| host_report(host, view, worst)).collect()
+    }
+
+    fn ignored(&self) -> Vec<Ignored> {
+        let times = self.ignored.iter().copied().chain(std::iter::repeat(0));
+        self.settings.ignore.iter().cloned().zip(times).map(|(wish, times)| Ignored { wish, times }).collect()
     }
 
     /// What it counted.
@@ -266,16 +295,22 @@ impl Correlator {
         }
         let scene = moment.scene(part, peer, load, Known { rules: &*self.rules, sightings: &self.sightings, captured });
         self.detectors.see(&host.facts, &mut host.states, &scene, &mut self.signals);
+        let weighing = &self.settings.detect.verdict;
         for detector in self.signals.again.drain(..) {
             if let Some(case) = &mut host.case {
-                case.again(detector, event.time);
+                case.again(detector, event.time, weighing);
             }
         }
         for signal in self.signals.raised.drain(..) {
+            if heeded(&self.settings.ignore, &mut self.ignored, &signal, addr) {
+                continue;
+            }
             count(&mut self.alerts, &signal.alert);
-            let changed = judge(host, &signal, &mut self.incidents);
+            let changed = judge(host, &signal, &mut self.incidents, weighing);
             out.push(Said::Alert(Box::new(signal.alert)));
-            if changed && let Some(incident) = incident(host, &self.detectors, event.time, captured, false) {
+            let view = view(&self.detectors, &self.settings, event.time, &self.link);
+            if changed && let Some(incident) = incident(host, view, false) {
+                self.open.insert(incident.id, incident.host);
                 out.push(Said::Incident(Box::new(incident)));
             }
         }
@@ -297,9 +332,47 @@ impl Correlator {
     /// Tells the end of the cases of hosts the table gave up.
     fn close_gone(&mut self, out: &mut Vec<Said>) {
         for host in self.gone.drain(..) {
-            let last = incident(&host, &self.detectors, self.now, self.link.captured, true);
-            out.extend(last.map(|incident| Said::Incident(Box::new(incident))));
+            let view = view(&self.detectors, &self.settings, self.now, &self.link);
+            if let Some(incident) = incident(&host, view, true) {
+                self.open.remove(&incident.id);
+                out.push(Said::Incident(Box::new(incident)));
+            }
         }
+    }
+
+    /// Closes the incidents of hosts that have calmed, in the order of their numbers. Looks every
+    /// [`limits::CALM_SWEEP`].
+    fn close_calm(&mut self, out: &mut Vec<Said>) {
+        if apart(self.now, self.swept) < limits::CALM_SWEEP {
+            return;
+        }
+        self.swept = self.now;
+        let (now, weighing) = (self.now, &self.settings.detect.verdict);
+        let mut calmed = Vec::new();
+        for (&id, &addr) in &self.open {
+            let Some(place) = self.hosts.find(addr) else { continue };
+            let Some(host) = self.hosts.host_mut(place) else { continue };
+            if !host.case.as_ref().is_some_and(|case| case.is_calm(now, weighing)) {
+                continue;
+            }
+            if let Some(case) = &mut host.case {
+                case.close(now);
+            }
+            let last = incident(host, view(&self.detectors, &self.settings, now, &self.link), true);
+            host.case = None;
+            host.facts.role.freeze(false);
+            calmed.push((id, place));
+            let Some(last) = last else { continue };
+            out.push(Said::Incident(Box::new(last.clone())));
+            if host.past.as_ref().is_none_or(|past| past.verdict <= last.verdict) {
+                host.past = Some(Box::new(last));
+            }
+        }
+        for (id, place) in calmed {
+            self.open.remove(&id);
+            self.hosts.settle(place, &mut self.gone);
+        }
+        self.close_gone(out);
     }
 
     fn alerts_by_rule(&self) -> Vec<(String, Severity, u64)> {
@@ -314,15 +387,33 @@ impl Correlator {
 }
 
 /// Adds a signal to the host's case; true when that changed its verdict. The first change opens an incident.
-fn judge(host: &mut Host, signal: &Signal, incidents: &mut u64) -> bool {
+fn judge(host: &mut Host, signal: &Signal, incidents: &mut u64, weighing: &settings::Verdict) -> bool {
     let case = host.case.get_or_insert_default();
-    let changed = case.note(signal).is_some();
+    let changed = case.note(signal, weighing).is_some();
     host.facts.role.freeze(case.verdict() == Verdict::Infected);
     if changed && case.incident.is_none() {
         *incidents += 1;
         case.incident = Some(*incidents);
     }
     changed
+}
+
+/// Whether the operator does not want to be told this; counts it then.
+fn heeded(ignore: &[Ignore], heeded: &mut Vec<u64>, signal: &Signal, host: IpAddr) -> bool {
+    let is_meant = |wish: &Ignore| {
+        (wish.detector == signal.detector || wish.detector == signal.alert.rule) && wish.host.contains(&host)
+    };
+    let Some(at) = ignore.iter().position(is_meant) else { return false };
+    heeded.resize(ignore.len(), 0);
+    if let Some(times) = heeded.get_mut(at) {
+        *times = times.saturating_add(1);
+    }
+    true
+}
+
+/// How cases are told of, as things stand.
+fn view<'a>(detectors: &'a Detectors, settings: &'a CorrelatorSettings, now: Timestamp, link: &Link) -> View<'a> {
+    View { detectors, settings: &settings.detect.verdict, now, captured: link.captured }
 }
 
 fn count(alerts: &mut BTreeMap<String, [u64; Severity::ALL.len()]>, alert: &Alert) {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::{Failure, complain};
 use crate::config::{Config, Destination};
 use crate::correlator::{CorrelatorSettings, Said};
+use crate::detect::Detectors;
 use crate::inspector::Inspector;
 use crate::model::alert::Severity;
 use crate::model::event::{Event, EventKind};
@@ -297,11 +298,21 @@ pub fn listen(config: &Config) -> Result<Option<TcpListener>, Failure> {
 /// Reads the rules that the configuration names.
 ///
 /// # Errors
-/// Every fault of every file.
+/// Every fault of every file; a wish to ignore what does not exist.
 pub fn load_rules(config: &Config) -> Result<RuleSet, Failure> {
-    match &config.rules {
-        None => Ok(RuleSet::builtin()),
-        Some(paths) => RuleSet::load(paths).map_err(|errors| Failure::Failed(sentences(&errors))),
+    let rules = match &config.rules {
+        None => RuleSet::builtin(),
+        Some(paths) => RuleSet::load(paths).map_err(|errors| Failure::Failed(sentences(&errors)))?,
+    };
+    let known: Vec<&str> =
+        Detectors::names().iter().copied().chain(rules.rules().iter().map(|rule| rule.id.as_str())).collect();
+    let unknown = config.ignore.iter().find(|wish| !known.contains(&wish.detector.as_str()));
+    match unknown {
+        Some(wish) => {
+            let what = crate::config::unknown("detector or rule", &wish.detector, &known);
+            Err(Failure::Failed(format!("[[ignore]] in the configuration: {what}")))
+        }
+        None => Ok(rules),
     }
 }
 
@@ -315,6 +326,7 @@ pub fn plan(config: &Config, pressure: Pressure) -> Plan {
             mail_servers: config.mail_servers.clone(),
             mail_ports: config.sensor.mail_ports.clone(),
             detect: config.detect.clone(),
+            ignore: config.ignore.clone(),
             ..CorrelatorSettings::default()
         },
         workers: config.workers,

@@ -30,6 +30,7 @@ pub struct State {
 impl Detector for ContentRule {
     type State = State;
     const NAME: &'static str = "content-rule";
+    const CONTENT_FREE: bool = false;
 
     fn new(_settings: &DetectSettings) -> Self {
         Self

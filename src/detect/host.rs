@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use crate::model::alert::{Severity, Verdict};
+use crate::model::alert::{Incident, Severity, Verdict};
 use crate::model::event::{EventKind, Outcome, QTYPE_MX};
 use crate::model::mail::Findings;
 use crate::model::net::Flow;
@@ -22,6 +22,8 @@ pub struct Host {
     pub states: States,
     /// None until something was said about it.
     pub case: Option<Box<Case>>,
+    /// Its worst incident that is closed.
+    pub past: Option<Box<Incident>>,
 }
 
 /// What all detectors may read of a host.
@@ -99,7 +101,7 @@ impl Host {
             captured_before: 0,
             flows: FlowRing::default(),
         };
-        Self { facts, states: States::default(), case: None }
+        Self { facts, states: States::default(), case: None, past: None }
     }
 
     /// What is thought of it.
@@ -112,7 +114,9 @@ impl Host {
         match self.verdict() {
             Verdict::Infected => Worth::Infected,
             Verdict::Suspicious => Worth::Suspicious,
-            Verdict::Clean if self.case.is_some() || self.facts.role.why().is_some() => Worth::Known,
+            Verdict::Clean if self.case.is_some() || self.past.is_some() || self.facts.role.why().is_some() => {
+                Worth::Known
+            }
             Verdict::Clean if self.facts.conversed => Worth::Mailing,
             Verdict::Clean => Worth::Quiet,
         }

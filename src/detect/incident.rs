@@ -1,16 +1,28 @@
 //! A host's case put into words: `incident` lines and the report.
 
-use crate::model::alert::{Evidence, Figure, Incident, Moment, Verdict};
+use crate::model::alert::{CONTENT_FREE, Evidence, Figure, Incident, Moment, Verdict, WEIGHT};
 use crate::model::limits;
 use crate::model::report::HostReport;
+use crate::model::settings;
 use crate::model::time::Timestamp;
 
 use super::Detectors;
 use super::host::Host;
 
-/// The incident of a host that has one. `captured` is as for [`super::host::Facts::share_of_link`].
-pub fn incident(host: &Host, detectors: &Detectors, now: Timestamp, captured: u64, closed: bool) -> Option<Incident> {
+/// What is needed to tell of a case, as things stand.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    pub detectors: &'a Detectors,
+    pub settings: &'a settings::Verdict,
+    pub now: Timestamp,
+    /// As for [`super::host::Facts::share_of_link`].
+    pub captured: u64,
+}
+
+/// The incident of a host that has one.
+pub fn incident(host: &Host, view: View<'_>, closed: bool) -> Option<Incident> {
     let case = host.case.as_ref()?;
+    let View { settings, now, captured, .. } = view;
     let (facts, tally) = (&host.facts, &host.facts.tally);
     let (first_seen, last_seen) = case.span().unwrap_or((now, now));
     Some(Incident {
@@ -18,6 +30,7 @@ pub fn incident(host: &Host, detectors: &Detectors, now: Timestamp, captured: u6
         id: case.incident?,
         host: facts.addr,
         verdict: case.verdict(),
+        score: case.score(now, settings),
         role: facts.role.why(),
         first_seen,
         last_seen,
@@ -26,20 +39,21 @@ pub fn incident(host: &Host, detectors: &Detectors, now: Timestamp, captured: u6
         mail_bytes: tally.bytes,
         mx_lookups: tally.mx_lookups,
         share_of_link: facts.share_of_link(captured),
-        evidence: evidence(host, detectors),
+        evidence: evidence(host, view),
         timeline: timeline(host),
         closed,
     })
 }
 
-/// A host's line in the report.
-pub fn host_report(host: &Host, detectors: &Detectors, captured: u64) -> HostReport {
+/// A host's line in the report: as it stands, or with `worst` as it was when its case stood worst.
+pub fn host_report(host: &Host, view: View<'_>, worst: bool) -> HostReport {
     let (facts, tally) = (&host.facts, &host.facts.tally);
     let judged = host.case.as_ref().filter(|case| case.verdict() != Verdict::Clean).and_then(|case| case.span());
     let since = judged.map(|(first, _)| first).or(facts.first_mail.as_ref().map(|(first, _)| *first));
-    HostReport {
+    let report = HostReport {
         host: facts.addr,
         verdict: host.verdict(),
+        score: host.case.as_ref().map_or(0.0, |case| case.score(view.now, view.settings)),
         role: facts.role.why(),
         since: since.or_else(|| noted(host).min()).unwrap_or(facts.last_seen),
         last_seen: noted(host).max().map_or(facts.last_seen, |noted| noted.max(facts.last_seen)),
@@ -47,8 +61,18 @@ pub fn host_report(host: &Host, detectors: &Detectors, captured: u64) -> HostRep
         recipients: tally.recipients,
         mail_bytes: tally.bytes,
         mx_lookups: tally.mx_lookups,
-        share_of_link: facts.share_of_link(captured),
-        evidence: evidence(host, detectors),
+        share_of_link: facts.share_of_link(view.captured),
+        evidence: evidence(host, view),
+    };
+    match host.past.as_deref().filter(|past| worst && past.verdict > report.verdict) {
+        Some(past) => HostReport {
+            verdict: past.verdict,
+            score: past.score,
+            since: past.first_seen,
+            evidence: past.evidence.clone(),
+            ..report
+        },
+        None => report,
     }
 }
 
@@ -58,13 +82,22 @@ fn noted(host: &Host) -> impl Iterator<Item = Timestamp> + '_ {
     grounds.into_iter().flat_map(|ground| [ground.first, ground.last])
 }
 
-/// Evidence, strongest first: as it stands now where the detector can tell, else as of the last alert.
-fn evidence(host: &Host, detectors: &Detectors) -> Vec<Evidence> {
+/// Evidence, strongest first: as it stands now where the detector can tell, else as of the last alert. Each with what it
+/// weighs, and whether it needs a message's content.
+fn evidence(host: &Host, view: View<'_>) -> Vec<Evidence> {
     let grounds = host.case.as_ref().map(|case| case.grounds()).unwrap_or_default();
     let mut all = Vec::new();
     for ground in grounds {
-        if let Some(current) = detectors.account(&host.states, ground.detector) {
-            all.push(current);
+        let mut weight = ground.weight(view.now, view.settings);
+        let content_free = if Detectors::content_free(ground.detector) { "yes" } else { "no" };
+        let mut put = |mut evidence: Evidence| {
+            // Of several pieces from one ground the first carries its weight.
+            evidence.figures.push((WEIGHT, Figure::Real(std::mem::take(&mut weight))));
+            evidence.figures.push((CONTENT_FREE, Figure::Text(content_free.into())));
+            all.push(evidence);
+        };
+        if let Some(current) = view.detectors.account(&host.states, ground.detector) {
+            put(current);
             continue;
         }
         for evidence in &ground.evidence {
@@ -73,7 +106,7 @@ fn evidence(host: &Host, detectors: &Detectors) -> Vec<Evidence> {
             if ground.times > 1 {
                 evidence.text = format!("{}; {} alerts since {}", evidence.text, ground.times, ground.first);
             }
-            all.push(evidence);
+            put(evidence);
         }
     }
     all.truncate(limits::INCIDENT_ENTRIES);

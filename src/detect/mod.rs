@@ -54,6 +54,9 @@ pub trait Detector {
     /// Its stable name: two signals of one detector are never two independent grounds.
     const NAME: &'static str;
 
+    /// Whether it works where the content of messages is hidden, by TLS or because nobody opened them.
+    const CONTENT_FREE: bool = true;
+
     /// The detector with its thresholds.
     fn new(settings: &DetectSettings) -> Self;
 
@@ -155,6 +158,14 @@ macro_rules! detectors {
             /// Tells every detector, in the order of the table, of an event.
             pub fn see(&self, host: &Facts, states: &mut States, scene: &Scene<'_>, signals: &mut Signals) {
                 $(self.$field.see(host, &mut states.$field, scene, signals);)+
+            }
+
+            /// Whether the detector of that name needs no content ([`Detector::CONTENT_FREE`]).
+            pub fn content_free(detector: &str) -> bool {
+                $(if <$detector>::NAME == detector {
+                    return <$detector>::CONTENT_FREE;
+                })+
+                false
             }
 
             /// [`Detector::account`] of the detector of that name.

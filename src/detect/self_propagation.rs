@@ -50,6 +50,7 @@ struct Sent {
 impl Detector for SelfPropagation {
     type State = State;
     const NAME: &'static str = "self-propagation";
+    const CONTENT_FREE: bool = false;
 
     fn new(settings: &DetectSettings) -> Self {
         Self { settings: settings.self_propagation.clone() }

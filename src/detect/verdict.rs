@@ -1,10 +1,26 @@
-//! The case against a host: what was said about it, weighed into a verdict.
+//! The case against a host: what was said about it, weighed into a verdict and a score.
 //!
 //! Infected: it sent what only an infected host sends, or it shows two independent behaviours of at least medium
-//! severity. Suspicious: one such behaviour. Low never tips it. A verdict only rises.
+//! severity. Suspicious: one such behaviour. Low never tips it. While an incident is open its verdict only rises.
+//!
+//! The score says how much there is. Each piece of evidence, one for each rule or detector, has a weight, and the score
+//! is their sum; every weight is written beside its evidence. A weight is, when something is said,
+//!
+//! | what | weight |
+//! | --- | --- |
+//! | proof: a message that only an infected host sends | 100 |
+//! | a behaviour of high or critical severity | 60 |
+//! | a behaviour of medium severity | 40 |
+//! | a behaviour of low severity | 5 |
+//! | what says nothing about the host (mail it was sent, or passed on) | 0 |
+//!
+//! and halves with every half-life that passes without more of the same ([`settings::Verdict`]), rounded to hundredths.
+//! More of the same, but milder, lifts it no higher than its own weight. An incident closes when the weights of what is
+//! held against the host (all but low) come to less than `calm-below`; what is said later opens another.
 
 use crate::model::alert::{Evidence, Severity, Verdict};
 use crate::model::limits;
+use crate::model::settings;
 use crate::model::time::Timestamp;
 
 use super::{Bearing, Signal};
@@ -32,6 +48,11 @@ pub struct Ground {
     pub stands_on: &'static str,
     pub first: Timestamp,
     pub last: Timestamp,
+    /// Severity of the newest alert.
+    newest: Severity,
+    /// What it weighed at its last alert, `weighed`.
+    weight: f64,
+    weighed: Timestamp,
     /// How many alerts.
     pub times: u64,
     /// Of the newest alert of that severity.
@@ -40,8 +61,8 @@ pub struct Ground {
 
 impl Case {
     /// Takes a signal in; the new verdict when that changed it.
-    pub fn note(&mut self, signal: &Signal) -> Option<Verdict> {
-        self.note_ground(signal);
+    pub fn note(&mut self, signal: &Signal, settings: &settings::Verdict) -> Option<Verdict> {
+        self.note_ground(signal, settings);
         let verdict = self.weigh().max(self.verdict);
         if verdict == self.verdict {
             return None;
@@ -53,10 +74,29 @@ impl Case {
     }
 
     /// A detector saw more of what it told of before.
-    pub fn again(&mut self, detector: &str, now: Timestamp) {
+    pub fn again(&mut self, detector: &str, now: Timestamp, settings: &settings::Verdict) {
         for ground in self.grounds.iter_mut().filter(|ground| ground.detector == detector) {
             ground.last = ground.last.max(now);
+            ground.lift(weight(ground.bearing, ground.newest), now, settings);
         }
+    }
+
+    /// The sum of all weights.
+    pub fn score(&self, now: Timestamp, settings: &settings::Verdict) -> f64 {
+        hundredths(self.grounds.iter().map(|ground| ground.weight(now, settings)).sum())
+    }
+
+    /// Whether what is held against the host weighs too little by now for an incident.
+    pub fn is_calm(&self, now: Timestamp, settings: &settings::Verdict) -> bool {
+        let held: f64 =
+            self.grounds.iter().filter(|ground| ground.weighs()).map(|ground| ground.weight(now, settings)).sum();
+        // Nothing that is held against a host may close its own incident.
+        held < settings.calm_below.clamp(0.01, MEDIUM / 2.0)
+    }
+
+    /// Puts the end into the timeline.
+    pub fn close(&mut self, now: Timestamp) {
+        self.timeline.push(Moment { time: now, text: "closed: nothing more was seen".into() });
     }
 
     /// What is thought of the host.
@@ -86,11 +126,11 @@ impl Case {
         &self.timeline
     }
 
-    fn note_ground(&mut self, signal: &Signal) {
+    fn note_ground(&mut self, signal: &Signal, settings: &settings::Verdict) {
         let alert = &signal.alert;
         let same = |ground: &&mut Ground| ground.rule == alert.rule && ground.bearing == signal.bearing;
         if let Some(known) = self.grounds.iter_mut().find(same) {
-            if known.take(signal) {
+            if known.take(signal, settings) {
                 self.tell_step(signal);
             }
             return;
@@ -104,6 +144,9 @@ impl Case {
             // A clock that stepped back must not end a case before it began.
             first: signal.since.min(alert.time),
             last: signal.since.max(alert.time),
+            newest: alert.severity,
+            weight: weight(signal.bearing, alert.severity),
+            weighed: alert.time,
             times: 1,
             evidence: alert.evidence.clone(),
         };
@@ -158,8 +201,10 @@ impl Case {
 
 impl Ground {
     /// Takes one more alert in; true when it is worse than those before.
-    fn take(&mut self, signal: &Signal) -> bool {
+    fn take(&mut self, signal: &Signal, settings: &settings::Verdict) -> bool {
         let alert = &signal.alert;
+        self.newest = alert.severity;
+        self.lift(weight(self.bearing, alert.severity), alert.time, settings);
         let is_worse = alert.severity < self.severity;
         let first = signal.since.min(alert.time);
         // What was too mild to be held against the host is not what it is judged for.
@@ -172,6 +217,18 @@ impl Ground {
             self.evidence.clone_from(&alert.evidence);
         }
         is_worse
+    }
+
+    /// What it weighs by now.
+    pub fn weight(&self, now: Timestamp, settings: &settings::Verdict) -> f64 {
+        let half_lives = now.since(self.weighed).as_secs_f64() / (settings.half_life_seconds.max(1) as f64);
+        hundredths(self.weight * 0.5_f64.powf(half_lives))
+    }
+
+    /// Makes it weigh at least so much from now on.
+    fn lift(&mut self, weight: f64, now: Timestamp, settings: &settings::Verdict) {
+        self.weight = self.weight(now, settings).max(weight);
+        self.weighed = self.weighed.max(now);
     }
 
     /// Whether it is held against the host. Low is what an admin's test looks like.
@@ -189,12 +246,35 @@ fn strength(ground: &Ground) -> (u8, Severity, Timestamp, &str) {
     (ground.bearing as u8, ground.severity, ground.first, &ground.rule)
 }
 
-/// Places in the timeline kept for what must not be crowded out: at most two changes of verdict, and the first
+/// The weight of something said just now.
+fn weight(bearing: Bearing, severity: Severity) -> f64 {
+    match (bearing, severity) {
+        (Bearing::Proof, _) => PROOF,
+        (Bearing::Note, _) | (_, Severity::Info) => 0.0,
+        (_, Severity::Critical | Severity::High) => HIGH,
+        (_, Severity::Medium) => MEDIUM,
+        (_, Severity::Low) => LOW,
+    }
+}
+
+/// Rounded as it is shown, so that what is shown adds up.
+fn hundredths(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+const PROOF: f64 = 100.0;
+const HIGH: f64 = 60.0;
+const MEDIUM: f64 = 40.0;
+const LOW: f64 = 5.0;
+
+/// Places in the timeline kept for what must not be crowded out: at most two changes of verdict, the end, and the first
 /// question, flow and message that `incident` puts in.
-const KEPT_FREE: usize = 5;
+const KEPT_FREE: usize = 6;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use crate::model::alert::Alert;
 
     use super::*;
@@ -237,7 +317,10 @@ mod tests {
             let mut case = Case::default();
             for (number, (detector, severity, bearing)) in signals.iter().enumerate() {
                 // A rule name of its own for each: two rules of one detector are still one ground.
-                case.note(&signal(&format!("rule-{number}"), detector, *severity, *bearing, number as i64));
+                case.note(
+                    &signal(&format!("rule-{number}"), detector, *severity, *bearing, number as i64),
+                    &settings::Verdict::default(),
+                );
             }
             assert_eq!(case.verdict(), expected, "{signals:?}");
         }
@@ -248,7 +331,7 @@ mod tests {
         let mut case = Case::default();
         let mut late = signal("volume", "y", Severity::Medium, Bearing::Behaviour, 10);
         late.since = Timestamp::from_parts(20, 0);
-        case.note(&late);
+        case.note(&late, &settings::Verdict::default());
         let span = (Timestamp::from_parts(10, 0), Timestamp::from_parts(20, 0));
         assert_eq!(case.span(), Some(span));
     }
@@ -258,17 +341,72 @@ mod tests {
         let mut case = Case::default();
         for number in 0..1_000 {
             let rule = format!("note-{number}");
-            assert_eq!(case.note(&signal(&rule, "x", Severity::Critical, Bearing::Note, number)), None);
+            assert_eq!(
+                case.note(
+                    &signal(&rule, "x", Severity::Critical, Bearing::Note, number),
+                    &settings::Verdict::default()
+                ),
+                None
+            );
         }
-        let changed = case.note(&signal("volume", "y", Severity::Medium, Bearing::Behaviour, 2_000));
+        let changed = case
+            .note(&signal("volume", "y", Severity::Medium, Bearing::Behaviour, 2_000), &settings::Verdict::default());
         assert_eq!(changed, Some(Verdict::Suspicious));
-        let changed = case.note(&signal("worm", "x", Severity::Critical, Bearing::Proof, 3_000));
+        let changed =
+            case.note(&signal("worm", "x", Severity::Critical, Bearing::Proof, 3_000), &settings::Verdict::default());
         assert_eq!(changed, Some(Verdict::Infected));
         let grounds = case.grounds();
         assert_eq!((grounds.len(), grounds[0].rule.as_str(), grounds[1].rule.as_str()), (64, "worm", "volume"));
-        assert_eq!(case.timeline().len(), limits::INCIDENT_ENTRIES - 3);
+        assert_eq!(case.timeline().len(), limits::INCIDENT_ENTRIES - 4);
         assert_eq!(case.timeline().last().unwrap().text, "verdict: infected (worm)");
         let span = (Timestamp::from_parts(2_000, 0), Timestamp::from_parts(3_000, 0));
         assert_eq!(case.span(), Some(span), "notes do not count");
+    }
+
+    /// By hand: 100 and 60 when they are said; six hours later 50 and 30; the behaviour seen again, mildly, stays.
+    #[test]
+    fn the_score_is_the_sum_of_weights_that_halve() {
+        let settings = settings::Verdict::default();
+        let mut case = Case::default();
+        let at = |second| Timestamp::from_parts(second, 0);
+        case.note(&signal("worm", "x", Severity::Critical, Bearing::Proof, 0), &settings);
+        case.note(&signal("chain", "y", Severity::High, Bearing::Behaviour, 0), &settings);
+        case.note(&signal("note", "z", Severity::Critical, Bearing::Note, 0), &settings);
+        assert_eq!(case.score(at(0), &settings), 160.0);
+        assert_eq!(case.score(at(21_600), &settings), 80.0);
+        case.note(&signal("chain", "y", Severity::Low, Bearing::Behaviour, 21_600), &settings);
+        assert_eq!(case.score(at(21_600), &settings), 80.0);
+        case.again("x", at(21_600), &settings);
+        assert_eq!(case.score(at(21_600), &settings), 130.0);
+        let weights: f64 = case.grounds().iter().map(|ground| ground.weight(at(30_000), &settings)).sum();
+        assert!((case.score(at(30_000), &settings) - weights).abs() < 1e-9);
+        assert!(!case.is_calm(at(21_600 * 4), &settings) && case.is_calm(at(21_600 * 5), &settings));
+    }
+
+    proptest! {
+        /// What comes in never lowers the score of the time it comes in, whatever there is.
+        #[test]
+        fn more_evidence_never_lowers_a_score(
+            steps in prop::collection::vec((0_usize..90, 0_usize..5, 0_usize..3, 0_i64..50_000, any::<bool>()), 1..150)
+        ) {
+            const DETECTORS: [&str; 3] = ["a", "b", "c"];
+            let settings = settings::Verdict::default();
+            let (mut case, mut now) = (Case::default(), 0);
+            for (rule, severity, kind, later, again) in steps {
+                now += later;
+                let time = Timestamp::from_parts(now, 0);
+                let before = case.score(time, &settings);
+                let bearing = [Bearing::Proof, Bearing::Behaviour, Bearing::Note][kind];
+                match again {
+                    true => case.again(DETECTORS[kind], time, &settings),
+                    false => {
+                        let rule = format!("rule-{rule}");
+                        let severity = Severity::ALL[severity];
+                        case.note(&signal(&rule, DETECTORS[kind], severity, bearing, now), &settings);
+                    }
+                }
+                prop_assert!(case.score(time, &settings) >= before);
+            }
+        }
     }
 }

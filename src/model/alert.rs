@@ -97,6 +97,11 @@ pub enum Figure {
     List(Vec<String>),
 }
 
+/// In the evidence of an incident: what it weighs by now. They add up to the score.
+pub const WEIGHT: &str = "weight";
+/// In the evidence of an incident: `yes` where it needs no message's content, else `no`.
+pub const CONTENT_FREE: &str = "content_free";
+
 /// What is thought of a host. Orders from best to worst.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
@@ -128,6 +133,8 @@ pub struct Incident {
     pub id: u64,
     pub host: IpAddr,
     pub verdict: Verdict,
+    /// The sum of the weights of its evidence, which each carries as its figure `weight`.
+    pub score: f64,
     /// Whether the host is a mail server, and how that is known; none for an ordinary host.
     pub role: Option<String>,
     /// First and last time the host did what it is judged for.

@@ -259,6 +259,8 @@ pub const ROLE_GRACE: Duration = Duration::from_secs(900);
 /// Messages with a worm's marks that a host which may be a mail server can send beyond what was brought to it, before
 /// they are its own: some of what it passes on was given to it before the capture, or several in one encrypted session.
 pub const ROLE_SLACK: u64 = 3;
+/// How often open incidents are looked through for those that can be closed: half-lives are hours.
+pub const CALM_SWEEP: Duration = Duration::from_secs(60);
 /// An alert of the same kind and severity about the same host is not repeated sooner.
 pub const ALERT_REPEAT: Duration = Duration::from_secs(3_600);
 /// An alert about a name asked for is not repeated for the same host and rule sooner.

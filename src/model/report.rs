@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::alert::{Evidence, Severity, Verdict};
+use super::settings::Ignore;
 use super::stats::{CorrelateStats, InspectStats, SensorStats};
 use super::time::Timestamp;
 
@@ -17,16 +18,28 @@ pub struct Report {
     pub mailing_hosts: u64,
     /// Alerts by rule name, worst severity first, then by name.
     pub alerts: Vec<(String, Severity, u64)>,
+    /// What was left unsaid at the operator's wish, in the order of the configuration.
+    pub ignored: Vec<Ignored>,
     pub sensor: SensorStats,
     pub inspect: InspectStats,
     pub correlate: CorrelateStats,
+}
+
+/// A wish not to be told, and how often it was heeded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ignored {
+    pub wish: Ignore,
+    pub times: u64,
 }
 
 /// One home host.
 #[derive(Clone, Debug)]
 pub struct HostReport {
     pub host: IpAddr,
+    /// In the report at the end: the worst of the run, also where the host has calmed since.
     pub verdict: Verdict,
+    /// As [`super::alert::Incident::score`].
+    pub score: f64,
     /// As [`super::alert::Incident::role`].
     pub role: Option<String>,
     /// When it first did what it is judged for; for a clean host, when it first mailed.

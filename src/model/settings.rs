@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::limits;
@@ -11,6 +12,7 @@ use super::limits;
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DetectSettings {
     pub roles: Roles,
+    pub verdict: Verdict,
     pub direct_to_mx: DirectToMx,
     pub recipient_fanout: RecipientFanout,
     pub mx_guessing: MxGuessing,
@@ -36,6 +38,32 @@ impl Default for Roles {
     fn default() -> Self {
         Self { clients: 3, messages: 2, served_seconds: 3_600 }
     }
+}
+
+/// How a host's score fades, and when its incident closes.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Verdict {
+    /// After this long without anything new a piece of evidence weighs half.
+    pub half_life_seconds: u64,
+    /// An incident closes when what is held against the host weighs less than this: with the defaults some 12 hours
+    /// after the last of one behaviour of medium severity, some 20 hours after the last of a worm's messages.
+    pub calm_below: f64,
+}
+
+impl Default for Verdict {
+    fn default() -> Self {
+        Self { half_life_seconds: 21_600, calm_below: 10.0 }
+    }
+}
+
+/// What an operator does not want to be told: a detector or rule, for some hosts, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ignore {
+    pub detector: String,
+    pub host: IpNet,
+    /// Shown in the summary.
+    pub reason: String,
 }
 
 /// `direct-to-mx`: the chain of MX question, answer, address and connection.

@@ -1,5 +1,6 @@
 //! Scenarios by hand-built events: what is said of whom, and what is not.
 
+mod cases;
 mod fanout;
 mod guessing;
 mod invariants;

@@ -237,6 +237,7 @@ fn an_incident_tells_the_case_of_its_host() {
         id: 1,
         host: "10.20.1.17".parse().unwrap(),
         verdict: Verdict::Infected,
+        score: 160.0,
         role: None,
         first_seen: at(5),
         last_seen: at(59),
@@ -254,7 +255,7 @@ fn an_incident_tells_the_case_of_its_host() {
     let line: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!((&line["event_type"], &line["src_ip"]), (&json!("incident"), &json!("10.20.1.17")));
     let expected = json!({
-        "id": 1, "host": "10.20.1.17", "verdict": "infected",
+        "id": 1, "host": "10.20.1.17", "verdict": "infected", "score": 160.0,
         "first_seen": "2003-10-31T12:00:05.000000+0000", "last_seen": "2003-10-31T12:00:59.000000+0000",
         "messages": 22, "recipients": 22, "mail_bytes": 440_000, "mx_lookups": 21, "share_of_link": 0.25,
         "evidence": [{

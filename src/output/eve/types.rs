@@ -194,6 +194,7 @@ impl Serialize for IncidentBody<'_> {
         map.serialize_entry("id", &incident.id)?;
         map.serialize_entry("host", &incident.host)?;
         map.serialize_entry("verdict", incident.verdict.name())?;
+        map.serialize_entry("score", &incident.score)?;
         if let Some(role) = &incident.role {
             map.serialize_entry("role", role)?;
         }

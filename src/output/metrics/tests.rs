@@ -219,6 +219,7 @@ fn host(number: u32, verdict: Verdict, mail_bytes: u64) -> HostReport {
     HostReport {
         host: Ipv4Addr::from((10 << 24) + number).into(),
         verdict,
+        score: 0.0,
         role: None,
         since: Timestamp::default(),
         last_seen: Timestamp::default(),

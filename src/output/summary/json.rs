@@ -7,7 +7,7 @@ use serde::ser::{Serialize, Serializer};
 use super::losses::losses;
 use super::{Notes, advice, headline, share, span};
 use crate::model::alert::{Evidence, Severity, Verdict};
-use crate::model::report::{HostReport, Report};
+use crate::model::report::{HostReport, Ignored, Report};
 use crate::output::eve::stats::Stats;
 use crate::output::eve::types::{Each, EvidenceBody, Time};
 
@@ -20,6 +20,7 @@ pub fn json(report: &Report, notes: &Notes) -> String {
         hosts: report.hosts.iter().map(|host| Host::of(host, report, notes)).collect(),
         mailing_hosts: report.mailing_hosts,
         alerts: report.alerts.iter().map(|alert| AlertCount::of(alert, notes)).collect(),
+        ignored: report.ignored.iter().map(Wish::of).collect(),
         lost: Lost(report, notes),
         stats: Stats { uptime, sensor: &report.sensor, inspect: &report.inspect },
     };
@@ -36,6 +37,8 @@ struct Document<'a> {
     hosts: Vec<Host<'a>>,
     mailing_hosts: u64,
     alerts: Vec<AlertCount<'a>>,
+    /// Wishes of the configuration not to be told of something, and how often each was heeded.
+    ignored: Vec<Wish<'a>>,
     lost: Lost<'a>,
     stats: Stats<'a>,
 }
@@ -50,6 +53,7 @@ struct Span {
 struct Host<'a> {
     host: IpAddr,
     verdict: &'static str,
+    score: f64,
     role: Option<&'a str>,
     since: Time,
     last_seen: Time,
@@ -69,6 +73,7 @@ impl<'a> Host<'a> {
         Self {
             host: host.host,
             verdict: host.verdict.name(),
+            score: host.score,
             role: host.role.as_deref(),
             since: Time(host.since),
             last_seen: Time(host.last_seen),
@@ -99,6 +104,21 @@ impl<'a> AlertCount<'a> {
         let hosts = notes.alerted.get(&(rule.clone(), *severity)).into_iter().flatten().copied().collect();
         let remediation = notes.advice.get(rule).map(String::as_str);
         Self { rule, severity: severity.name(), count: *count, hosts, remediation }
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Wish<'a> {
+    detector: &'a str,
+    host: String,
+    reason: &'a str,
+    times: u64,
+}
+
+impl<'a> Wish<'a> {
+    fn of(ignored: &'a Ignored) -> Self {
+        let wish = &ignored.wish;
+        Self { detector: &wish.detector, host: wish.host.to_string(), reason: &wish.reason, times: ignored.times }
     }
 }
 

@@ -17,9 +17,9 @@ pub use self::json::json;
 use self::losses::losses;
 use self::words::{bytes, count, counted, duration, percent, plain, plain_to, time, wrapped};
 use super::extract::ExtractStats;
-use crate::model::alert::{Alert, Evidence, Figure, Severity, Verdict};
+use crate::model::alert::{Alert, CONTENT_FREE, Evidence, Figure, Severity, Verdict, WEIGHT};
 use crate::model::limits::SUMMARY_ALERT_HOSTS;
-use crate::model::report::{HostReport, Report};
+use crate::model::report::{HostReport, Ignored, Report};
 use crate::model::time::Timestamp;
 
 /// What the summary says besides the report.
@@ -71,6 +71,9 @@ pub fn text(report: &Report, notes: &Notes, style: Style) -> String {
     }
     if !report.alerts.is_empty() {
         section(&mut out, &alerts(report, notes, style));
+    }
+    if let Some(ignored) = ignored(report) {
+        section(&mut out, &ignored);
     }
     section(&mut out, &read(report, style));
     line(&mut out, &lost(report, notes, style));
@@ -200,6 +203,9 @@ fn why(host: &HostReport, notes: &Notes, style: Style) -> String {
         let more: Vec<_> = host.evidence.iter().skip(REASONS).map(|evidence| plain(&evidence.source)).collect();
         item(&format!("  - and {}", listed(&more, REASONS)));
     }
+    if let Some(sum) = score(host) {
+        item(&sum);
+    }
     item(&format!("  To do: {}", plain_to(advice(host, notes), ADVICE)));
     text
 }
@@ -210,6 +216,30 @@ fn matched(evidence: &Evidence) -> String {
     let Some(Figure::List(marks)) = figure else { return String::new() };
     let marks: Vec<_> = marks.iter().map(|mark| plain(mark)).collect();
     if marks.is_empty() { String::new() } else { format!("; matched {}", listed(&marks, NAMED)) }
+}
+
+/// How the score adds up, and which evidence needed no message's content; none where nothing was weighed.
+fn score(host: &HostReport) -> Option<String> {
+    let mut parts = Vec::new();
+    for evidence in &host.evidence {
+        let figure = |name| evidence.figures.iter().find(|(known, _)| *known == name).map(|(_, figure)| figure);
+        let Some(Figure::Real(weight)) = figure(WEIGHT).filter(|weight| **weight != Figure::Real(0.0)) else {
+            continue;
+        };
+        let free = figure(CONTENT_FREE) == Some(&Figure::Text("yes".into()));
+        parts.push(format!("{weight} {}{}", plain(&evidence.source), if free { "*" } else { "" }));
+    }
+    (!parts.is_empty()).then(|| format!("  Score {}: {} (* needs no message's content)", host.score, parts.join(" + ")))
+}
+
+/// What was left unsaid at the operator's wish.
+fn ignored(report: &Report) -> Option<String> {
+    let line = |ignored: &Ignored| {
+        let (wish, times) = (&ignored.wish, counted(ignored.times, "time", "times"));
+        format!("  - {} of {}, {times}: {}", plain(&wish.detector), wish.host, plain(&wish.reason))
+    };
+    let lines: Vec<String> = report.ignored.iter().map(line).collect();
+    (!lines.is_empty()).then(|| format!("Not told, as configured:\n{}", lines.join("\n")))
 }
 
 /// What to do: the advice of the strongest evidence that has any.

@@ -195,7 +195,7 @@ fn json_says_the_same_under_stable_keys() {
     assert_eq!(
         document["hosts"][0],
         json!({
-            "host": "10.20.1.17", "verdict": "infected", "role": null,
+            "host": "10.20.1.17", "verdict": "infected", "score": 160.0, "role": null,
             "since": "2003-10-31T12:00:05.000000+0000", "last_seen": "2003-10-31T12:10:00.000000+0000",
             "messages": 1022, "recipients": 1022, "mail_bytes": 440_000, "mx_lookups": 21, "share_of_link": 0.25, "share_of_all": 440_000.0 / 15_000_000.0,
             "evidence": [
@@ -240,6 +240,7 @@ fn outbreak() -> Report {
     let worm = HostReport {
         host: [10, 20, 1, 17].into(),
         verdict: Verdict::Infected,
+        score: 160.0,
         role: None,
         since: at(5),
         last_seen: at(600),
@@ -253,6 +254,7 @@ fn outbreak() -> Report {
     let server = HostReport {
         host: [10, 20, 1, 2].into(),
         verdict: Verdict::Clean,
+        score: 0.0,
         role: Some("mail server: declared".into()),
         since: at(1),
         messages: 40,
