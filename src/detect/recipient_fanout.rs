@@ -160,8 +160,8 @@ impl RecipientFanout {
         // failure they are no second ground before the test has come to its verdict again.
         let own = if worst == Severity::High { Self::NAME } else { DirectToMx::NAME };
         let (severity, ground) = host.temper(worst, own, scene.time);
-        // A mail server mails strangers all day: where the host may well be one, that is no news.
-        if severity == Severity::Low {
+        // A mail server mails strangers all day: where the host may be one, one verdict of the test is no news.
+        if severity == Severity::Low || (host.role.may_be_mail_server() && !enough) {
             return;
         }
         let level = usize::from(severity == Severity::High);

@@ -160,7 +160,7 @@ impl Serves {
 }
 
 /// Stands for all detectors that spoke of a host which may be a mail server.
-const DOUBTFUL: &str = "may be a mail server";
+pub const DOUBTFUL: &str = "may be a mail server";
 
 #[cfg(test)]
 mod tests {

@@ -23,6 +23,7 @@ use crate::model::limits;
 use crate::model::settings;
 use crate::model::time::Timestamp;
 
+use super::role::DOUBTFUL;
 use super::{Bearing, Signal};
 
 pub use crate::model::alert::Moment;
@@ -186,9 +187,11 @@ impl Case {
         let mut stands: Vec<&str> = weighing.map(|ground| ground.stands_on).collect();
         stands.sort_unstable();
         stands.dedup();
-        match stands.len() {
-            0 => Verdict::Clean,
-            1 => Verdict::Suspicious,
+        // What is doubtful by itself makes nothing else more certain.
+        let certain = stands.iter().filter(|ground| **ground != DOUBTFUL).count();
+        match certain {
+            0 if stands.is_empty() => Verdict::Clean,
+            0 | 1 => Verdict::Suspicious,
             _ => Verdict::Infected,
         }
     }

@@ -11,8 +11,8 @@
 
 mod address;
 mod archive;
-mod embedded;
 pub mod dialect;
+mod embedded;
 mod encoding;
 mod hash;
 mod header;

@@ -105,6 +105,12 @@ pub fn losses(report: &Report, notes: &Notes) -> Vec<Loss> {
             "archives not unpacked to the end: they met a bound",
         ),
         loss(
+            "hosts_evicted",
+            report.correlate.hosts_evicted,
+            "home host forgotten: the host table was full",
+            "home hosts forgotten: the host table was full",
+        ),
+        loss(
             "eve_lines",
             notes.eve_lost_lines,
             "EVE line that could not be written",
