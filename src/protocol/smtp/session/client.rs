@@ -33,6 +33,8 @@ impl Session {
                 }
                 Mode::Opaque => &[],
             };
+            // Before more is learned: what comes later in the segment is not of the transactions that are decided now.
+            self.tell_decided(cx);
         }
     }
 

@@ -29,6 +29,7 @@ impl Session {
                     }
                     if let Some(reply) = reply {
                         self.reply(reply, cx);
+                        self.tell_decided(cx);
                     }
                 }
             }
