@@ -12,6 +12,7 @@ fn open(c: &mut Criterion) {
     let mut group = c.benchmark_group("mail");
     for (name, bytes) in [
         ("zip-20k", attached(&zip())),
+        ("tar-gz-20k", attached(&tar_gz())),
         ("base64-1m", attached(&vec![0x5a; 750_000])),
         ("headers", headers()),
         ("boundaries-1m", boundaries()),
@@ -61,6 +62,19 @@ fn zip() -> Vec<u8> {
     let places = [60u32, 12_876].map(u32::to_le_bytes).concat();
     let end = [&b"PK\x05\x06\0\0\0\0\x01\0\x01\0"[..], &places, &[0, 0]].concat();
     [b"PK\x03\x04", &fields[..], name, &program, &central, &end].concat()
+}
+
+/// A packed tar with one member of Mimail's size.
+fn tar_gz() -> Vec<u8> {
+    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    let program = [b"MZ".to_vec(), vec![0x5a; 12_830]].concat();
+    let mut header = tar::Header::new_gnu();
+    header.set_size(program.len() as u64);
+    let mut archive = tar::Builder::new(&mut packer);
+    archive.append_data(&mut header, "photos.jpg.exe", program.as_slice()).expect("memory takes it");
+    archive.finish().expect("memory takes it");
+    drop(archive);
+    packer.finish().expect("memory takes it")
 }
 
 /// Twenty header fields of an ordinary message, and nothing else.

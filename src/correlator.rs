@@ -14,10 +14,11 @@ use crate::detect::chain::tells_exchangers;
 use crate::detect::host::{Host, Load};
 use crate::detect::hosts::HostTable;
 use crate::detect::incident::{host_report, incident};
+use crate::detect::mx_guessing::may_guess;
 use crate::detect::name_rule::ASKED_AS;
 use crate::detect::{Detectors, Scene, Signal, Signals, content_rule};
 use crate::model::alert::{Alert, Incident, Severity, Verdict};
-use crate::model::event::{DnsMessage, Event, EventKind, QTYPE_MX};
+use crate::model::event::{DnsMessage, Event, EventKind, Outcome, QTYPE_MX};
 use crate::model::limits;
 use crate::model::mail::{Findings, RuleHit};
 use crate::model::net::{Direction, Flow, HomeNet, Side};
@@ -186,26 +187,30 @@ impl Correlator {
             return;
         }
         let (port, now) = (flow.server.port(), self.now);
-        match kind {
+        let place = match kind {
             // RFC 5321, section 4.2.3: 220 is the greeting of a service that is ready; 554 says that there is none.
             EventKind::Greeting(reply) if reply.code == 220 && self.settings.mail_ports.contains(&port) => {
-                let place = self.hosts.open(parties.server, &self.settings.mail_servers);
-                if let Some(host) = self.hosts.host_mut(place) {
-                    host.facts.role.greets(parties.client, port, now);
-                }
-                self.hosts.settle(place, &mut self.gone);
-                self.close_gone(out);
+                self.hosts.open(parties.server, &self.settings.mail_servers)
             }
             EventKind::Dns(message) if message.is_response() && port == DNS_PORT => {
-                let place = self.hosts.open(parties.server, &self.settings.mail_servers);
-                if let Some(host) = self.hosts.host_mut(place) {
-                    host.facts.role.answers_names();
-                }
-                self.hosts.settle(place, &mut self.gone);
-                self.close_gone(out);
+                self.hosts.open(parties.server, &self.settings.mail_servers)
             }
-            _ => {}
+            EventKind::Smtp(smtp) if smtp.envelope.is_some() || smtp.tls => match self.hosts.find(parties.server) {
+                Some(place) => place,
+                None => return,
+            },
+            _ => return,
+        };
+        if let Some(host) = self.hosts.host_mut(place) {
+            let (role, needs) = (&mut host.facts.role, &self.settings.detect.roles);
+            match kind {
+                EventKind::Greeting(_) => role.greets(parties.client, port, now, needs),
+                EventKind::Smtp(smtp) => role.takes(smtp.outcome == Outcome::Accepted, now, needs),
+                _ => role.answers_names(),
+            }
         }
+        self.hosts.settle(place, &mut self.gone);
+        self.close_gone(out);
     }
 
     /// Rules met by the names a home host asks for.
@@ -225,7 +230,7 @@ impl Correlator {
         match &moment.event.kind {
             EventKind::Smtp(_) | EventKind::Connect(_) => true,
             EventKind::Dns(message) if message.is_response() => tells_exchangers(message) || known(),
-            EventKind::Dns(message) => asks_mx(message) || !moment.hits.is_empty(),
+            EventKind::Dns(message) => asks_mx(message) || may_guess(message) || !moment.hits.is_empty(),
             EventKind::FlowEnd(end) => {
                 end.app_proto == "smtp" || self.settings.mail_ports.contains(&moment.flow.server.port())
             }
@@ -302,6 +307,7 @@ impl Correlator {
 fn judge(host: &mut Host, signal: &Signal, incidents: &mut u64) -> bool {
     let case = host.case.get_or_insert_default();
     let changed = case.note(signal).is_some();
+    host.facts.role.freeze(case.verdict() == Verdict::Infected);
     if changed && case.incident.is_none() {
         *incidents += 1;
         case.incident = Some(*incidents);

@@ -7,26 +7,30 @@
 //! A replay waits when a queue is full. Live capture never waits: a message that finds the inspectors busy goes on
 //! uninspected and is counted; batches that find the correlator busy are held up to a bound, then dropped and counted.
 
-use std::collections::VecDeque;
+mod feed;
+mod room;
+
 use std::net::TcpListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use crate::capture::{CaptureError, Source, Step};
+use feed::{Feed, read};
+use room::Room;
+
+use crate::capture::{CaptureError, Source};
 use crate::correlator::{Correlator, CorrelatorSettings, Said};
 use crate::inspector::Inspector;
-use crate::model::event::{Event, EventKind};
+use crate::model::event::Event;
 use crate::model::limits;
 use crate::model::mail::Findings;
 use crate::model::report::Report;
-use crate::model::settings::{SensorSettings, TICK};
+use crate::model::settings::SensorSettings;
 use crate::model::stats::InspectStats;
-use crate::model::time::Timestamp;
 use crate::output::http::{self, Endpoints};
 use crate::rules::RuleSet;
 use crate::sensor::Sensor;
@@ -89,6 +93,8 @@ pub struct Run<S> {
     pub report: Report,
     /// The sources, each with the error that ended it, if one did.
     pub sources: Vec<(S, Option<CaptureError>)>,
+    /// Sources whose thread failed, which is a defect of ours: what they had given by then is in the report.
+    pub failed: usize,
 }
 
 /// The rules in force. Each batch of events is held against the set that was in force when it was made.
@@ -124,11 +130,7 @@ pub fn run<S: Source + Send>(
     let workers = plan.workers.max(1);
     let (jobs_in, jobs_out) = bounded(limits::INSPECT_QUEUE);
     let (batches_in, batches_out) = bounded(limits::BATCHES);
-    let shared = Shared {
-        room: Room::default(),
-        dropped: AtomicU64::new(0),
-        busy: (0..workers).map(|_| AtomicU64::new(0)).collect(),
-    };
+    let shared = Shared::new(workers);
     let (shared, inspector) = (&shared, &plan.inspector);
     let over = &AtomicBool::new(false);
     thread::scope(|scope| {
@@ -157,8 +159,9 @@ pub fn run<S: Source + Send>(
         let consumer = Consumer::new(plan.correlator, rules, shared, &jobs_out, audience);
         let report = consumer.run(&batches_out);
         over.store(true, Ordering::Relaxed);
-        let sources = readers.into_iter().filter_map(|reader| reader.join().ok()).collect();
-        Run { report, sources }
+        let all = readers.len();
+        let sources: Vec<_> = readers.into_iter().filter_map(|reader| reader.join().ok()).collect();
+        Run { report, failed: all - sources.len(), sources }
     })
 }
 
@@ -170,6 +173,16 @@ struct Shared {
     dropped: AtomicU64,
     /// Nanoseconds each inspector has worked.
     busy: Vec<AtomicU64>,
+}
+
+impl Shared {
+    fn new(workers: usize) -> Self {
+        Self {
+            room: Room::default(),
+            dropped: AtomicU64::new(0),
+            busy: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
 }
 
 /// A message to be inspected, and where to put the result.
@@ -197,165 +210,6 @@ enum Slot {
 struct Batch {
     slots: Vec<Slot>,
     rules: Arc<RuleSet>,
-}
-
-// --- sources ----------------------------------------------------------------------------------------------------
-
-/// Reads a source to its end.
-fn read<S: Source>(
-    mut source: S,
-    mut sensor: Sensor,
-    mut feed: Feed<'_>,
-    stop: &AtomicBool,
-) -> (S, Option<CaptureError>) {
-    let mut error = None;
-    let mut losses_due = Timestamp::default();
-    let live = feed.pressure == Pressure::Shed;
-    while !stop.load(Ordering::Relaxed) || live {
-        let now = match source.next() {
-            Ok(Step::Packet(packet)) => {
-                let now = packet.time;
-                sensor.packet(&packet);
-                now
-            }
-            Ok(Step::Idle(now)) => {
-                sensor.idle(now);
-                feed.send(sensor.drain());
-                now
-            }
-            Ok(Step::End) => break,
-            Err(failure) => {
-                error = Some(failure);
-                break;
-            }
-        };
-        if sensor.waiting() >= limits::BATCH || (live && feed.is_due(now, sensor.waiting())) {
-            feed.send(sensor.drain());
-        }
-        if live && now >= losses_due {
-            losses_due = now.plus(TICK);
-            sensor.note_losses(&source.stats());
-        }
-    }
-    sensor.note_losses(&source.stats());
-    sensor.finish();
-    feed.finish(sensor.drain());
-    (source, error)
-}
-
-/// Gives events to inspectors and correlator, in order.
-struct Feed<'a> {
-    jobs: Sender<Job>,
-    batches: Sender<Batch>,
-    rules: SharedRules,
-    shared: &'a Shared,
-    pressure: Pressure,
-    /// Batches the correlator had no room for yet.
-    backlog: VecDeque<Batch>,
-    /// Packet time at which the oldest event not yet sent was first noticed.
-    waiting_since: Option<Timestamp>,
-}
-
-impl<'a> Feed<'a> {
-    fn new(
-        jobs: Sender<Job>,
-        batches: Sender<Batch>,
-        rules: SharedRules,
-        shared: &'a Shared,
-        pressure: Pressure,
-    ) -> Self {
-        Self { jobs, batches, rules, shared, pressure, backlog: VecDeque::new(), waiting_since: None }
-    }
-
-    /// Whether events have waited long enough for more to share their batch.
-    fn is_due(&mut self, now: Timestamp, waiting: usize) -> bool {
-        if waiting == 0 && self.backlog.is_empty() {
-            self.waiting_since = None;
-            return false;
-        }
-        let since = *self.waiting_since.get_or_insert(now);
-        now.since(since) >= limits::BATCH_PATIENCE || now < since
-    }
-
-    fn send(&mut self, events: Vec<Event>) {
-        self.waiting_since = None;
-        let rules = self.rules.get();
-        let mut slots = Vec::with_capacity(events.len());
-        for event in events {
-            let bytes = match &event.kind {
-                EventKind::Smtp(smtp) => smtp.message.as_ref().map_or(0, |message| message.bytes.len()) + OVERHEAD,
-                _ => {
-                    slots.push(Slot::Ready(event));
-                    continue;
-                }
-            };
-            let slot = match self.pressure {
-                Pressure::Wait => {
-                    if !self.shared.room.try_take(bytes) {
-                        // The correlator must get to what we hold before there can be room.
-                        self.pass_on(Batch { slots: std::mem::take(&mut slots), rules: Arc::clone(&rules) });
-                        self.shared.room.take(bytes);
-                    }
-                    self.assign(event, bytes, &rules)
-                }
-                Pressure::Shed if !self.jobs.is_full() && self.shared.room.try_take(bytes) => {
-                    self.assign(event, bytes, &rules)
-                }
-                Pressure::Shed => Slot::Shed(event),
-            };
-            slots.push(slot);
-        }
-        self.pass_on(Batch { slots, rules });
-    }
-
-    fn finish(&mut self, events: Vec<Event>) {
-        self.send(events);
-        for batch in self.backlog.drain(..) {
-            let _ = self.batches.send(batch);
-        }
-    }
-
-    /// Hands a message to the inspectors.
-    fn assign(&self, event: Event, bytes: usize, rules: &Arc<RuleSet>) -> Slot {
-        let (reply, filled) = bounded(1);
-        let job = Job { event, rules: Arc::clone(rules), reply };
-        let refused = match self.pressure {
-            Pressure::Wait => self.jobs.send(job).err().map(|refused| refused.0),
-            Pressure::Shed => self.jobs.try_send(job).err().map(TrySendError::into_inner),
-        };
-        match refused {
-            None => Slot::Waiting(filled, bytes),
-            Some(job) => {
-                self.shared.room.give_back(bytes);
-                Slot::Shed(job.event)
-            }
-        }
-    }
-
-    fn pass_on(&mut self, batch: Batch) {
-        if self.pressure == Pressure::Wait {
-            // It fails only when the correlator is gone, and then nobody is left to tell.
-            let _ = self.batches.send(batch);
-            return;
-        }
-        self.backlog.push_back(batch);
-        while let Some(batch) = self.backlog.pop_front() {
-            if let Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) = self.batches.try_send(batch) {
-                self.backlog.push_front(batch);
-                break;
-            }
-        }
-        while self.backlog.len() > limits::BACKLOG
-            && let Some(batch) = self.backlog.pop_front()
-        {
-            self.shared.dropped.fetch_add(batch.slots.len() as u64, Ordering::Relaxed);
-            for slot in batch.slots {
-                if let Slot::Waiting(_, bytes) = slot {
-                    self.shared.room.give_back(bytes);
-                }
-            }
-        }
-    }
 }
 
 // --- inspectors -------------------------------------------------------------------------------------------------
@@ -487,52 +341,10 @@ fn view<'v>(
     View { correlator, inspect, queues: [jobs, batches], message_bytes: shared.room.taken(), busy }
 }
 
-// --- room for messages ------------------------------------------------------------------------------------------
-
-/// Bytes of messages under way, within a bound; one larger than the bound goes alone.
-#[derive(Debug, Default)]
-struct Room {
-    taken: Mutex<usize>,
-    given_back: Condvar,
-}
-
-impl Room {
-    fn try_take(&self, bytes: usize) -> bool {
-        let mut taken = lock(&self.taken);
-        let fits = *taken == 0 || *taken + bytes <= limits::INSPECT_BYTES;
-        if fits {
-            *taken += bytes;
-        }
-        fits
-    }
-
-    fn take(&self, bytes: usize) {
-        let mut taken = lock(&self.taken);
-        while *taken != 0 && *taken + bytes > limits::INSPECT_BYTES {
-            taken = self.given_back.wait(taken).unwrap_or_else(PoisonError::into_inner);
-        }
-        *taken += bytes;
-    }
-
-    fn give_back(&self, bytes: usize) {
-        if bytes > 0 {
-            *lock(&self.taken) -= bytes;
-            self.given_back.notify_all();
-        }
-    }
-
-    fn taken(&self) -> usize {
-        *lock(&self.taken)
-    }
-}
-
 /// A lock whose holder panicked guards a plain number or pointer, which is sound whatever happened.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// What an event and its findings take besides its message's bytes, roughly.
-const OVERHEAD: usize = 2_048;
 
 /// How often the audience gets a moment for housekeeping when nothing happens.
 const PAUSE: Duration = Duration::from_millis(100);

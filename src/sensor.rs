@@ -12,7 +12,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conversation::{App, Conversation, Heard, Listener, detail, read_dns};
+use conversation::{App, Conversation, Heard, Listener, close_framers, detail, read_dns};
 use judge::{PortSet, Wanted, is_believed_reset, is_reuse, sender_is_client, wanted};
 
 use crate::capture::Packet;
@@ -259,6 +259,9 @@ impl Core {
                     let bound = self.settings.message_bytes;
                     App::Smtp(Box::new(Session::new(entry.started, expected, entry.midstream, bound)))
                 }
+                Wanted::Dns if entry.midstream => {
+                    App::DnsOverTcp([TcpFramer::midstream(), TcpFramer::midstream()].into())
+                }
                 Wanted::Dns => App::DnsOverTcp([TcpFramer::new(), TcpFramer::new()].into()),
                 Wanted::No => {
                     entry.ignored = true;
@@ -381,7 +384,11 @@ impl Core {
                 session.close(&mut Context { now, stats: &mut self.stats.smtp, out: &mut self.heard.smtp });
                 App::SmtpDone
             }
-            _ => App::DnsDone,
+            App::DnsOverTcp(framers) => {
+                close_framers(framers, &mut self.stats.dns);
+                App::DnsDone
+            }
+            App::SmtpDone | App::DnsDone => return,
         };
         conversation.let_go(done, &mut self.stats.flow);
         let untold = conversation.untold(bytes, self.heard.has_mail());

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use mailsnare::capture::{FaultSource, Faults, MemorySource, OwnedPacket, Source};
+use mailsnare::capture::{CaptureError, FaultSource, Faults, MemorySource, OwnedPacket, Source, Step};
 use mailsnare::correlator::{CorrelatorSettings, Said};
 use mailsnare::inspector::Inspector;
 use mailsnare::model::alert::{Alert, Incident, Severity, Verdict};
@@ -15,7 +15,7 @@ use mailsnare::model::event::{Event, EventKind};
 use mailsnare::model::mail::Findings;
 use mailsnare::model::net::HomeNet;
 use mailsnare::model::settings::{InspectSettings, SensorSettings};
-use mailsnare::model::stats::SensorStats;
+use mailsnare::model::stats::{CaptureStats, SensorStats};
 use mailsnare::model::time::Timestamp;
 use mailsnare::output::eve::{Origin, Renderer};
 use mailsnare::pipeline::{self, Audience, Plan, Pressure, SharedRules, View};
@@ -101,6 +101,33 @@ fn a_stop_ends_a_replay_early_and_in_order() {
     let run = pipeline::run(vec![MemorySource::new(packets)], plan(2), &rules, &stop, None, &mut ear);
     assert!(run.sources[0].1.is_none());
     assert_eq!(ear.next_seq, [1], "the last tick, and nothing else");
+}
+
+/// A source in whose thread something goes wrong after so many packets.
+struct Breaking(MemorySource, usize);
+
+impl Source for Breaking {
+    fn next(&mut self) -> Result<Step<'_>, CaptureError> {
+        assert!(self.1 > 0, "a defect, made for the test");
+        self.1 -= 1;
+        self.0.next()
+    }
+
+    fn stats(&mut self) -> CaptureStats {
+        self.0.stats()
+    }
+}
+
+#[test]
+fn a_source_that_breaks_is_told_and_the_others_go_on() {
+    let (packets, _) = sample("arrival");
+    let whole = run(MemorySource::new(packets.clone()), 1);
+    let sources = [usize::MAX, packets.len() / 2].map(|steps| Breaking(MemorySource::new(packets.clone()), steps));
+    let (mut ear, rules) = (Ear::default(), SharedRules::new(RuleSet::builtin()));
+    let run = pipeline::run(sources.into(), plan(2), &rules, &AtomicBool::new(false), None, &mut ear);
+    assert_eq!((run.failed, run.sources.len()), (1, 1));
+    let messages = ear.heard.messages;
+    assert!((whole.messages..2 * whole.messages).contains(&messages), "{messages} messages");
 }
 
 #[test]

@@ -57,6 +57,10 @@ pub fn run(settings: &settings::Live) -> Result<ExitCode, Failure> {
         complain(&error);
         failed = true;
     }
+    if run.failed > 0 {
+        complain(outputs::SENSOR_FAILED);
+        failed = true;
+    }
     if config.eve != Some(Destination::Stdout) {
         print(replay::summary(&run.report, &notes, Format::Table).as_bytes())?;
     }

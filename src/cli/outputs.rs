@@ -200,7 +200,7 @@ impl Outputs {
         let [messages, batches] = view.queues;
         self.metrics.set_queue("messages", messages);
         self.metrics.set_queue("events", batches);
-        self.metrics.set_memory("messages", view.message_bytes as u64);
+        self.metrics.set_memory("inspection", view.message_bytes as u64);
         self.busy_told.resize(view.busy.len(), Duration::ZERO);
         for (worker, (told, busy)) in self.busy_told.iter_mut().zip(view.busy).enumerate() {
             self.metrics.add_busy(worker, busy.saturating_sub(std::mem::replace(told, *busy)));
@@ -328,3 +328,7 @@ fn since(time: Timestamp) -> Option<Duration> {
 
 /// How often gauges that cost something to gather are gathered.
 const METRICS_PAUSE: Duration = Duration::from_secs(1);
+
+/// When a thread of the pipeline ended in a defect.
+pub(super) const SENSOR_FAILED: &str = "the sensor failed on what it read, which is a defect: please report it with the \
+     message above; what had been read by then is in the results";

@@ -60,6 +60,10 @@ pub fn run(settings: &settings::Replay) -> Result<ExitCode, Failure> {
         complain(&error);
         failed = true;
     }
+    if run.failed > 0 {
+        complain(outputs::SENSOR_FAILED);
+        failed = true;
+    }
     if config.eve != Some(Destination::Stdout) {
         print(summary(&run.report, &notes, settings.format).as_bytes())?;
     }

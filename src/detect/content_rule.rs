@@ -1,7 +1,8 @@
 //! Rules that matched a message: who sent it, who passed it on, who was only sent it.
 //!
 //! What a host sends itself stands against it; what a mail server passes on does not stand against the server, and
-//! what arrives stands against nobody here.
+//! what arrives stands against nobody here. A host that may be a mail server may pass on what it was given: what it
+//! sends is not held against it before it has sent more worms than it was brought messages.
 
 use std::net::IpAddr;
 
@@ -20,19 +21,31 @@ use super::{Bearing, Detector, Scene, Signal, Signals};
 #[derive(Debug)]
 pub struct ContentRule;
 
+/// Messages with a worm's marks that the host sent.
+#[derive(Debug, Default)]
+pub struct State {
+    worms: u64,
+}
+
 impl Detector for ContentRule {
-    type State = ();
+    type State = State;
     const NAME: &'static str = "content-rule";
 
     fn new(_settings: &DetectSettings) -> Self {
         Self
     }
 
-    fn see(&self, host: &Facts, _state: &mut (), scene: &Scene<'_>, signals: &mut Signals) {
+    fn see(&self, host: &Facts, state: &mut State, scene: &Scene<'_>, signals: &mut Signals) {
         let EventKind::Smtp(smtp) = scene.kind else { return };
         let position = match (scene.part, scene.direction) {
             (Side::Client, _) if host.role.is_mail_server() => Position::Carrier,
-            (Side::Client, _) => Position::Sender,
+            (Side::Client, _) => {
+                let is_worm = |hit: &RuleHit| scene.rules.describe(hit.rule).is_some_and(|rule| rule.marks_infection);
+                state.worms = state.worms.saturating_add(u64::from(scene.hits.iter().any(is_worm)));
+                let may_be_given = host.role.taken().saturating_add(limits::ROLE_SLACK);
+                let undecided = host.role.may_be_mail_server() && state.worms <= may_be_given;
+                if undecided { Position::Doubtful } else { Position::Sender }
+            }
             (Side::Server, Direction::Inbound) => Position::Target,
             // Told from the client's side already.
             (Side::Server, _) => return,
@@ -46,7 +59,13 @@ impl Detector for ContentRule {
             let severity = scene.rules.severity(hit.rule, position.counts_as());
             let evidence = evidence(hit, &facts, position, smtp, scene, host);
             let alert = rule_alert(&facts, severity, Some(host.addr), evidence, scene);
-            signals.raised.push(Signal { alert, detector: Self::NAME, bearing, since: smtp.started });
+            signals.raised.push(Signal {
+                alert,
+                detector: Self::NAME,
+                bearing,
+                since: smtp.started,
+                ground: Self::NAME,
+            });
         }
     }
 }
@@ -96,6 +115,8 @@ pub(super) fn matched(hit: &RuleHit) -> Figure {
 #[derive(Clone, Copy)]
 enum Position {
     Sender,
+    /// It may be a mail server, and this another's message.
+    Doubtful,
     Carrier,
     Target,
 }
@@ -106,13 +127,14 @@ impl Position {
     const fn counts_as(self) -> Direction {
         match self {
             Self::Sender => Direction::Outbound,
-            Self::Carrier | Self::Target => Direction::Inbound,
+            Self::Doubtful | Self::Carrier | Self::Target => Direction::Inbound,
         }
     }
 
     const fn name(self) -> &'static str {
         match self {
             Self::Sender => "sender",
+            Self::Doubtful => "sender-or-carrier",
             Self::Carrier => "carrier",
             Self::Target => "target",
         }
@@ -135,6 +157,12 @@ fn evidence(
                 "{addr}, which is no mail server, sent a message with the marks of {id} to {peer} port {port} ({direction})"
             )
         }
+        Position::Doubtful => format!(
+            "{addr} sent a message with the marks of {id} to {peer} port {port} ({direction}); it {}, and is not judged \
+             before it has sent more of them than it was brought messages ({} so far)",
+            host.role.why().unwrap_or_default(),
+            host.role.taken()
+        ),
         Position::Carrier => format!(
             "{addr} relayed a message with the marks of {id} to {peer} port {port} ({direction}); it is a {} and is not \
              judged for it: its logs tell who sent it",

@@ -112,7 +112,12 @@ impl Detector for DirectToMx {
 impl DirectToMx {
     /// Raises a signal where the severity is new or an hour has passed; a milder one keeps silent meanwhile.
     fn tell(&self, host: &Facts, trail: &mut Trail, scene: &Scene<'_>, signals: &mut Signals) {
-        let level = self.level(trail);
+        let (severity, ground) = host.temper(self.level(trail), Self::NAME, scene.time);
+        // That a host which may well be a mail server does as mail servers do is no news.
+        if host.role.may_be_mail_server() && severity == Severity::Low {
+            return;
+        }
+        let level = LEVELS.iter().position(|known| *known == severity).unwrap_or_default();
         if trail.told.iter().skip(level).any(|told| !told.is_due(scene.time, limits::ALERT_REPEAT)) {
             signals.again.push(Self::NAME);
             return;
@@ -120,7 +125,6 @@ impl DirectToMx {
         if let Some(told) = trail.told.get_mut(level) {
             told.mark(scene.time);
         }
-        let severity = [Severity::Low, Severity::Medium, Severity::High].get(level).copied().unwrap_or(Severity::Low);
         let alert = Alert {
             time: scene.time,
             rule: Self::NAME.into(),
@@ -134,17 +138,23 @@ impl DirectToMx {
             remediation: REMEDIATION.into(),
             references: vec![REFERENCE.into()],
         };
-        signals.raised.push(Signal { alert, detector: Self::NAME, bearing: Bearing::Behaviour, since: trail.since });
+        signals.raised.push(Signal {
+            alert,
+            detector: Self::NAME,
+            bearing: Bearing::Behaviour,
+            since: trail.since,
+            ground,
+        });
     }
 
-    /// 0 low, 1 medium, 2 high. Only whole chains make it high: a connection whose reason was not seen may go to a
+    /// Only whole chains make it high: a connection whose reason was not seen may go to a
     /// provider's relay.
-    fn level(&self, trail: &Trail) -> usize {
+    fn level(&self, trail: &Trail) -> Severity {
         let (domains, networks) = self.within_window(trail);
         match (domains >= self.domains, domains + networks >= self.domains) {
-            (true, _) => 2,
-            (_, true) => 1,
-            _ => 0,
+            (true, _) => Severity::High,
+            (_, true) => Severity::Medium,
+            _ => Severity::Low,
         }
     }
 
@@ -248,7 +258,7 @@ impl Step {
 }
 
 /// The /24 or /48 a server stands in.
-fn network(server: IpAddr) -> IpAddr {
+pub(super) fn network(server: IpAddr) -> IpAddr {
     match server {
         IpAddr::V4(address) => IpAddr::V4((u32::from(address) & 0xffff_ff00).into()),
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) & (u128::MAX << 80)).into()),
@@ -256,6 +266,8 @@ fn network(server: IpAddr) -> IpAddr {
 }
 
 const PORT: u16 = 25;
+/// What [`Trail::told`] counts.
+const LEVELS: [Severity; 3] = [Severity::Low, Severity::Medium, Severity::High];
 /// Detectors number their alerts from 9,000,101, far from rule packs.
 const SID: u32 = 9_000_101;
 const REMEDIATION: &str = "Take the host off the network and scan it for a mass mailer; block port 25 outbound for all but \

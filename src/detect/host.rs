@@ -4,13 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use crate::model::alert::Verdict;
+use crate::model::alert::{Severity, Verdict};
 use crate::model::event::{EventKind, Outcome, QTYPE_MX};
 use crate::model::mail::Findings;
 use crate::model::net::Flow;
 use crate::model::time::Timestamp;
 
 use super::States;
+use super::pace::apart;
 use super::role::Role;
 use super::verdict::Case;
 
@@ -111,7 +112,7 @@ impl Host {
         match self.verdict() {
             Verdict::Infected => Worth::Infected,
             Verdict::Suspicious => Worth::Suspicious,
-            Verdict::Clean if self.case.is_some() || self.facts.role.is_mail_server() => Worth::Known,
+            Verdict::Clean if self.case.is_some() || self.facts.role.why().is_some() => Worth::Known,
             Verdict::Clean if self.facts.conversed => Worth::Mailing,
             Verdict::Clean => Worth::Quiet,
         }
@@ -195,6 +196,12 @@ impl Facts {
         if load.mail || load.adds.mx_lookups > 0 {
             self.last_seen = now;
         }
+    }
+
+    /// As [`Role::temper`], with what the host delivered so far.
+    pub fn temper(&self, severity: Severity, ground: &'static str, now: Timestamp) -> (Severity, &'static str) {
+        let since = self.first_mail.map_or(now, |(first, _)| first);
+        self.role.temper(severity, ground, self.tally.connections, apart(since, now))
     }
 
     /// Its mail bytes as a share (0 to 1) of all bytes captured since its first mail; see

@@ -122,6 +122,7 @@ impl MailVolume {
     }
 
     fn signal(&self, host: &Facts, evidence: Evidence, now: Timestamp) -> Signal {
+        let (severity, ground) = host.temper(Severity::Medium, Self::NAME, now);
         let alert = Alert {
             time: now,
             rule: Self::NAME.into(),
@@ -129,7 +130,7 @@ impl MailVolume {
             rev: 1,
             title: "Host mails more than its ceiling".into(),
             category: "behaviour".into(),
-            severity: Severity::Medium,
+            severity,
             host: Some(host.addr),
             evidence: vec![evidence],
             remediation: REMEDIATION.into(),
@@ -137,7 +138,7 @@ impl MailVolume {
         };
         let window = now.minus(self.window);
         let since = host.first_mail.as_ref().map_or(window, |(first, _)| window.max(*first));
-        Signal { alert, detector: Self::NAME, bearing: Bearing::Behaviour, since }
+        Signal { alert, detector: Self::NAME, bearing: Bearing::Behaviour, since, ground }
     }
 }
 

@@ -21,9 +21,11 @@ pub mod host;
 pub mod hosts;
 pub mod incident;
 pub mod mail_volume;
+pub mod mx_guessing;
 pub mod name_rule;
 pub mod pace;
 pub mod recent;
+pub mod recipient_fanout;
 pub mod role;
 pub mod verdict;
 
@@ -33,6 +35,8 @@ detectors! {
     content_rule: content_rule::ContentRule,
     name_rule: name_rule::NameRule,
     direct_to_mx: direct_to_mx::DirectToMx,
+    recipient_fanout: recipient_fanout::RecipientFanout,
+    mx_guessing: mx_guessing::MxGuessing,
     mail_volume: mail_volume::MailVolume,
 }
 
@@ -102,6 +106,8 @@ pub struct Signal {
     pub bearing: Bearing,
     /// When what it is about began.
     pub since: Timestamp,
+    /// Signals of one ground are not independent of each other: [`Detector::NAME`], or the name of what they share.
+    pub ground: &'static str,
 }
 
 /// Collects what detectors say about one event.

@@ -52,7 +52,7 @@ impl Detector for NameRule {
             let evidence = Evidence { source: facts.id.into(), text, figures: vec![("matched", matched(hit))] };
             let severity = scene.rules.severity(hit.rule, ASKED_AS);
             let alert = rule_alert(&facts, severity, Some(host.addr), evidence, scene);
-            signals.raised.push(Signal { alert, detector: Self::NAME, bearing, since: scene.time });
+            signals.raised.push(Signal { alert, detector: Self::NAME, bearing, since: scene.time, ground: Self::NAME });
         }
     }
 }

@@ -60,6 +60,12 @@ impl<K: Hash + Eq + Clone, V> Recent<K, V> {
         }
     }
 
+    /// Lets an entry go before its time.
+    pub fn remove<Q: Hash + Equivalent<K> + ?Sized>(&mut self, key: &Q) {
+        // Its item in `order` is void from now on.
+        self.map.remove(key);
+    }
+
     /// All values, in no order: for counting only.
     pub fn values(&self) -> impl Iterator<Item = &V> {
         self.map.values().map(|(_, value)| value)

@@ -28,6 +28,8 @@ pub struct Ground {
     pub rule: String,
     pub severity: Severity,
     pub bearing: Bearing,
+    /// As [`Signal::ground`], of the newest alert of that severity.
+    pub stands_on: &'static str,
     pub first: Timestamp,
     pub last: Timestamp,
     /// How many alerts.
@@ -98,6 +100,7 @@ impl Case {
             rule: alert.rule.clone(),
             severity: alert.severity,
             bearing: signal.bearing,
+            stands_on: signal.ground,
             // A clock that stepped back must not end a case before it began.
             first: signal.since.min(alert.time),
             last: signal.since.max(alert.time),
@@ -137,10 +140,10 @@ impl Case {
             return Verdict::Infected;
         }
         let weighing = self.grounds.iter().filter(|ground| ground.weighs());
-        let mut detectors: Vec<&str> = weighing.map(|ground| ground.detector).collect();
-        detectors.sort_unstable();
-        detectors.dedup();
-        match detectors.len() {
+        let mut stands: Vec<&str> = weighing.map(|ground| ground.stands_on).collect();
+        stands.sort_unstable();
+        stands.dedup();
+        match stands.len() {
             0 => Verdict::Clean,
             1 => Verdict::Suspicious,
             _ => Verdict::Infected,
@@ -165,6 +168,7 @@ impl Ground {
         self.times = self.times.saturating_add(1);
         if alert.severity <= self.severity {
             self.severity = alert.severity;
+            self.stands_on = signal.ground;
             self.evidence.clone_from(&alert.evidence);
         }
         is_worse
@@ -210,7 +214,7 @@ mod tests {
             remediation: String::new(),
             references: vec![],
         };
-        Signal { alert, detector, bearing, since: time }
+        Signal { alert, detector, bearing, since: time, ground: detector }
     }
 
     #[test]

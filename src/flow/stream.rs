@@ -317,6 +317,11 @@ impl Stream {
         }
     }
 
+    /// Bytes held that cannot be delivered yet.
+    pub fn held_bytes(&self) -> usize {
+        self.halves.iter().map(|half| half.held_bytes).sum()
+    }
+
     /// Forgets everything, and gives what it took back to the sensor's account. What is still held is not delivered.
     pub fn let_go(&mut self, stats: &mut FlowStats) {
         for half in &mut self.halves {
@@ -754,7 +759,7 @@ mod tests {
                 let payload = vec![flags; len];
                 let part = TcpPart { seq, ack, flags, payload: &payload, missing };
                 t.stream.segment(side, &part, t.now, &mut t.stats, &mut t.log);
-                prop_assert_eq!(t.stats.held_bytes as usize, t.stream.halves.iter().map(|half| half.held_bytes).sum::<usize>());
+                prop_assert_eq!(t.stats.held_bytes as usize, t.stream.held_bytes());
             }
             t.stream.flush(&mut t.stats, &mut t.log);
             prop_assert_eq!(t.stats.held_bytes, 0);

@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::memchr2;
+use memchr::{memchr_iter, memchr2};
 
 use mail_parser::{HeaderValue, MessageParser};
 
@@ -161,13 +161,15 @@ impl Block {
 }
 
 impl Field {
-    /// The field as mail-parser reads it, if `plain` says that it can. None as well for a field that has no line end of
-    /// its own: mail-parser takes it for cut.
+    /// The field as mail-parser reads it, if `plain` says that it can. None as well for lines that end in CR alone, and
+    /// for a field without a line end of its own, of which it would lose the end.
     fn parsed<'a>(&self, bytes: &'a [u8], plain: bool) -> Option<HeaderValue<'a>> {
-        if !plain {
+        let field = bytes.get(self.name.start..self.end)?;
+        let ends_known =
+            field.ends_with(b"\n") && memchr_iter(b'\r', field).all(|at| field.get(at + 1) == Some(&b'\n'));
+        if !plain || !ends_known {
             return None;
         }
-        let field = bytes.get(self.name.start..self.end)?;
         let part = MessageParser::new().parse_headers(field)?.parts.into_iter().next()?;
         part.headers.into_iter().next().map(|header| header.value)
     }
@@ -336,6 +338,19 @@ mod tests {
         assert_eq!(email.headers.len(), 8);
         assert_eq!(email.headers[3].raw, "=?utf-8?q?caf=C3=A9?=\n =?utf-8?q?_x?=   y");
         assert_eq!(email.headers[2], Header { name: "TO".into(), value: "e@f".into(), raw: "e@f".into() });
+    }
+
+    #[test]
+    fn line_ends_do_not_matter() {
+        let text = "To: \"x, y\" <xy@a>, a@b\nSubject: one =?utf-8?q?tw=C3=B3?= three\nCc: c@d\n\n";
+        for end in ["\n", "\r\n", "\r", "\r\r\n"] {
+            let text = text.replace('\n', end);
+            let email = read(text.as_bytes()).email(text.as_bytes());
+            assert_eq!(email.to, ["\"x, y\" <xy@a>", "a@b"], "{end:?}");
+            assert_eq!((email.subject.as_deref(), email.cc), (Some("one tw\u{f3} three"), vec!["c@d".to_owned()]));
+        }
+        let text = "To: a@b, c@d";
+        assert_eq!(read(text.as_bytes()).email(text.as_bytes()).to, ["a@b", "c@d"]);
     }
 
     #[test]

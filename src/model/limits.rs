@@ -108,6 +108,9 @@ pub const ANOMALIES: usize = 16;
 
 /// A DNS message over TCP (RFC 1035, section 4.2.2): the length field has 16 bits.
 pub const DNS_MESSAGE: usize = 65_535;
+/// Bytes of unfinished DNS messages held for all TCP streams together: some hundreds of the longest, and thousands of real
+/// ones. Past it a message is given up, and those behind it are read.
+pub const DNS_HELD_BYTES: usize = 16 << 20;
 /// Records of one message that are read.
 pub const DNS_RECORDS: usize = 256;
 /// Pieces of a TCP stream searched for the start of a message after a gap: past so many it is no DNS, or never in step.
@@ -219,8 +222,26 @@ pub const CHAIN_SHARED: usize = 8;
 /// An MX or address answer explains connections for this long: most records live an hour or less, and a host that
 /// caches one for longer is told by its other deliveries.
 pub const CHAIN_AGE: Duration = Duration::from_secs(3_600);
+/// Domains and networks, each, that one host is known to have mailed to, and domains it asked about.
+pub const FANOUT_ENTRIES: usize = 512;
+/// Flows of one host whose outcome was counted, so that their end is not counted again.
+pub const FANOUT_FLOWS: usize = 64;
+/// Bytes of IP packets each side must have sent on a flow that could not be read, for a session to have taken place:
+/// opening and closing alone take some 200.
+pub const FANOUT_SESSION_BYTES: u64 = 600;
+/// Domains one host guessed under, names and addresses it learnt on the way, each.
+pub const GUESS_ENTRIES: usize = 256;
 /// Clients a mail server was seen to greet, kept to be counted without repeats: past a few the number adds nothing.
 pub const ROLE_CLIENTS: usize = 16;
+/// A host that has greeted clients on a mail port for this long was put there to do so: a worm that has just come in has
+/// not, though a single client was seen to ask.
+pub const ROLE_AT_EASE: Duration = Duration::from_secs(3_600);
+/// A host that greeted a client and has just begun to deliver may greet others soon: for this long nothing that mail
+/// servers do is held against it. A worm gains no more than this by having an accomplice connect.
+pub const ROLE_GRACE: Duration = Duration::from_secs(900);
+/// Messages with a worm's marks that a host which may be a mail server can send beyond what was brought to it, before
+/// they are its own: some of what it passes on was given to it before the capture, or several in one encrypted session.
+pub const ROLE_SLACK: u64 = 3;
 /// An alert of the same kind and severity about the same host is not repeated sooner.
 pub const ALERT_REPEAT: Duration = Duration::from_secs(3_600);
 /// An alert about a name asked for is not repeated for the same host and rule sooner.

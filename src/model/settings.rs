@@ -10,8 +10,30 @@ use super::limits;
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct DetectSettings {
+    pub roles: Roles,
     pub direct_to_mx: DirectToMx,
+    pub recipient_fanout: RecipientFanout,
+    pub mx_guessing: MxGuessing,
     pub mail_volume: MailVolume,
+}
+
+/// How a home host earns the role of a mail server that was not declared.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Roles {
+    /// Distinct clients it must have greeted on a mail port. One or two can be had for nothing: a port scan, a worm's
+    /// own accomplice.
+    pub clients: u32,
+    /// Or, with at least two clients: messages it must have accepted ...
+    pub messages: u64,
+    /// ... and for how long it must have served by then.
+    pub served_seconds: u64,
+}
+
+impl Default for Roles {
+    fn default() -> Self {
+        Self { clients: 3, messages: 2, served_seconds: 3_600 }
+    }
 }
 
 /// `direct-to-mx`: the chain of MX question, answer, address and connection.
@@ -26,6 +48,43 @@ pub struct DirectToMx {
 impl Default for DirectToMx {
     fn default() -> Self {
         Self { domains: 3, window_seconds: 600 }
+    }
+}
+
+/// `recipient-fanout`: the sequential test over outcomes of deliveries.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RecipientFanout {
+    /// Share of deliveries to known domains and servers that succeed, of an honest host. Jung 2004 takes 0.8.
+    pub theta0: f64,
+    /// The same of an infected host; less than `theta0`. Jung 2004 takes 0.2.
+    pub theta1: f64,
+    /// The chance to accuse an honest host.
+    pub alpha: f64,
+    /// The chance to acquit an infected one.
+    pub beta: f64,
+    /// Verdicts of infection in a row from which first contacts alone are high, and a ground of their own.
+    pub repeats: u32,
+}
+
+impl Default for RecipientFanout {
+    fn default() -> Self {
+        Self { theta0: 0.8, theta1: 0.2, alpha: 0.01, beta: 0.01, repeats: 2 }
+    }
+}
+
+/// `mx-guessing`: names of mail servers asked for without their domains' exchangers.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct MxGuessing {
+    /// Distinct domains within `window-seconds` from which it is told: a mail program asks for its provider's one or two.
+    pub domains: u32,
+    pub window_seconds: u64,
+}
+
+impl Default for MxGuessing {
+    fn default() -> Self {
+        Self { domains: 5, window_seconds: 600 }
     }
 }
 

@@ -61,7 +61,7 @@ pub struct FlowStats {
     pub active: u64,
     /// Streams kept in full now (mail, DNS over TCP, and those not yet told apart).
     pub streams: u64,
-    /// Flows worth following in full that could not be, because `limits::STREAMS` was met.
+    /// Segments of flows worth following in full that were not followed, because `limits::STREAMS` was met.
     pub streams_refused: u64,
     /// Flows ended, in the order of [`FlowStats::END_REASONS`].
     pub ended: [u64; 6],
@@ -72,8 +72,6 @@ pub struct FlowStats {
     pub retransmitted: u64,
     /// Second copies that differ from the first.
     pub overlap_differs: u64,
-    /// Segments dropped because a stream's or the sensor's reassembly bound was met.
-    pub segments_dropped: u64,
     /// Bytes held for reassembly now.
     pub held_bytes: u64,
     /// Delivered bytes kept for comparison with later copies now.
@@ -113,6 +111,10 @@ pub struct DnsStats {
     pub mx_queries: u64,
     /// On port 53 and not DNS.
     pub malformed: u64,
+    /// Messages over TCP that could not be read: damaged by a gap, cut off, or given up for want of room.
+    pub lost: u64,
+    /// Bytes of unfinished messages over TCP held now.
+    pub held_bytes: u64,
 }
 
 /// What the inspectors counted.
@@ -203,7 +205,7 @@ impl DecodeStats {
 
 impl FlowStats {
     fn add(&mut self, other: &Self) {
-        add_fields!(self, other: tcp_opened, udp_opened, active, streams, streams_refused, ended, gaps, gap_bytes, out_of_order, retransmitted, overlap_differs, segments_dropped, held_bytes, tail_bytes, invalid_segments);
+        add_fields!(self, other: tcp_opened, udp_opened, active, streams, streams_refused, ended, gaps, gap_bytes, out_of_order, retransmitted, overlap_differs, held_bytes, tail_bytes, invalid_segments);
     }
 }
 
@@ -215,7 +217,7 @@ impl SmtpStats {
 
 impl DnsStats {
     fn add(&mut self, other: &Self) {
-        add_fields!(self, other: queries, responses, mx_queries, malformed);
+        add_fields!(self, other: queries, responses, mx_queries, malformed, lost, held_bytes);
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::flow::flags::SYN;
 use crate::flow::{Entry, Sink, Stream};
 use crate::model::event::DnsMessage;
+use crate::model::limits;
 use crate::model::net::{Flow, Side};
 use crate::model::settings::SensorSettings;
 use crate::model::stats::{DnsStats, FlowStats, SmtpStats};
@@ -111,9 +112,14 @@ impl Sink for Listener<'_> {
                     Side::Server => session.server(bytes, other_unseen, &mut cx),
                 }
             }
-            App::DnsOverTcp(framers) => framers[side.index()].push(bytes, |message| {
-                self.heard.dns.extend(read_dns(message, true, self.detail, self.dns));
-            }),
+            App::DnsOverTcp(framers) => {
+                let framer = &mut framers[side.index()];
+                let before = Account::of(framer);
+                framer.push(bytes, |message| {
+                    self.heard.dns.extend(read_dns(message, true, self.detail, self.dns));
+                });
+                before.settle(framer, self.dns);
+            }
             App::SmtpDone | App::DnsDone => {}
         }
     }
@@ -124,13 +130,49 @@ impl Sink for Listener<'_> {
                 let mut cx = Context { now: self.now, stats: self.smtp, out: &mut self.heard.smtp };
                 session.gap(side, lost, &mut cx);
             }
-            App::DnsOverTcp(framers) => framers[side.index()].gap(lost),
+            App::DnsOverTcp(framers) => {
+                let framer = &mut framers[side.index()];
+                let before = Account::of(framer);
+                framer.gap(lost);
+                before.settle(framer, self.dns);
+            }
             App::SmtpDone | App::DnsDone => {}
         }
     }
 
     fn differs(&mut self, side: Side) {
         self.heard.differs = Some(side);
+    }
+}
+
+/// What a framer held and had lost before it took more.
+struct Account {
+    held: u64,
+    lost: u64,
+}
+
+impl Account {
+    fn of(framer: &TcpFramer) -> Self {
+        Self { held: framer.held_bytes() as u64, lost: framer.lost() }
+    }
+
+    /// Brings the sensor's counters up to date. A framer for which there is no room forgets its message.
+    fn settle(&self, framer: &mut TcpFramer, stats: &mut DnsStats) {
+        let held_by_others = stats.held_bytes.saturating_sub(self.held);
+        if held_by_others + framer.held_bytes() as u64 > limits::DNS_HELD_BYTES as u64 {
+            framer.forget();
+        }
+        stats.held_bytes = held_by_others + framer.held_bytes() as u64;
+        stats.lost += framer.lost() - self.lost;
+    }
+}
+
+/// The connection is over: messages that were not whole are lost.
+pub(super) fn close_framers(framers: &mut [TcpFramer; 2], stats: &mut DnsStats) {
+    for framer in framers {
+        let before = Account::of(framer);
+        framer.forget();
+        before.settle(framer, stats);
     }
 }
 

@@ -19,7 +19,7 @@ import struct
 import sys
 import time
 
-LOSS, DOUBLE, LATE = 0.01, 0.01, 0.03
+LOSS, DOUBLE, LATE = 0.02, 0.02, 0.05
 DELAY = (0.0005, 0.004)  # seconds: several packets of a full-speed transfer overtake
 TUNSETIFF, IFF_TAP, IFF_NO_PI = 0x400454CA, 0x0002, 0x1000
 

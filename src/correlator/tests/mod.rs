@@ -1,6 +1,9 @@
 //! Scenarios by hand-built events: what is said of whom, and what is not.
 
+mod fanout;
+mod guessing;
 mod invariants;
+mod roles;
 mod wire;
 
 use std::net::{IpAddr, SocketAddr};
@@ -89,11 +92,11 @@ fn a_worm_within_the_house_is_as_bad_as_outbound() {
 #[test]
 fn a_relay_is_not_judged_for_what_it_passes_on() {
     let mut learnt = Wire::new();
-    let inbound = learnt.connect(OUTSIDE, SERVER, 25);
-    learnt.greet(&inbound);
+    learnt.serve(SERVER, 3);
     let nets = vec!["10.0.0.24/29".parse().unwrap()];
     let declared = CorrelatorSettings { mail_servers: nets, ..CorrelatorSettings::default() };
-    for (mut wire, why) in [(learnt, "greeted 1 client on port 25"), (Wire::with(declared, Arc::new(Book)), "declared")]
+    for (mut wire, why) in
+        [(learnt, "greeted 3 clients on port 25"), (Wire::with(declared, Arc::new(Book)), "declared")]
     {
         let flow = wire.deliver(SERVER, OUTSIDE_RESOLVER, 1, false);
         wire.message(&flow, 1, vec![hit(WORM)]);
@@ -262,8 +265,7 @@ fn a_flow_that_was_open_before_the_capture_counts_once() {
 #[test]
 fn a_newsletter_server_is_silent() {
     let mut wire = Wire::new();
-    let inbound = wire.connect(OUTSIDE, SERVER, 25);
-    wire.greet(&inbound);
+    wire.serve(SERVER, 3);
     for round in 0..20 {
         for n in 1..=100 {
             let flow = wire.deliver(SERVER, RESOLVER, n, false);
@@ -275,15 +277,14 @@ fn a_newsletter_server_is_silent() {
     assert_eq!(wire.short(), []);
     let report = &wire.correlator.report().hosts[0];
     assert_eq!((report.messages, report.recipients, report.mail_bytes), (2_000, 10_000, 2_400_000));
-    assert!(report.role.as_ref().unwrap().contains("greeted 1 client on port 25"));
+    assert!(report.role.as_ref().unwrap().contains("greeted 3 clients on port 25"));
 }
 
 #[test]
 fn a_host_that_becomes_a_mail_server_is_left_alone_from_then_on() {
     let mut wire = Wire::new();
     wire.deliver(SERVER, RESOLVER, 1, false);
-    let inbound = wire.connect(OUTSIDE, SERVER, 25);
-    wire.greet(&inbound);
+    wire.serve(SERVER, 3);
     for n in 2..=9 {
         wire.deliver(SERVER, RESOLVER, n, false);
     }
@@ -446,8 +447,7 @@ fn a_million_spoofed_hosts_do_not_push_out_the_one_that_matters() {
     let home = HomeNet::new(vec!["10.0.0.0/8".parse().unwrap()]);
     let settings = CorrelatorSettings { home, hosts: 1_000, ..CorrelatorSettings::default() };
     let mut wire = Wire::with(settings, Arc::new(Book));
-    let inbound = wire.connect(OUTSIDE, SERVER, 25);
-    wire.greet(&inbound);
+    wire.serve(SERVER, 3);
     for n in 1..=3 {
         wire.deliver(HOST, OUTSIDE_RESOLVER, n, false);
     }

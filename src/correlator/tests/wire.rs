@@ -8,7 +8,7 @@ use crate::correlator::{Correlator, CorrelatorSettings, Said};
 use crate::model::alert::{Alert, Evidence, Figure, Incident, Severity, Verdict};
 use crate::model::event::{
     ConnectOutcome, DnsData, DnsMessage, DnsQuestion, DnsRecord, EndReason, Envelope, Event, EventKind, FlowEnd,
-    Outcome, QTYPE_MX, Reply, SmtpEvent,
+    Outcome, QTYPE_MX, Rejected, Reply, SmtpEvent,
 };
 use crate::model::mail::{Email, Findings, RuleHit};
 use crate::model::net::{Direction, Flow, Transport, Vlans};
@@ -127,6 +127,14 @@ impl Wire {
         self.feed(Some(flow), EventKind::Greeting(reply), &Findings::default());
     }
 
+    /// `server` greets so many clients from outside, at once.
+    pub fn serve(&mut self, server: &str, clients: u8) {
+        for client in 1..=clients {
+            let flow = self.connect(&format!("192.0.2.{client}"), server, 25);
+            self.greet(&flow);
+        }
+    }
+
     /// A message accepted on `flow`; 1,000 bytes on the wire.
     pub fn message(&mut self, flow: &Arc<Flow>, recipients: usize, hits: Vec<RuleHit>) {
         let rcpt_to = (0..recipients).map(|number| format!("r{number}@example.net")).collect();
@@ -140,6 +148,28 @@ impl Wire {
         };
         let findings = Findings { email: Some(Email::default()), hits, ..Findings::default() };
         self.feed(Some(flow), EventKind::Smtp(Box::new(smtp)), &findings);
+    }
+
+    /// A message to these recipients that ends so; a refused one loses its recipients.
+    pub fn letter(&mut self, flow: &Arc<Flow>, to: &[&str], outcome: Outcome) {
+        let (mut rcpt_to, mut rcpt_rejected) = (Vec::new(), Vec::new());
+        for address in to.iter().map(|address| (*address).to_owned()) {
+            match outcome {
+                Outcome::Rejected => rcpt_rejected
+                    .push(Rejected { address, reply: Reply { code: 550, text: "5.1.1 no such user".into() } }),
+                _ => rcpt_to.push(address),
+            }
+        }
+        let envelope = Envelope { mail_from: "a@example.net".into(), rcpt_to, rcpt_rejected, ..Envelope::default() };
+        let smtp = SmtpEvent { started: self.now, envelope: Some(envelope), outcome, ..SmtpEvent::default() };
+        self.feed(Some(flow), EventKind::Smtp(Box::new(smtp)), &Findings::default());
+    }
+
+    /// A session that goes to TLS and stays there.
+    pub fn encrypted(&mut self, flow: &Arc<Flow>) {
+        let smtp = SmtpEvent { started: self.now, tls: true, ..SmtpEvent::default() };
+        self.feed(Some(flow), EventKind::Smtp(Box::new(smtp)), &Findings::default());
+        self.end(flow, 2_000);
     }
 
     pub fn end(&mut self, flow: &Arc<Flow>, wire_bytes: u64) {

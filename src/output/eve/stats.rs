@@ -86,7 +86,7 @@ fn tcp(sensor: &SensorStats) -> impl Serialize {
         ("reassembly_memuse", flow.held_bytes),
         ("segment_out_of_order", flow.out_of_order),
         ("segment_retransmitted", flow.retransmitted),
-        ("segment_memcap_drop", flow.segments_dropped),
+        ("segment_memcap_drop", flow.streams_refused),
         ("segment_invalid", flow.invalid_segments),
         ("overlap_diff_data", flow.overlap_differs),
     ])
@@ -130,6 +130,8 @@ impl Serialize for Ours<'_> {
             ("responses", dns.responses),
             ("mx_queries", dns.mx_queries),
             ("malformed", dns.malformed),
+            ("lost", dns.lost),
+            ("held_bytes", dns.held_bytes),
         ]);
         map.serialize_entry("dns", &of_dns)?;
         map.serialize_entry("inspect", &inspected(inspect))?;

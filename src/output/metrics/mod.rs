@@ -142,7 +142,8 @@ impl Metrics {
         self.sensor.update(source, now, last, stats);
         *last = stats.clone();
         let (reassembly, messages) = state.sources.values().fold((0_u64, 0_u64), |(streams, mails), stats| {
-            (streams.saturating_add(stats.flow.held_bytes), mails.saturating_add(stats.smtp.held_bytes))
+            let held = stats.flow.held_bytes + stats.flow.tail_bytes + stats.dns.held_bytes;
+            (streams.saturating_add(held), mails.saturating_add(stats.smtp.held_bytes))
         });
         self.set_memory("reassembly", reassembly);
         self.set_memory("messages", messages);

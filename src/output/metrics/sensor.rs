@@ -89,7 +89,7 @@ const COUNTERS: &[Counter] = &[
     counter("segments_out_of_order_total", "TCP segments out of order.", |s| s.flow.out_of_order),
     counter("segments_retransmitted_total", "TCP segments sent again.", |s| s.flow.retransmitted),
     counter("segments_differing_total", "Second copies that differ from the first.", |s| s.flow.overlap_differs),
-    counter("segments_dropped_total", "TCP segments dropped at a reassembly bound.", |s| s.flow.segments_dropped),
+    counter("segments_not_followed_total", "TCP segments of streams past the bound.", |s| s.flow.streams_refused),
     counter("segments_invalid_total", "TCP segments outside any plausible window.", |s| s.flow.invalid_segments),
     counter("smtp_sessions_total", "SMTP sessions.", |s| s.smtp.sessions),
     counter("smtp_tls_sessions_total", "SMTP sessions that went to TLS.", |s| s.smtp.tls_sessions),
@@ -101,5 +101,6 @@ const COUNTERS: &[Counter] = &[
     counter("dns_queries_total", "DNS queries.", |s| s.dns.queries),
     counter("dns_responses_total", "DNS responses.", |s| s.dns.responses),
     counter("dns_malformed_total", "Messages on port 53 that are not DNS.", |s| s.dns.malformed),
+    counter("dns_messages_lost_total", "DNS messages over TCP damaged, cut off or given up.", |s| s.dns.lost),
     counter("mx_lookups_total", "DNS questions for MX.", |s| s.dns.mx_queries),
 ];

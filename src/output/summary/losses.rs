@@ -59,12 +59,18 @@ pub fn losses(report: &Report, notes: &Notes) -> Vec<Loss> {
         loss("fragments_dropped", decode.fragments_dropped, "IP fragment given up", "IP fragments given up"),
         Loss { more: gap_bytes, ..loss("stream_gaps", flow.gaps, "gap in TCP streams", "gaps in TCP streams") },
         loss(
-            "segments_dropped",
-            flow.segments_dropped,
-            "TCP segment dropped at a reassembly bound",
-            "TCP segments dropped at a reassembly bound",
+            "segments_not_followed",
+            flow.streams_refused,
+            "TCP segment not read: too many streams at once",
+            "TCP segments not read: too many streams at once",
         ),
         loss("flows_evicted", evicted, "flow evicted before its end", "flows evicted before their end"),
+        loss(
+            "dns_messages",
+            report.sensor.dns.lost,
+            "DNS message over TCP not read to its end",
+            "DNS messages over TCP not read to their end",
+        ),
         loss("messages_truncated", smtp.truncated, "message not kept whole", "messages not kept whole"),
         loss(
             "messages_shed_queue",

@@ -6,13 +6,14 @@ use crate::model::limits;
 /// Cuts one direction of a TCP stream into messages (RFC 1035, section 4.2.2; RFC 7766, section 8). Messages may be
 /// split or joined at any byte. One that lies whole in the bytes pushed is handed on without a copy.
 ///
-/// It holds at most one message ([`limits::DNS_MESSAGE`]).
+/// It holds at most one message ([`limits::DNS_MESSAGE`]); what all framers hold is for the owner to bound, by
+/// [`TcpFramer::held_bytes`] and [`TcpFramer::forget`].
 #[derive(Debug, Default)]
 pub struct TcpFramer {
     place: Place,
     /// The part of a message seen so far.
     held: Vec<u8>,
-    /// Messages lost: damaged by a gap, or too short to hold a header.
+    /// See [`TcpFramer::lost`].
     lost: u64,
 }
 
@@ -23,7 +24,7 @@ enum Place {
     Length(Option<u8>),
     /// Within a message of so many bytes, `held` of which are here.
     Message(usize),
-    /// Within a message that a gap damaged, so many bytes before its end.
+    /// Within a message that was given up, so many bytes before its end.
     Skip(usize),
     /// Somewhere; the count is of pushes that did not begin with a message.
     Lost(u32),
@@ -81,12 +82,22 @@ impl TcpFramer {
         };
     }
 
-    /// Bytes held now: the caller's share in what all streams may hold together.
-    pub fn held_bytes(&self) -> usize {
-        self.held.len()
+    /// Gives up the message that is under way, if one is: there is no room for it, or its rest will not come. What
+    /// follows it is read all the same.
+    pub fn forget(&mut self) {
+        if let Place::Message(length) = self.place {
+            self.lost += 1;
+            self.place = Place::Skip(length.saturating_sub(self.held.len()));
+        }
+        self.held = Vec::new();
     }
 
-    /// Messages lost so far: damaged by a gap, or too short to hold a header.
+    /// Memory taken now: the framer's share in what all of them may hold together.
+    pub fn held_bytes(&self) -> usize {
+        self.held.capacity()
+    }
+
+    /// Messages lost so far: damaged by a gap, too short to hold a header, or given up.
     pub const fn lost(&self) -> u64 {
         self.lost
     }
@@ -227,8 +238,21 @@ mod tests {
             framer.push(&first[..10], |_| panic!("nothing is whole yet"));
             framer.gap(lost as u64);
             assert_eq!(framed(&mut framer, &[&first[10 + lost..], &second].concat(), &[5]), [mx_query()], "{lost}");
-            assert_eq!((framer.lost(), framer.held_bytes()), (1, 0));
+            assert_eq!((framer.lost(), framer.held.len()), (1, 0));
         }
+    }
+
+    #[test]
+    fn a_message_that_is_forgotten_costs_only_itself() {
+        let (first, second) = (stream(&[mx_response()]), stream(&[mx_query()]));
+        let mut framer = TcpFramer::new();
+        framer.push(&first[..10], |_| panic!("nothing is whole yet"));
+        assert!(framer.held_bytes() > 0);
+        framer.forget();
+        assert_eq!((framer.held_bytes(), framer.lost()), (0, 1));
+        assert_eq!(framed(&mut framer, &[&first[10..], &second].concat(), &[5]), [mx_query()]);
+        framer.forget();
+        assert_eq!(framer.lost(), 1, "between messages there is nothing to lose");
     }
 
     #[test]
@@ -272,7 +296,7 @@ mod tests {
                 if let Some(gap) = gap {
                     framer.gap(u64::from(gap));
                 }
-                prop_assert!(framer.held_bytes() <= limits::DNS_MESSAGE);
+                prop_assert!(framer.held.len() <= limits::DNS_MESSAGE);
             }
         }
     }

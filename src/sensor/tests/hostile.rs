@@ -147,6 +147,43 @@ fn streams_are_bounded_and_the_refused_counted() {
     assert!(told.mails().is_empty());
 }
 
+/// A segment of a DNS stream from the client, whose SYN had the sequence number 100.
+fn of_dns(port: u16, seq: u32, flags: u8, payload: &[u8]) -> Frame {
+    Hand { from_client: true, ports: [port, 53], seq, ack: 0, flags, payload }.at(start() + i64::from(port))
+}
+
+#[test]
+fn unfinished_questions_over_tcp_are_bounded_together_and_the_given_up_counted() {
+    // Each stream begins the longest message there is, and never ends it.
+    let unfinished = [[0xff; 2].as_slice(), &[0; 60_000]].concat();
+    let streams = (limits::DNS_HELD_BYTES / 60_000 + 50) as u16;
+    let frames = (1..=streams).flat_map(|port| [of_dns(port, 100, SYN, b""), of_dns(port, 101, ACK, &unfinished)]);
+    let mut sensor = Sensor::new(SensorSettings::default(), 0);
+    for (number, frame) in (1..).zip(frames) {
+        sensor.packet(&packet(&frame, number));
+        assert!(sensor.stats().dns.held_bytes <= limits::DNS_HELD_BYTES as u64);
+    }
+    assert!(sensor.stats().dns.held_bytes > limits::DNS_HELD_BYTES as u64 - 100_000, "there is room to be used");
+    assert!((50..100).contains(&sensor.stats().dns.lost), "{} given up", sensor.stats().dns.lost);
+    sensor.finish();
+    // Those that were held are lost as well: their rest never came.
+    assert_eq!((sensor.stats().dns.held_bytes, sensor.stats().dns.lost), (0, u64::from(streams)));
+}
+
+#[test]
+fn questions_over_tcp_are_read_from_a_connection_that_the_capture_joins_late() {
+    let question = {
+        let mut questions: Vec<Frame> = Vec::new();
+        bulk::dns(&mut questions, 1, 1).unwrap();
+        // Ethernet, IPv4 and UDP headers lie before it.
+        let message = questions[0].data[42..].to_vec();
+        [&(message.len() as u16).to_be_bytes()[..], &message].concat()
+    };
+    let rest = (question.len() - 5) as u32;
+    let told = sense(vec![of_dns(1_030, 101, ACK, &question[5..]), of_dns(1_030, 101 + rest, ACK, &question)]);
+    assert_eq!(told.questions().len(), 1, "{:?}", told.stats.dns);
+}
+
 #[test]
 fn a_session_over_a_bad_network_is_read_as_it_was_said() {
     let body = [b"Subject: x\r\n\r\n".as_slice(), &b"0123456789\r\n".repeat(3_000)].concat();
@@ -179,7 +216,8 @@ proptest! {
             .collect();
         let told = sense_as_is(SensorSettings { flows, flow_records: true, ..SensorSettings::default() }, &frames);
         prop_assert!(told.events.iter().map(|event| event.seq).eq(0..told.events.len() as u64));
-        let SensorStats { capture, flow, smtp, .. } = &told.stats;
+        let SensorStats { capture, flow, smtp, dns, .. } = &told.stats;
+        prop_assert_eq!(dns.held_bytes, 0);
         prop_assert_eq!(capture.packets, frames.len() as u64);
         prop_assert_eq!((flow.held_bytes, flow.tail_bytes, flow.streams, smtp.held_bytes), (0, 0, 0, 0));
         prop_assert_eq!(flow.tcp_opened + flow.udp_opened, flow.ended.iter().sum::<u64>());

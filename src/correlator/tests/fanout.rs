@@ -1,0 +1,153 @@
+//! `recipient-fanout` by events: who is accused, after how many deliveries, and who never.
+
+use std::sync::Arc;
+
+use super::wire::*;
+use crate::correlator::CorrelatorSettings;
+use crate::model::alert::{Alert, Figure, Severity, Verdict};
+use crate::model::event::{ConnectOutcome, DnsMessage, DnsQuestion, EventKind, Outcome, QTYPE_MX, SmtpEvent};
+use crate::model::mail::Findings;
+use crate::model::rulebook::NoRules;
+
+const FANOUT: &str = "recipient-fanout";
+
+fn wire() -> Wire {
+    Wire::with(CorrelatorSettings::default(), Arc::new(NoRules))
+}
+
+fn said(wire: &Wire) -> Vec<&Alert> {
+    wire.alerts().into_iter().filter(|alert| alert.rule == FANOUT).collect()
+}
+
+fn server(n: u8) -> String {
+    format!("203.0.{n}.25")
+}
+
+#[test]
+fn four_servers_behind_tls_and_then_four_more_name_a_bot() {
+    let mut wire = wire();
+    for n in 1..=8 {
+        let flow = wire.connect(HOST, &server(n), 25);
+        wire.encrypted(&flow);
+        wire.wait(60);
+        if n < 8 {
+            assert_ne!(wire.verdict(HOST), Verdict::Infected);
+        }
+        assert_eq!(said(&wire).len(), usize::from(n / 4));
+    }
+    let severities: Vec<_> = said(&wire).iter().map(|alert| alert.severity).collect();
+    assert_eq!(severities, [Severity::Medium, Severity::High]);
+    let evidence = &said(&wire)[0].evidence[0];
+    assert_eq!(*figure(evidence, "first_contacts"), Figure::Count(4));
+    // ln(0.8 / 0.2) four times.
+    assert_eq!(*figure(evidence, "log_ratio"), Figure::Real(5.545));
+    assert_eq!(wire.verdict(HOST), Verdict::Infected, "with direct-to-mx");
+    for n in 9..=100 {
+        let flow = wire.connect(HOST, &server(n), 25);
+        wire.encrypted(&flow);
+        wire.wait(20);
+    }
+    assert_eq!(said(&wire).len(), 2, "told once an hour");
+}
+
+#[test]
+fn a_list_of_dead_addresses_names_within_four_messages() {
+    let mut wire = wire();
+    for n in 1..=4 {
+        let flow = wire.deliver(HOST, OUTSIDE_RESOLVER, n, false);
+        let to = if n % 2 == 0 { Outcome::Rejected } else { Outcome::Accepted };
+        wire.letter(&flow, &[&format!("someone@d{n}.example")], to);
+        wire.wait(3);
+    }
+    assert_eq!(said(&wire)[0].severity, Severity::High);
+    assert_eq!(*figure(&said(&wire)[0].evidence[0], "refused"), Figure::Count(2));
+    assert_eq!(wire.verdict(HOST), Verdict::Infected);
+}
+
+#[test]
+fn domains_that_do_not_exist_count_for_a_host_that_mails() {
+    let mut wire = wire();
+    wire.connect(HOST, OUTSIDE, 25);
+    for n in 1..=4 {
+        let flow = wire.flow(HOST, RESOLVER, 53);
+        let mut message = DnsMessage {
+            queries: vec![DnsQuestion { name: format!("gone{n}.example"), qtype: QTYPE_MX }],
+            ..DnsMessage::default()
+        };
+        for flags in [0x0100, 0x8183, 0x8183] {
+            message.flags = flags;
+            wire.feed(Some(&flow), EventKind::Dns(Box::new(message.clone())), &Findings::default());
+        }
+    }
+    assert_eq!(*figure(&said(&wire)[0].evidence[0], "no_such_domain"), Figure::Count(4));
+}
+
+#[test]
+fn submission_to_a_provider_never_fans_out() {
+    for (to, port) in [(OUTSIDE, 587), (OUTSIDE, 465), (SERVER, 25), (OUTSIDE, 25)] {
+        let mut wire = wire();
+        for n in 1..=200 {
+            let flow = wire.connect(HOST, to, port);
+            match n % 2 {
+                0 => wire.encrypted(&flow),
+                _ => wire.letter(&flow, &[&format!("friend@d{n}.example")], Outcome::Accepted),
+            }
+            wire.wait(60);
+        }
+        assert!(said(&wire).is_empty(), "{to} {port}: {:?}", said(&wire));
+    }
+}
+
+#[test]
+fn a_provider_that_is_down_is_one_failure_at_most() {
+    let mut wire = wire();
+    wire.connect(HOST, OUTSIDE, 25);
+    for _ in 0..100 {
+        for port in [25, 587] {
+            let flow = wire.flow(HOST, &server(1), port);
+            wire.feed(Some(&flow), EventKind::Connect(ConnectOutcome::Unanswered), &Findings::default());
+        }
+        wire.wait(60);
+    }
+    assert!(said(&wire).is_empty());
+}
+
+#[test]
+fn probes_that_only_look_are_no_deliveries() {
+    let mut wire = wire();
+    for n in 1..=100 {
+        let flow = wire.connect(HOST, &server(n), 25);
+        let smtp = SmtpEvent { started: wire.now, ..SmtpEvent::default() };
+        wire.feed(Some(&flow), EventKind::Smtp(Box::new(smtp)), &Findings::default());
+        wire.end(&flow, 100);
+        wire.wait(20);
+    }
+    assert!(said(&wire).is_empty());
+}
+
+#[test]
+fn a_few_known_partners_are_honest() {
+    let mut wire = wire();
+    for round in 0..200 {
+        let n = round % 3 + 1;
+        let flow = wire.deliver(HOST, RESOLVER, n, false);
+        wire.letter(&flow, &[&format!("alarm@d{n}.example")], Outcome::Accepted);
+        wire.wait(300);
+    }
+    assert!(said(&wire).is_empty());
+}
+
+#[test]
+fn a_mail_server_is_not_tested_and_a_fresh_one_mildly() {
+    for (clients, worst) in [(3, None), (2, None), (1, Some(Severity::Medium))] {
+        let mut wire = wire();
+        wire.serve(SERVER, clients);
+        for n in 1..=100 {
+            let flow = wire.connect(SERVER, &server(n), 25);
+            wire.encrypted(&flow);
+            wire.wait(10);
+        }
+        assert_eq!(said(&wire).iter().map(|alert| alert.severity).min(), worst);
+        assert_ne!(wire.verdict(SERVER), Verdict::Infected);
+    }
+}

@@ -1,0 +1,233 @@
+//! Zips by APPNOTE.TXT's own words, so that they can be wrong where a library would not let them.
+
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::{DeflateEncoder, GzEncoder};
+use proptest::prelude::*;
+
+use super::super::hash::md5;
+use super::super::kind::kind;
+use super::*;
+
+/// A member for [`build`].
+#[derive(Clone)]
+struct Entry {
+    name: &'static [u8],
+    central_name: &'static [u8],
+    flags: u16,
+    deflate: bool,
+    data: Vec<u8>,
+}
+
+fn entry(name: &'static str, data: &[u8]) -> Entry {
+    Entry { name: name.as_bytes(), central_name: name.as_bytes(), flags: 0, deflate: true, data: data.to_vec() }
+}
+
+fn deflated(data: &[u8]) -> Vec<u8> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn gzipped(data: &[u8], name: Option<&str>) -> Vec<u8> {
+    let builder = flate2::GzBuilder::new();
+    let builder = match name {
+        Some(name) => builder.filename(name),
+        None => builder,
+    };
+    let mut encoder: GzEncoder<Vec<u8>> = builder.write(Vec::new(), Compression::default());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A zip by APPNOTE.TXT's own words, so that it can be wrong where a library would not let it. Bit 3 of the flags
+/// puts a descriptor behind the data.
+fn build(entries: &[Entry]) -> Vec<u8> {
+    let (mut out, mut central) = (Vec::new(), Vec::new());
+    for entry in entries {
+        let mut crc = flate2::Crc::new();
+        crc.update(&entry.data);
+        let packed = if entry.deflate { deflated(&entry.data) } else { entry.data.clone() };
+        let sizes = [crc.sum(), packed.len() as u32, entry.data.len() as u32].map(u32::to_le_bytes).concat();
+        let method = if entry.deflate { 8u16 } else { 0 };
+        let head = [[20, 0], entry.flags.to_le_bytes(), method.to_le_bytes(), [0; 2], [0; 2]].concat();
+        let streamed = entry.flags & 8 != 0;
+        let offset = (out.len() as u32).to_le_bytes();
+        let stated = if streamed { vec![0; 12] } else { sizes.clone() };
+        out.extend([&b"PK\x03\x04"[..], &head, &stated].concat());
+        out.extend([(entry.name.len() as u16).to_le_bytes(), [0; 2]].concat());
+        out.extend([entry.name, &packed].concat());
+        if streamed {
+            out.extend([b"PK\x07\x08", &sizes[..]].concat());
+        }
+        central.extend([b"PK\x01\x02\x14\0", &head[..], &sizes].concat());
+        central.extend((entry.central_name.len() as u16).to_le_bytes());
+        central.extend([&[0; 12], &offset[..], entry.central_name].concat());
+    }
+    let count = (entries.len() as u16).to_le_bytes();
+    let places = [(central.len() as u32).to_le_bytes(), (out.len() as u32).to_le_bytes()].concat();
+    out.extend([&central[..], b"PK\x05\x06\0\0\0\0", &count, &count, &places, &[0; 2]].concat());
+    out
+}
+
+fn unpack_with(content: &[u8], settings: &InspectSettings) -> (Vec<FileFact>, Vec<&'static str>) {
+    unpack_said(content, Said::default(), settings)
+}
+
+fn unpack_said(content: &[u8], said: Said<'_>, settings: &InspectSettings) -> (Vec<FileFact>, Vec<&'static str>) {
+    let (mut files, mut names) = (Vec::new(), Vec::new());
+    let attachment = FileFact { filename: "outer.zip".into(), kind: kind(content), ..FileFact::default() };
+    let mut note = |name, _| names.push(name);
+    let mut findings = Findings { files: &mut files, note: &mut note };
+    unpack(&attachment, content, said, settings, &mut Budget::new(settings), &mut findings);
+    names.dedup();
+    (files, names)
+}
+
+fn unpacked(content: &[u8]) -> (Vec<FileFact>, Vec<&'static str>) {
+    unpack_with(content, &InspectSettings::default())
+}
+
+fn paths(files: &[FileFact]) -> Vec<String> {
+    let path = |file: &FileFact| [&file.container[1..], std::slice::from_ref(&file.filename)].concat().join("|");
+    files.iter().map(path).collect()
+}
+
+#[test]
+fn goes_through_archives_within_archives_in_order() {
+    let inner = build(&[entry("x", b"xx"), entry("y", b"")]);
+    let gz = gzipped(b"inside", Some("named.txt"));
+    let zip = build(&[entry("a.exe", b"MZ\0"), entry("in.zip", &inner), entry("dir/", b""), entry("z.gz", &gz)]);
+    let (files, anomalies) = unpacked(&zip);
+    assert_eq!(paths(&files), ["a.exe", "in.zip", "in.zip|x", "in.zip|y", "z.gz", "z.gz|named.txt"]);
+    assert_eq!(
+        files.iter().map(|file| file.kind.0).collect::<Vec<_>>(),
+        ["pe", "zip", "text", "empty", "gzip", "text"]
+    );
+    assert_eq!(files[1].md5, Some(md5(&inner)));
+    assert_eq!(files[2].container, ["outer.zip", "in.zip"]);
+    assert_eq!((files[5].size, files[5].md5, anomalies), (6, Some(md5(b"inside")), vec![]));
+}
+
+#[test]
+fn lists_what_is_hidden_or_closed() {
+    let twice = build(&[entry("same", b"1"), entry("same", b"2")]);
+    assert_eq!(unpacked(&twice).0.iter().map(|f| f.md5).collect::<Vec<_>>(), [Some(md5(b"1")), Some(md5(b"2"))]);
+    let differ = build(&[Entry { name: b"photos.jpg.exe", ..entry("photos.jpg", b"MZ") }]);
+    assert_eq!(
+        (paths(&unpacked(&differ).0), unpacked(&differ).1),
+        (vec!["photos.jpg".into()], vec!["zip-names-differ"])
+    );
+    let (files, anomalies) = unpacked(&build(&[Entry { flags: 1, deflate: false, ..entry("secret.exe", b"?????") }]));
+    assert!(files[0].encrypted && files[0].md5.is_none() && anomalies.is_empty());
+    assert_eq!((files[0].size, files[0].kind.0, &*files[0].filename), (5, "unknown", "secret.exe"));
+    let old = build(&[Entry { name: b"\x81.txt", central_name: b"\x81.txt", ..entry("", b"x") }]);
+    assert_eq!((paths(&unpacked(&old).0), unpacked(&old).1), (vec!["\u{fc}.txt".into()], vec![]));
+    assert_eq!(paths(&unpacked(&old[..old.len() - 30]).0), ["\u{fc}.txt"]);
+    let program = [b"MZ stub".to_vec(), build(&[entry("a", b"x")])].concat();
+    assert_eq!(paths(&unpacked(&program).0), ["a"]);
+    assert_eq!(paths(&unpacked(&gzipped(b"x", None)).0), ["outer.zip"]);
+}
+
+#[test]
+fn a_cut_archive_shows_what_is_left_and_no_wrong_hash() {
+    let noise = (0..3_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect::<Vec<_>>();
+    let entries = [
+        entry("deflated", &noise),
+        Entry { deflate: false, ..entry("stored", b"MZ stored") },
+        Entry { flags: 8, ..entry("streamed", b"streamed streamed streamed") },
+        Entry { flags: 8, deflate: false, ..entry("both", b"both") },
+    ];
+    let zip = build(&entries);
+    let (whole, anomalies) = unpacked(&zip);
+    assert_eq!((whole.len(), anomalies), (4, vec![]));
+    for end in 0..zip.len() {
+        let (files, _) = unpacked(&zip[..end]);
+        assert!(files.len() <= 4);
+        for (file, entry) in files.iter().zip(&entries) {
+            assert_eq!(file.filename.as_bytes(), entry.name, "cut at {end}");
+            assert!(file.md5.is_none_or(|hash| hash == md5(&entry.data)), "cut at {end}");
+            assert_eq!(file.md5.is_none(), file.truncated || file.filename == "both", "cut at {end}");
+        }
+    }
+    let (files, anomalies) = unpacked(&zip[..zip.len() - 1]);
+    assert_eq!((files.len(), anomalies), (4, vec!["archive-damaged"]));
+    assert_eq!(files.iter().filter(|file| file.md5.is_some()).count(), 3);
+}
+
+#[test]
+fn bombs_are_anomalies() {
+    let bomb = build(&[entry("zeros", &vec![0; 3 << 20]), entry("after", b"x")]);
+    let (files, anomalies) = unpacked(&bomb);
+    assert_eq!((files[0].size, files[0].md5, files[0].truncated), (3 << 20, None, true));
+    assert_eq!((files[1].md5, anomalies), (Some(md5(b"x")), vec!["archive-bomb-ratio"]));
+
+    let settings = InspectSettings { archive_bytes: 1_000, archive_members: 3, archive_depth: 2, ..Default::default() };
+    let large = build(&[entry("a", &[b'a'; 900]), entry("b", &[b'b'; 900]), entry("c", b"c")]);
+    let (files, anomalies) = unpack_with(&large, &settings);
+    assert_eq!(
+        files.iter().map(|file| (file.size, file.truncated)).collect::<Vec<_>>(),
+        [(900, false), (900, true), (1, true)]
+    );
+    assert_eq!(anomalies, ["archive-too-large"]);
+
+    let many = build(&vec![entry("a", b"a"); 5]);
+    let (files, anomalies) = unpack_with(&many, &settings);
+    assert_eq!((files.len(), anomalies), (3, vec!["archive-too-many-members"]));
+    let (files, anomalies) = unpack_with(&many[..many.len() - 1], &settings);
+    assert_eq!((files.len(), anomalies), (3, vec!["archive-damaged", "archive-too-many-members"]));
+
+    // Many entries for the same bytes, which unpack to nothing.
+    let blocks = Entry { deflate: false, ..entry("a", &b"\0\0\0\xff\xff".repeat(10)) };
+    let mut shared = build(std::slice::from_ref(&blocks));
+    let directory = shared.len() - 22 - 47;
+    let central = shared[directory..directory + 47].to_vec();
+    shared.truncate(directory);
+    shared.extend(central.repeat(50));
+    shared.extend([&b"PK\x05\x06\0\0\0\0\x32\0\x32\0"[..], &(47u32 * 50).to_le_bytes()].concat());
+    shared.extend([&(directory as u32).to_le_bytes()[..], &[0, 0]].concat());
+    let (files, anomalies) = unpacked(&shared);
+    assert_eq!((files.len(), anomalies), (50, vec!["archive-members-overlap"]));
+    assert_eq!(files.iter().filter(|file| file.truncated).count(), 50 - shared.len() / 50);
+
+    let deep = (0..4).fold(b"x".to_vec(), |inner, _| build(&[entry("in.zip", &inner)]));
+    let (files, anomalies) = unpack_with(&deep, &settings);
+    assert_eq!((paths(&files), anomalies), (vec!["in.zip".into(), "in.zip|in.zip".into()], vec!["archive-too-deep"]));
+}
+
+#[test]
+fn hostile_archives_end_soon() {
+    let started = std::time::Instant::now();
+    assert_eq!(unpacked(&build(&vec![entry("a", b"a"); 65_000])).0.len(), limits::ARCHIVE_MEMBERS);
+    for piece in ["PK\x03\x04", "PK\x05\x06", "PK\x06\x06", "PK\x06\x07PK\x05\x06", "PK\x01\x02", "PK\x07\x08"] {
+        unpacked(&[b"PK\x03\x04", piece.repeat((1 << 20) / piece.len()).as_bytes()].concat());
+        let ends = format!("PK\x03\x04{}PK\x05\x06{}", piece.repeat(30_000), "\0".repeat(18));
+        unpacked(ends.as_bytes());
+    }
+    let local = [&b"PK\x03\x04\x14\0\x08\0\x08\0"[..], &[0; 20]].concat();
+    unpacked(&local.repeat(30_000));
+    unpacked(&b"\x1f\x8b\x08\x08".repeat(300_000));
+    assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_wrong_checksum_is_told() {
+    let mut zip = build(&[Entry { deflate: false, ..entry("a", b"hello") }]);
+    zip[31] ^= 1;
+    let (files, anomalies) = unpacked(&zip);
+    assert_eq!((anomalies, files[0].md5), (vec!["archive-checksum-differs"], Some(md5(b"iello"))));
+}
+
+proptest! {
+    #[test]
+    fn a_damaged_archive_is_opened(places in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+        let inner = build(&[entry("x", b"xx"), Entry { flags: 8, ..entry("y", b"yyyyyyyyy") }]);
+        let mut zip = build(&[entry("a", b"abc"), Entry { deflate: false, ..entry("in.zip", &inner) }]);
+        for (at, byte) in places {
+            let at = at.index(zip.len());
+            zip[at] = byte;
+        }
+        unpacked(&zip);
+    }
+}

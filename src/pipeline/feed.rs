@@ -1,0 +1,269 @@
+//! The thread of one source: packets to the sensor, events to inspectors and correlator, in order.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::{Sender, TrySendError, bounded};
+
+use super::{Batch, Job, Pressure, Shared, SharedRules, Slot};
+use crate::capture::{CaptureError, Source, Step};
+use crate::model::event::{Event, EventKind};
+use crate::model::limits;
+use crate::model::settings::TICK;
+use crate::model::time::Timestamp;
+use crate::rules::RuleSet;
+use crate::sensor::Sensor;
+
+/// Reads a source to its end.
+pub(super) fn read<S: Source>(
+    mut source: S,
+    mut sensor: Sensor,
+    mut feed: Feed<'_>,
+    stop: &AtomicBool,
+) -> (S, Option<CaptureError>) {
+    let mut error = None;
+    let mut losses_due = Timestamp::default();
+    let live = feed.pressure == Pressure::Shed;
+    while !stop.load(Ordering::Relaxed) || live {
+        let now = match source.next() {
+            Ok(Step::Packet(packet)) => {
+                let now = packet.time;
+                sensor.packet(&packet);
+                now
+            }
+            Ok(Step::Idle(now)) => {
+                sensor.idle(now);
+                feed.send(sensor.drain());
+                now
+            }
+            Ok(Step::End) => break,
+            Err(failure) => {
+                error = Some(failure);
+                break;
+            }
+        };
+        if sensor.waiting() >= limits::BATCH || (live && feed.is_due(now, sensor.waiting())) {
+            feed.send(sensor.drain());
+        }
+        if live && now >= losses_due {
+            losses_due = now.plus(TICK);
+            sensor.note_losses(&source.stats());
+        }
+    }
+    sensor.note_losses(&source.stats());
+    sensor.finish();
+    feed.finish(sensor.drain());
+    (source, error)
+}
+
+/// Gives events to inspectors and correlator, in order.
+pub(super) struct Feed<'a> {
+    jobs: Sender<Job>,
+    batches: Sender<Batch>,
+    rules: SharedRules,
+    shared: &'a Shared,
+    pressure: Pressure,
+    /// Batches the correlator had no room for yet.
+    backlog: VecDeque<Batch>,
+    /// Packet time at which the oldest event not yet sent was first noticed.
+    waiting_since: Option<Timestamp>,
+}
+
+impl<'a> Feed<'a> {
+    pub(super) fn new(
+        jobs: Sender<Job>,
+        batches: Sender<Batch>,
+        rules: SharedRules,
+        shared: &'a Shared,
+        pressure: Pressure,
+    ) -> Self {
+        Self { jobs, batches, rules, shared, pressure, backlog: VecDeque::new(), waiting_since: None }
+    }
+
+    /// Whether events have waited long enough for more to share their batch.
+    fn is_due(&mut self, now: Timestamp, waiting: usize) -> bool {
+        if waiting == 0 && self.backlog.is_empty() {
+            self.waiting_since = None;
+            return false;
+        }
+        let since = *self.waiting_since.get_or_insert(now);
+        now.since(since) >= limits::BATCH_PATIENCE || now < since
+    }
+
+    fn send(&mut self, events: Vec<Event>) {
+        self.waiting_since = None;
+        let rules = self.rules.get();
+        let mut slots = Vec::with_capacity(events.len());
+        for event in events {
+            let bytes = match &event.kind {
+                EventKind::Smtp(smtp) => smtp.message.as_ref().map_or(0, |message| message.bytes.len()) + OVERHEAD,
+                _ => {
+                    slots.push(Slot::Ready(event));
+                    continue;
+                }
+            };
+            let slot = match self.pressure {
+                Pressure::Wait => {
+                    if !self.shared.room.try_take(bytes) {
+                        // The correlator must get to what we hold before there can be room.
+                        self.pass_on(Batch { slots: std::mem::take(&mut slots), rules: Arc::clone(&rules) });
+                        self.shared.room.take(bytes);
+                    }
+                    self.assign(event, bytes, &rules)
+                }
+                Pressure::Shed if !self.jobs.is_full() && self.shared.room.try_take(bytes) => {
+                    self.assign(event, bytes, &rules)
+                }
+                Pressure::Shed => Slot::Shed(without_bytes(event)),
+            };
+            slots.push(slot);
+        }
+        self.pass_on(Batch { slots, rules });
+    }
+
+    fn finish(&mut self, events: Vec<Event>) {
+        self.send(events);
+        for batch in self.backlog.drain(..) {
+            let _ = self.batches.send(batch);
+        }
+    }
+
+    /// Hands a message to the inspectors.
+    fn assign(&self, event: Event, bytes: usize, rules: &Arc<RuleSet>) -> Slot {
+        let (reply, filled) = bounded(1);
+        let job = Job { event, rules: Arc::clone(rules), reply };
+        let refused = match self.pressure {
+            Pressure::Wait => self.jobs.send(job).err().map(|refused| refused.0),
+            Pressure::Shed => self.jobs.try_send(job).err().map(TrySendError::into_inner),
+        };
+        match refused {
+            None => Slot::Waiting(filled, bytes),
+            Some(job) => {
+                self.shared.room.give_back(bytes);
+                Slot::Shed(without_bytes(job.event))
+            }
+        }
+    }
+
+    /// Adds a batch to the backlog; small ones share a place there.
+    fn put_back(&mut self, batch: Batch) {
+        match self.backlog.back_mut() {
+            _ if batch.slots.is_empty() => {}
+            Some(last)
+                if last.slots.len() + batch.slots.len() <= limits::BATCH && Arc::ptr_eq(&last.rules, &batch.rules) =>
+            {
+                last.slots.extend(batch.slots);
+            }
+            _ => self.backlog.push_back(batch),
+        }
+    }
+
+    fn pass_on(&mut self, batch: Batch) {
+        if self.pressure == Pressure::Wait {
+            // It fails only when the correlator is gone, and then nobody is left to tell.
+            let _ = self.batches.send(batch);
+            return;
+        }
+        self.put_back(batch);
+        while let Some(batch) = self.backlog.pop_front() {
+            if let Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) = self.batches.try_send(batch) {
+                self.backlog.push_front(batch);
+                break;
+            }
+        }
+        while self.backlog.len() > limits::BACKLOG
+            && let Some(batch) = self.backlog.pop_front()
+        {
+            self.shared.dropped.fetch_add(batch.slots.len() as u64, Ordering::Relaxed);
+            for slot in batch.slots {
+                if let Slot::Waiting(_, bytes) = slot {
+                    self.shared.room.give_back(bytes);
+                }
+            }
+        }
+    }
+}
+
+/// A message that nobody will open is not worth the memory it takes while its event waits.
+fn without_bytes(mut event: Event) -> Event {
+    if let EventKind::Smtp(smtp) = &mut event.kind
+        && let Some(message) = &mut smtp.message
+    {
+        message.bytes = Vec::new();
+    }
+    event
+}
+
+/// What an event and its findings take besides its message's bytes, roughly.
+const OVERHEAD: usize = 2_048;
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::Receiver;
+
+    use super::*;
+    use crate::model::event::{Message, SmtpEvent};
+
+    /// A feed of a live source whose inspectors are all busy, the correlator's end, with room for one batch, and
+    /// theirs, which is always full.
+    fn feed(shared: &Shared) -> (Feed<'_>, Receiver<Batch>, Receiver<Job>) {
+        let (jobs, busy) = bounded(0);
+        let (batches_in, batches_out) = bounded(1);
+        let rules = SharedRules::new(RuleSet::builtin());
+        (Feed::new(jobs, batches_in, rules, shared, Pressure::Shed), batches_out, busy)
+    }
+
+    fn mail(seq: u64, bytes: usize) -> Event {
+        let message = Message { bytes: vec![b'x'; bytes], size: bytes as u64, ..Message::default() };
+        let kind = EventKind::Smtp(Box::new(SmtpEvent { message: Some(message), ..SmtpEvent::default() }));
+        Event { seq, time: Timestamp::default(), source: 0, file: 0, packet: 1, flow: None, kind }
+    }
+
+    #[test]
+    fn a_message_that_is_shed_goes_on_without_its_bytes() {
+        let shared = Shared::new(1);
+        let (mut feed, batches, _busy) = feed(&shared);
+        feed.send(vec![mail(0, 1_000)]);
+        let batch = batches.try_recv().expect("a batch");
+        let [Slot::Shed(Event { kind: EventKind::Smtp(smtp), .. })] = &batch.slots[..] else { panic!("not shed") };
+        let message = smtp.message.as_ref().expect("its envelope still says that there was a message");
+        assert_eq!((message.bytes.capacity(), message.size), (0, 1_000));
+        assert_eq!(shared.room.taken(), 0);
+    }
+
+    #[test]
+    fn events_that_wait_for_the_correlator_share_places_and_silence_takes_none() {
+        let shared = Shared::new(1);
+        let (mut feed, batches, _busy) = feed(&shared);
+        for seq in 0..1_000 {
+            feed.send(vec![mail(seq, 0)]);
+            feed.send(Vec::new());
+        }
+        assert_eq!(feed.backlog.len(), 999_usize.div_ceil(limits::BATCH));
+        let mut told = Vec::new();
+        while let Ok(batch) = batches.try_recv() {
+            told.extend(batch.slots.iter().map(|slot| match slot {
+                Slot::Ready(event) | Slot::Shed(event) => event.seq,
+                Slot::Waiting(..) => panic!("nobody could take it"),
+            }));
+            feed.send(Vec::new());
+        }
+        assert!(told.into_iter().eq(0..1_000), "all of them, in order");
+        assert_eq!(shared.dropped.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_waits_past_the_bound_is_dropped_and_counted() {
+        let shared = Shared::new(1);
+        let (mut feed, _batches, _busy) = feed(&shared);
+        let sent = (limits::BACKLOG + 11) * limits::BATCH;
+        for seq in 0..sent {
+            feed.send(vec![mail(seq as u64, 0)]);
+        }
+        let waiting: usize = feed.backlog.iter().map(|batch| batch.slots.len()).sum();
+        assert!(feed.backlog.len() <= limits::BACKLOG);
+        // One event is with the correlator.
+        assert_eq!(shared.dropped.load(Ordering::Relaxed) as usize, sent - waiting - 1);
+    }
+}
