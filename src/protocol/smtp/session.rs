@@ -237,7 +237,6 @@ impl Session {
         }
         self.unseen = [false, server_unseen];
         self.client_bytes(bytes, cx);
-        self.tell_decided(cx);
         self.watch_handshake(cx);
     }
 
@@ -245,7 +244,6 @@ impl Session {
     pub fn server(&mut self, bytes: &[u8], client_unseen: bool, cx: &mut Context<'_>) {
         self.unseen = [client_unseen, false];
         self.server_bytes(bytes, cx);
-        self.tell_decided(cx);
         self.watch_handshake(cx);
     }
 

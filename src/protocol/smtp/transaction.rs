@@ -101,9 +101,15 @@ impl Transaction {
         self.message.replace(fresh).map_or(0, |before| before.bytes.len() as u64)
     }
 
-    /// Takes over the recipients of another: its MAIL was refused because this one was still open.
-    pub fn adopt(&mut self, other: Self) {
+    /// Takes over the recipients and the message of another: its MAIL was refused because this one was still open.
+    /// Gives its message back where this one has one already.
+    pub fn adopt(&mut self, other: Self) -> Option<Message> {
         self.recipients.extend(other.recipients);
+        if self.message.is_some() {
+            return other.message;
+        }
+        self.message = other.message;
+        None
     }
 
     /// Whether there is anything worth telling.

@@ -14,6 +14,8 @@ impl Session {
     pub(super) fn client_bytes(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
         let mut rest = bytes;
         while !rest.is_empty() {
+            // Before more is learned: what comes later in the segment is not of the transactions that are decided now.
+            self.tell_decided(cx);
             rest = match &mut self.mode {
                 Mode::Preamble(_) => return self.first_bytes(rest, cx),
                 Mode::Command => self.command_bytes(rest, cx),
@@ -34,6 +36,7 @@ impl Session {
                 Mode::Opaque => &[],
             };
         }
+        self.tell_decided(cx);
     }
 
     /// A load balancer may say who the client is before the client says anything.

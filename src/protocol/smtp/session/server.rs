@@ -29,6 +29,7 @@ impl Session {
                     }
                     if let Some(reply) = reply {
                         self.reply(reply, cx);
+                        self.tell_decided(cx);
                     }
                 }
             }
@@ -134,7 +135,7 @@ impl Session {
                     self.introduced = before;
                 }
             }
-            Pending::Mail { opens, resets } => self.mail_answered(opens, resets, reply),
+            Pending::Mail { opens, resets } => self.mail_answered(opens, resets, reply, cx),
             Pending::Rcpt { transaction, index } => {
                 if let Some(transaction) = self.answered(transaction)
                     && !success
@@ -200,18 +201,20 @@ impl Session {
         }
     }
 
-    fn mail_answered(&mut self, opens: u32, resets: Option<u32>, reply: Reply) {
+    fn mail_answered(&mut self, opens: u32, resets: Option<u32>, reply: Reply, cx: &mut Context<'_>) {
         let success = is_success(reply.code);
         let nested = !success && reply.code == 503 && resets.is_some();
         self.settle_reset(resets, !nested);
         let Some(at) = self.transactions.iter().position(|t| t.id == opens) else { return };
         self.transactions[at].awaiting = self.transactions[at].awaiting.saturating_sub(1);
         if nested {
-            if let Some(refused) = self.transactions.remove(at)
-                && let Some(open) = self.transactions.get_mut(at.wrapping_sub(1))
-            {
-                open.adopt(refused);
-            }
+            let Some(refused) = self.transactions.remove(at) else { return };
+            let dropped = match self.transactions.get_mut(at.wrapping_sub(1)) {
+                Some(open) => open.adopt(refused),
+                None => refused.message,
+            };
+            let dropped = dropped.map_or(0, |message| message.bytes.len() as u64);
+            cx.stats.held_bytes = cx.stats.held_bytes.saturating_sub(dropped);
         } else if success {
             self.sender_in_force = None;
         } else if reply.code == 503

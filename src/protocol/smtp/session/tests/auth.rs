@@ -182,3 +182,16 @@ fn each_side_alone() {
     t.play("S: 220 mx ESMTP\nS: 250 AUTH LOGIN\nS: 334 YWxpY2U=\nS: 535 5.7.8 no, alice\nS: 501 5.5.2 YWxpY2U=\nS: 221 bye");
     silent(&mut t);
 }
+
+/// Found by fuzzing: two replies in one segment, of which the first decides a transaction and the second the login.
+#[test]
+fn an_event_knows_no_more_than_what_came_before_it() {
+    for replies in [&["550 no\r\n250 reset\r\n235 in\r\n"][..], &["550 no\r\n", "250 reset\r\n235 in\r\n"]] {
+        let mut t = Bench::on(true, false);
+        t.play("S: 220 mx ESMTP\nC: EHLO a\nS: 250 ok");
+        t.client(b"MAIL FROM:<a@b>\r\nRSET\r\nAUTH LOGIN\r\n");
+        replies.iter().for_each(|reply| t.server(reply.as_bytes()));
+        let accepted: Vec<_> = t.close().into_iter().map(|event| event.auth.and_then(|auth| auth.accepted)).collect();
+        assert_eq!(accepted, [None], "{replies:?}");
+    }
+}

@@ -238,3 +238,16 @@ fn a_capture_that_starts_between_the_reply_to_data_and_the_message() {
     assert!(events[0].envelope.as_ref().unwrap().mail_from_unseen);
     assert_eq!(from(&events[1]), "n@x");
 }
+
+/// Found by fuzzing: the chunk's bytes were never given back to the account of all messages, which so filled up.
+#[test]
+fn a_chunk_after_a_refused_mail_is_of_the_transaction_that_goes_on() {
+    let mut t = Bench::new();
+    t.play("S: 220 mx ESMTP\nC: EHLO a\nS: 250 ok\nC: MAIL FROM:<a@b>\nS: 250 ok");
+    t.client(b"MAIL FROM:<c@d>\r\nRCPT TO:<e@f>\r\nBDAT 6 LAST\r\nchunk\n");
+    t.play("S: 503 nested\nS: 250 ok\nS: 250 queued");
+    let [event] = &t.close()[..] else { panic!("{:?}", t.out) };
+    let envelope = event.envelope.as_ref().unwrap();
+    assert_eq!((envelope.mail_from.as_str(), &envelope.rcpt_to[..]), ("a@b", &["e@f".to_owned()][..]));
+    assert_eq!(event.message.as_ref().unwrap().bytes, b"chunk\n");
+}
