@@ -224,6 +224,8 @@ pub const FANOUT_FLOWS: usize = 64;
 pub const FANOUT_SESSION_BYTES: u64 = 600;
 /// Domains one host guessed under, names and addresses it learnt on the way, each.
 pub const GUESS_ENTRIES: usize = 256;
+/// Windows kept of one host to know what is usual for it: a median of some two dozen is steady enough.
+pub const BASELINE_WINDOWS: usize = 24;
 /// Harmful files remembered over all hosts: at some 2 KB each with their sightings, 20 MB.
 pub const SIGHTED_FILES: usize = 10_000;
 /// Times one such file was seen that are remembered: the first, and the latest.
