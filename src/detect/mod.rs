@@ -14,6 +14,7 @@ use crate::model::rulebook::RuleBook;
 use crate::model::settings::DetectSettings;
 use crate::model::time::Timestamp;
 
+pub mod about;
 pub mod baseline;
 pub mod chain;
 pub mod content_rule;
