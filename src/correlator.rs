@@ -20,7 +20,7 @@ use crate::detect::name_rule::ASKED_AS;
 use crate::detect::pace::apart;
 use crate::detect::{Detectors, Scene, Signal, Signals, content_rule};
 use crate::model::alert::{Alert, Incident, Severity, Verdict};
-use crate::model::event::{DnsMessage, Event, EventKind, Outcome, QTYPE_MX};
+use crate::model::event::{DnsMessage, Event, EventKind, Outcome, QTYPE_MX, SmtpEvent};
 use crate::model::limits;
 use crate::model::mail::{Findings, RuleHit};
 use crate::model::net::{Direction, Flow, HomeNet, Side};
@@ -233,7 +233,11 @@ impl Correlator {
             EventKind::Dns(message) if message.is_response() && port == DNS_PORT => {
                 self.hosts.open(parties.server, &self.settings.mail_servers)
             }
-            EventKind::Smtp(smtp) if smtp.envelope.is_some() || smtp.tls => match self.hosts.find(parties.server) {
+            // Its greeting may have been lost by the capture; that it goes on to serve says the same.
+            EventKind::Smtp(smtp) if serves(smtp) && self.settings.mail_ports.contains(&port) => {
+                self.hosts.open(parties.server, &self.settings.mail_servers)
+            }
+            EventKind::Smtp(smtp) if smtp.envelope.is_some() => match self.hosts.find(parties.server) {
                 Some(place) => place,
                 None => return,
             },
@@ -243,7 +247,14 @@ impl Correlator {
             let (role, needs) = (&mut host.facts.role, &self.settings.detect.roles);
             match kind {
                 EventKind::Greeting(_) => role.greets(parties.client, port, now, needs),
-                EventKind::Smtp(smtp) => role.takes(smtp.outcome == Outcome::Accepted, now, needs),
+                EventKind::Smtp(smtp) => {
+                    if serves(smtp) {
+                        role.greets(parties.client, port, now, needs);
+                    }
+                    if smtp.envelope.is_some() || smtp.tls {
+                        role.takes(smtp.outcome == Outcome::Accepted, now, needs);
+                    }
+                }
                 _ => role.answers_names(),
             }
         }
@@ -424,6 +435,11 @@ fn count(alerts: &mut BTreeMap<String, [u64; Severity::ALL.len()]>, alert: &Aler
     if let Some(count) = counts {
         *count = count.saturating_add(1);
     }
+}
+
+/// Whether a server went along with a session: it answered with success, or agreed to encrypt.
+fn serves(smtp: &SmtpEvent) -> bool {
+    smtp.tls || smtp.reply.as_ref().is_some_and(|reply| (200..400).contains(&reply.code))
 }
 
 fn asks_mx(message: &DnsMessage) -> bool {

@@ -1,4 +1,4 @@
-//! `mailsnare rules`: checks rule packs with the tests they bring along, and lists the rules in force.
+//! `mailsnare rules`: checks rule packs with the tests they bring along, and lists the rules in force and the detectors.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,10 +11,12 @@ use serde::Serialize;
 use super::args::RulesCommand;
 use super::{Failure, outputs, print};
 use crate::config::Format;
+use crate::detect::about::{About, Parameter, about};
 use crate::inspector::Inspector;
+use crate::model::alert::Figure;
 use crate::model::alert::Severity;
 use crate::model::net::{Direction, HomeNet};
-use crate::model::settings::InspectSettings;
+use crate::model::settings::{DetectSettings, InspectSettings};
 use crate::rules::{Rule, RuleSet, RuleTest};
 
 /// Runs the command.
@@ -75,7 +77,34 @@ fn table(set: &RuleSet) -> String {
     table.lines().for_each(|line| {
         let _ = writeln!(out, "{}", line.trim());
     });
+    out.push('\n');
+    out.push_str(&detectors());
     out
+}
+
+/// The detectors with their settings, which stand under `[detect.NAME]` in the configuration file.
+fn detectors() -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["DETECTOR", "SID", "SETTING", "DEFAULT", "MEANING"]);
+    for about in about(&DetectSettings::default()) {
+        let sid = about.sid.map(|sid| sid.to_string()).unwrap_or_default();
+        table.add_row([about.name, &sid, "", "", about.title]);
+        for Parameter { key, value, meaning } in &about.parameters {
+            table.add_row(["", "", key, &shown(value).to_string(), meaning]);
+        }
+    }
+    let lines = table.lines().map(|line| format!("{}\n", line.trim_end().strip_prefix(' ').unwrap_or(line.trim_end())));
+    lines.collect()
+}
+
+fn shown(value: &Figure) -> serde_json::Value {
+    match value {
+        Figure::Count(count) => (*count).into(),
+        Figure::Real(real) => (*real).into(),
+        Figure::Text(text) => text.as_str().into(),
+        Figure::List(list) => list.clone().into(),
+    }
 }
 
 /// The severity of most directions, then the others: `critical; inbound high`.
@@ -90,11 +119,52 @@ fn severities(rule: &Rule) -> String {
 }
 
 fn json(set: &RuleSet) -> String {
-    let rules: Vec<Listed<'_>> = set.rules().iter().map(Listed::new).collect();
+    let abouts = about(&DetectSettings::default());
+    let rules = set.rules().iter().map(|rule| Item::Rule(Listed::new(rule)));
+    let items: Vec<Item<'_>> = rules.chain(abouts.iter().map(|about| Item::Detector(Described::new(about)))).collect();
     // Plain strings and numbers always serialise.
-    let mut text = serde_json::to_string_pretty(&rules).unwrap_or_default();
+    let mut text = serde_json::to_string_pretty(&items).unwrap_or_default();
     text.push('\n');
     text
+}
+
+/// One entry of the JSON list, told apart by its key `kind`.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Item<'a> {
+    Rule(Listed<'a>),
+    Detector(Described<'a>),
+}
+
+/// A detector, or another part of `[detect]`.
+#[derive(Serialize)]
+struct Described<'a> {
+    id: &'a str,
+    sid: Option<u32>,
+    title: &'a str,
+    reference: &'a [&'a str],
+    parameters: Vec<Setting<'a>>,
+}
+
+#[derive(Serialize)]
+struct Setting<'a> {
+    key: &'a str,
+    default: serde_json::Value,
+    meaning: &'a str,
+}
+
+impl<'a> Described<'a> {
+    fn new(about: &'a About) -> Self {
+        let setting =
+            |Parameter { key, value, meaning }: &'a Parameter| Setting { key, default: shown(value), meaning };
+        Self {
+            id: about.name,
+            sid: about.sid,
+            title: about.title,
+            reference: about.references,
+            parameters: about.parameters.iter().map(setting).collect(),
+        }
+    }
 }
 
 /// A rule as `--format json` lists it.

@@ -1,4 +1,5 @@
-//! `mail-volume`, the bandwidth monitor: messages, recipients, bytes and connections per host against ceilings.
+//! `mail-volume`, the bandwidth monitor: messages, recipients, bytes and connections per host against ceilings, and
+//! against what is usual for the host itself ([`super::baseline`]).
 //!
 //! A. Gupta and R. Sekar, "An Approach for Detecting Self-Propagating Email Using Anomaly Detection" (RAID 2003): a
 //! mass mailer cannot hide its rate, whatever it sends and however it encrypts it.
@@ -6,10 +7,12 @@
 use std::time::Duration;
 
 use crate::model::alert::{Alert, Evidence, Figure, Severity};
+use crate::model::limits;
 use crate::model::net::Side;
 use crate::model::settings::{self, DetectSettings};
 use crate::model::time::Timestamp;
 
+use super::baseline::{Baseline, Usual};
 use super::host::{Facts, Tally};
 use super::pace::Pace;
 use super::{Bearing, Detector, Scene, Signal, Signals};
@@ -31,6 +34,12 @@ struct Window {
     /// The number, from the epoch, of the slice being filled; its place in `slices` is its remainder.
     current: i64,
     slices: [Slice; SLICES as usize],
+    /// The window of fixed begin that is being filled for the baseline, by its number, and whether it is out of the
+    /// usual: such a window is not learnt from.
+    block: i64,
+    filling: Slice,
+    unusual: bool,
+    usual: Baseline<4>,
     told: Pace,
 }
 
@@ -41,6 +50,16 @@ struct Slice {
     recipients: u32,
     connections: u32,
     bytes: u64,
+}
+
+impl Slice {
+    fn add(&mut self, adds: &Tally) {
+        let narrow = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+        self.messages = self.messages.saturating_add(narrow(adds.messages));
+        self.recipients = self.recipients.saturating_add(narrow(adds.recipients));
+        self.connections = self.connections.saturating_add(narrow(adds.connections));
+        self.bytes = self.bytes.saturating_add(adds.bytes);
+    }
 }
 
 impl Detector for MailVolume {
@@ -59,24 +78,50 @@ impl Detector for MailVolume {
             return;
         }
         let window = state.0.get_or_insert_default();
-        window.add(adds, self.slice_of(scene.time));
+        window.add(adds, self.slice_of(scene.time), self.learn());
         let sum = window.sum();
-        let over = self.over(&sum, host.role.is_mail_server());
+        let over = self.over(&sum, &window.usual, host.role.is_mail_server());
         if over.iter().flatten().next().is_none() {
             return;
         }
+        window.unusual = true;
         if !window.told.is_due(scene.time, self.window) {
             signals.again.push(Self::NAME);
             return;
         }
         window.told.mark(scene.time);
         let evidence = self.evidence(host, &sum, &over, scene.captured);
-        signals.raised.push(self.signal(host, evidence, scene.time));
+        let beyond_ceiling = over.iter().flatten().any(|over| over.usual.is_none());
+        signals.raised.push(self.signal(host, evidence, beyond_ceiling, scene.time));
+    }
+
+    fn entries(state: &State) -> usize {
+        // A window weighs about a quarter of a name.
+        state.0.as_ref().map_or(0, |window| window.usual.len() / 4)
     }
 }
 
-/// A ceiling that was passed: what, how much, of how much.
-type Over = Option<(&'static str, u64, u64)>;
+/// A bound that was passed: of what, how much was sent, and how much was to be expected.
+#[derive(Clone, Copy, Debug)]
+struct Over {
+    what: &'static str,
+    sent: u64,
+    bound: u64,
+    /// The bound comes from what is usual for the host, none for a ceiling.
+    usual: Option<Usual>,
+}
+
+impl Over {
+    fn text(&self) -> String {
+        let Self { what, sent, bound, usual } = self;
+        match usual {
+            None => format!("{sent} {what} (ceiling {bound})"),
+            Some(Usual { median, deviation, windows }) => format!(
+                "{sent} {what} (bound {bound}: usual for this host are {median}, deviation {deviation:.1}, over {windows} windows)"
+            ),
+        }
+    }
+}
 
 impl MailVolume {
     fn slice_of(&self, now: Timestamp) -> i64 {
@@ -84,23 +129,38 @@ impl MailVolume {
         now.as_nanos().div_euclid(slice)
     }
 
-    fn over(&self, sum: &Tally, is_server: bool) -> [Over; 4] {
+    fn learn(&self) -> usize {
+        (self.ceilings.baseline_windows.max(2) as usize).min(limits::BASELINE_WINDOWS)
+    }
+
+    fn over(&self, sum: &Tally, baseline: &Baseline<4>, is_server: bool) -> [Option<Over>; 4] {
         let factor = if is_server { self.ceilings.server_factor } else { 1 };
-        [
+        let sent = [
             ("messages", sum.messages, self.ceilings.messages),
             ("recipients", sum.recipients, self.ceilings.recipients),
             ("bytes", sum.bytes, self.ceilings.bytes),
             ("connections", sum.connections, self.ceilings.connections),
-        ]
-        .map(|(what, sent, ceiling)| {
-            let ceiling = ceiling.saturating_mul(factor);
-            (sent > ceiling).then_some((what, sent, ceiling))
+        ];
+        let mut at = 0..;
+        sent.map(|(what, sent, ceiling)| {
+            let at = at.next().unwrap_or_default();
+            let bound = ceiling.saturating_mul(factor);
+            if sent > bound {
+                return Some(Over { what, sent, bound, usual: None });
+            }
+            // Small hosts double what they send every other day.
+            let floor = ceiling.saturating_mul(factor.min(SERVER_FLOOR)) as f64 * self.ceilings.baseline_floor;
+            if sent as f64 <= floor {
+                return None;
+            }
+            let usual = baseline.usual(at, self.learn())?;
+            let bound = (usual.median as f64 + self.ceilings.baseline_deviations.max(1.0) * usual.deviation).max(floor);
+            (sent as f64 > bound).then_some(Over { what, sent, bound: bound as u64, usual: Some(usual) })
         })
     }
 
-    fn evidence(&self, host: &Facts, sum: &Tally, over: &[Over; 4], captured: u64) -> Evidence {
-        let passed: Vec<String> =
-            over.iter().flatten().map(|(what, sent, ceiling)| format!("{sent} {what} (ceiling {ceiling})")).collect();
+    fn evidence(&self, host: &Facts, sum: &Tally, over: &[Option<Over>; 4], captured: u64) -> Evidence {
+        let passed: Vec<String> = over.iter().flatten().map(Over::text).collect();
         let (window, share) = (self.window.as_secs(), host.share_of_link(captured));
         let text = format!(
             "{} within {window} s; {} bytes lost to mail so far, {:.1} % of all bytes captured since its first mail",
@@ -121,14 +181,17 @@ impl MailVolume {
         Evidence { source: Self::NAME.into(), text, figures }
     }
 
-    fn signal(&self, host: &Facts, evidence: Evidence, now: Timestamp) -> Signal {
-        let (severity, ground) = host.temper(Severity::Medium, Self::NAME, now);
+    fn signal(&self, host: &Facts, evidence: Evidence, beyond_ceiling: bool, now: Timestamp) -> Signal {
+        // A mail server has its busy days.
+        let is_mild = host.role.is_mail_server() && !beyond_ceiling;
+        let plain = if is_mild { Severity::Low } else { Severity::Medium };
+        let (severity, ground) = host.temper(plain, Self::NAME, now);
         let alert = Alert {
             time: now,
             rule: Self::NAME.into(),
             sid: SID,
             rev: 1,
-            title: "Host mails more than its ceiling".into(),
+            title: "Host mails more than its ceiling, or than is usual for it".into(),
             category: "behaviour".into(),
             severity,
             host: Some(host.addr),
@@ -143,15 +206,27 @@ impl MailVolume {
 }
 
 impl Window {
-    fn add(&mut self, adds: &Tally, slice: i64) {
+    fn add(&mut self, adds: &Tally, slice: i64, learn: usize) {
         self.slide(slice);
+        self.pass(slice.div_euclid(SLICES), learn);
+        self.filling.add(adds);
         let place = self.current.rem_euclid(SLICES) as usize;
         let filled = &mut self.slices[place];
-        let narrow = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
-        filled.messages = filled.messages.saturating_add(narrow(adds.messages));
-        filled.recipients = filled.recipients.saturating_add(narrow(adds.recipients));
-        filled.connections = filled.connections.saturating_add(narrow(adds.connections));
-        filled.bytes = filled.bytes.saturating_add(adds.bytes);
+        filled.add(adds);
+    }
+
+    /// Learns from the window that was filled, once another has begun. Windows without mail are not waited for, so they
+    /// are not learnt from either: what is usual is how much a host mails when it does.
+    fn pass(&mut self, block: i64, learn: usize) {
+        if block == self.block {
+            return;
+        }
+        let Slice { messages, recipients, connections, bytes } = std::mem::take(&mut self.filling);
+        let figures = [messages.into(), recipients.into(), bytes, connections.into()];
+        if figures != [0; 4] && !std::mem::take(&mut self.unusual) {
+            self.usual.learn(figures, learn, limits::BASELINE_WINDOWS);
+        }
+        self.block = block;
     }
 
     /// Empties what the window has left behind. A step back within the window counts to the current slice; a greater
@@ -185,6 +260,8 @@ impl Window {
 }
 
 const SLICES: i64 = 10;
+/// A mail server's floor for the baseline is this many times an ordinary host's, where its ceilings are higher still.
+const SERVER_FLOOR: u64 = 10;
 const SID: u32 = 9_000_102;
 const REMEDIATION: &str = "Find out what mails on this host; if nobody meant it to, take it off the network and scan it. A \
                            mail server is told with --mail-server, another ceiling under [detect.mail-volume].";
@@ -205,12 +282,12 @@ mod tests {
     fn a_clock_that_jumped_ahead_and_came_back_does_not_stop_the_window() {
         let mut window = Window::default();
         for slice in [5, i64::MAX, 6, i64::MIN, 7, 100, 107] {
-            window.add(&one(), slice);
+            window.add(&one(), slice, 12);
         }
         assert_eq!(window.sum().messages, 2, "slices 100 and 107");
-        window.add(&one(), 103);
+        window.add(&one(), 103, 12);
         assert_eq!(window.sum().messages, 3, "a step back within the window is late, not lost");
-        window.add(&one(), 117);
+        window.add(&one(), 117, 12);
         assert_eq!(window.sum().messages, 1);
     }
 
@@ -223,7 +300,7 @@ mod tests {
             for step in steps {
                 now += step;
                 sent.push(now);
-                window.add(&one(), now);
+                window.add(&one(), now, 12);
                 let expected = sent.iter().filter(|at| now - **at < SLICES).count();
                 prop_assert_eq!(window.sum().messages, expected as u64);
             }

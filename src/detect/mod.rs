@@ -14,6 +14,8 @@ use crate::model::rulebook::RuleBook;
 use crate::model::settings::DetectSettings;
 use crate::model::time::Timestamp;
 
+pub mod about;
+pub mod baseline;
 pub mod chain;
 pub mod content_rule;
 pub mod direct_to_mx;

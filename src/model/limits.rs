@@ -239,6 +239,8 @@ pub const FANOUT_FLOWS: usize = 64;
 pub const FANOUT_SESSION_BYTES: u64 = 600;
 /// Domains one host guessed under, names and addresses it learnt on the way, each.
 pub const GUESS_ENTRIES: usize = 256;
+/// Windows kept of one host to know what is usual for it: a median of some two dozen is steady enough.
+pub const BASELINE_WINDOWS: usize = 24;
 /// Harmful files remembered over all hosts: at some 2 KB each with their sightings, 20 MB.
 pub const SIGHTED_FILES: usize = 10_000;
 /// Times one such file was seen that are remembered: the first, and the latest.
@@ -255,7 +257,7 @@ pub const ROLE_CLIENTS: usize = 16;
 pub const ROLE_AT_EASE: Duration = Duration::from_secs(3_600);
 /// A host that greeted a client and has just begun to deliver may greet others soon: for this long nothing that mail
 /// servers do is held against it. A worm gains no more than this by having an accomplice connect.
-pub const ROLE_GRACE: Duration = Duration::from_secs(900);
+pub const ROLE_GRACE: Duration = Duration::from_secs(1_800);
 /// Messages with a worm's marks that a host which may be a mail server can send beyond what was brought to it, before
 /// they are its own: some of what it passes on was given to it before the capture, or several in one encrypted session.
 pub const ROLE_SLACK: u64 = 3;

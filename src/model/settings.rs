@@ -169,6 +169,12 @@ pub struct MailVolume {
     pub connections: u64,
     /// A mail server's ceilings are this many times as high.
     pub server_factor: u64,
+    /// Windows with mail that must be known of a host before it is compared with itself; at most 24 are kept.
+    pub baseline_windows: u32,
+    /// How many deviations above its own median are too many.
+    pub baseline_deviations: f64,
+    /// As a share of the ceilings: below it nothing is compared, since small hosts vary most.
+    pub baseline_floor: f64,
 }
 
 impl Default for MailVolume {
@@ -180,6 +186,9 @@ impl Default for MailVolume {
             bytes: 100 << 20,
             connections: 100,
             server_factor: 100,
+            baseline_windows: 12,
+            baseline_deviations: 5.0,
+            baseline_floor: 0.5,
         }
     }
 }

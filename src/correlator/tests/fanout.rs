@@ -145,7 +145,7 @@ fn a_mail_server_is_not_tested_and_a_fresh_one_mildly() {
         for n in 1..=100 {
             let flow = wire.connect(SERVER, &server(n), 25);
             wire.encrypted(&flow);
-            wire.wait(10);
+            wire.wait(20);
         }
         assert_eq!(said(&wire).iter().map(|alert| alert.severity).min(), worst);
         assert_ne!(wire.verdict(SERVER), Verdict::Infected);

@@ -346,6 +346,7 @@ fn mail_volume_is_told_once_a_window_and_each_ceiling_counts() {
         bytes: 4_500,
         connections: 3,
         server_factor: 10,
+        ..settings::MailVolume::default()
     };
     let detect = DetectSettings { mail_volume: ceilings, ..DetectSettings::default() };
     let mut wire = Wire::with(CorrelatorSettings { detect, ..CorrelatorSettings::default() }, Arc::new(NoRules));
@@ -358,6 +359,47 @@ fn mail_volume_is_told_once_a_window_and_each_ceiling_counts() {
     let passed = |at: usize| figure(&wire.alerts()[at].evidence[0], "passed").clone();
     assert_eq!(passed(0), Figure::List(vec!["4 connections (ceiling 3)".into()]));
     assert_eq!(passed(1), Figure::List(vec!["9000 bytes (ceiling 4500)".into(), "10 connections (ceiling 3)".into()]));
+}
+
+/// Sends so many messages in each window of 600 s, through the relay.
+fn windows(wire: &mut Wire, counts: impl IntoIterator<Item = usize>) {
+    for count in counts {
+        for _ in 0..count {
+            let flow = wire.connect(HOST, SERVER, 587);
+            wire.message(&flow, 1, vec![]);
+        }
+        wire.wait(600);
+    }
+}
+
+#[test]
+fn a_host_is_compared_with_what_is_usual_for_it() {
+    let mut sudden = Wire::new();
+    windows(&mut sudden, [4, 5, 6].repeat(5));
+    windows(&mut sudden, [30]);
+    assert_eq!(sudden.short(), [alert("mail-volume", Severity::Medium, HOST)]);
+    let passed = figure(&sudden.alerts()[0].evidence[0], "passed");
+    let Figure::List(passed) = passed else { panic!("{passed:?}") };
+    // Median 5, deviation 1.4826 of one message, 5 of them: 12.4; but half the ceiling at the least.
+    assert!(passed[0].starts_with("26 messages (bound 25: usual for this host are 5, deviation 1.5"), "{passed:?}");
+
+    let mut small = Wire::new();
+    windows(&mut small, [1, 1, 2].repeat(5));
+    windows(&mut small, [20]);
+    let mut busy = Wire::new();
+    windows(&mut busy, [30, 35, 40, 28].repeat(10));
+    let mut young = Wire::new();
+    windows(&mut young, [2, 40, 2, 40, 2, 40]);
+    assert_eq!((small.short(), busy.short(), young.short()), (vec![], vec![], vec![]));
+}
+
+#[test]
+fn a_slow_ramp_is_seen() {
+    let mut wire = Wire::new();
+    // One message more every six windows, which is an hour: never twice as many as the hour before.
+    windows(&mut wire, (0..270).map(|window| 3 + window / 6));
+    assert!(wire.short().contains(&alert("mail-volume", Severity::Medium, HOST)));
+    assert!(wire.alerts()[0].evidence[0].text.contains("usual for this host"));
 }
 
 #[test]

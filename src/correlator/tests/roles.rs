@@ -60,7 +60,7 @@ fn a_fresh_server_is_at_most_medium_until_it_has_greeted_enough_and_clean_then()
         assert!(wire.alerts().iter().all(|alert| alert.severity == Severity::Low), "more clients may come");
         wire.wait(5);
     }
-    wire.wait(600);
+    wire.wait(1_600);
     for n in 1..=60 {
         let flow = wire.deliver(SERVER, RESOLVER, n, false);
         wire.message(&flow, 1, vec![]);
