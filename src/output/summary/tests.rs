@@ -187,7 +187,7 @@ fn json_says_the_same_under_stable_keys() {
     report.sensor.flow.gaps = 3;
     let document: Value = serde_json::from_str(&super::json(&report, &notes())).unwrap();
     let keys: Vec<_> = document.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(keys, ["alerts", "headline", "hosts", "lost", "mailing_hosts", "span", "stats"]);
+    assert_eq!(keys, ["alerts", "headline", "hosts", "ignored", "lost", "mailing_hosts", "span", "stats"]);
     assert_eq!(
         document["span"],
         json!({"first": "2003-10-31T12:00:00.000000+0000", "last": "2003-10-31T12:10:05.000000+0000"})
