@@ -3,8 +3,9 @@
 #
 #   bash tests/fuzz/run.sh [--seconds N] [--jobs N] [--keep] [TARGET...]
 #
-# Without names all targets run, each for --seconds (60), --jobs (2) at a time. The kept inputs in corpus/ are where
-# each starts. --keep adds what was found to corpus/, cut down to the inputs that reach something the others do not.
+# Without names all targets run, each for --seconds (60), --jobs (2) at a time. Each starts from
+# the inputs kept in corpus/ and those that seed.py makes. --keep adds what was found to corpus/, cut down to the inputs
+# that reach something the others do not.
 set -euo pipefail
 export RUST_BACKTRACE=0
 cd "$(dirname "$0")"
@@ -18,7 +19,7 @@ while [[ $# -gt 0 ]]; do
         --seconds) seconds=$2 && shift 2 ;;
         --jobs) jobs=$2 && shift 2 ;;
         --keep) keep=yes && shift ;;
-        -*) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+        -*) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
         *) targets+=("$1") && shift ;;
     esac
 done
@@ -33,11 +34,13 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 binaries=$PWD/target/$host/release
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
+python3 seed.py "$scratch/seeds"
 
 # Inputs larger than this show nothing that smaller ones do not.
 longest() {
     case "$1" in
-        smtp | tcp_stream | dns) echo 4096 ;;
+        tcp_stream) echo 2048 ;;
+        smtp | dns) echo 4096 ;;
         frames | capture_file) echo 16384 ;;
         mail | archive | rules) echo 32768 ;;
         *) echo 65536 ;;
@@ -51,7 +54,7 @@ fuzz() {
     [[ ! -f dictionaries/$target.dict ]] || options+=("-dict=dictionaries/$target.dict")
     "$binaries/$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -max_len="$(longest "$target")" \
         -print_final_stats=1 -artifact_prefix="artifacts/$target/" "${options[@]}" \
-        "$scratch/$target" "corpus/$target" >"$scratch/$target.log" 2>&1 || touch "$scratch/$target.failed"
+        "$scratch/$target" "corpus/$target" "$scratch/seeds/$target" >"$scratch/$target.log" 2>&1 || touch "$scratch/$target.failed"
 }
 
 # The edges (counters in the compiled code) its inputs reached, inputs tried, and inputs of the corpus.
@@ -64,14 +67,23 @@ report() {
         "$(find "corpus/$1" -type f | wc -l)"
 }
 
+# Inputs with a name of their own stand for a defect and stay. Of the others: one for each edge, not for each number of
+# times an edge was passed, the small ones first, within what is reasonable to keep in a repository.
 keep_found() {
-    mkdir -p "$scratch/merged-$1"
-    # One input for each edge, not for each number of times an edge was passed: a tenth of the files.
-    "$binaries/$1" -merge=1 -use_counters=0 -max_len="$(longest "$1")" -timeout=20 \
-        "$scratch/merged-$1" "corpus/$1" "$scratch/$1" >/dev/null 2>&1
+    local merged=$scratch/merged-$1 bytes=0 count=0 size file
+    mkdir "$merged"
+    find "corpus/$1" -type f ! -name "$found_name" -exec cp -t "$merged" {} +
+    "$binaries/$1" -set_cover_merge=1 -use_counters=0 -max_len="$(longest "$1")" -timeout=20 \
+        "$merged" "corpus/$1" "$scratch/$1" "$scratch/seeds/$1" >/dev/null 2>&1
+    while read -r size file; do
+        bytes=$((bytes + size)) count=$((count + 1))
+        [[ $bytes -le 98304 && $count -le 120 ]] || rm "$file"
+    done < <(find "$merged" -type f -name "$found_name" -printf '%s %p\n' | sort -n)
     rm -rf "corpus/$1"
-    mv "$scratch/merged-$1" "corpus/$1"
+    mv "$merged" "corpus/$1"
 }
+# The fuzzer names an input by its SHA-1.
+found_name=$(printf '[0-9a-f]%.0s' {1..40})
 
 for target in "${targets[@]}"; do
     while [[ $(jobs -rp | wc -l) -ge $jobs ]]; do wait -n; done

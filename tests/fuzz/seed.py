@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes the inputs a target starts from, when nothing is known of it yet: python3 tests/fuzz/seed.py DIR
+"""Writes the inputs that targets start from: python3 tests/fuzz/seed.py DIR
 
-They come from pcaps/ and rules/, from Python's own libraries, and from hand-written sessions. run.sh --seed adds them to
-the corpus; `cargo fuzz cmin` then keeps those that reach something the others do not.
+They come from pcaps/ and rules/, from Python's own libraries, and from hand-written sessions. run.sh calls this; what is
+kept in corpus/ is what fuzzing made of them.
 """
 
 import bz2, gzip, io, lzma, pathlib, struct, sys, tarfile, zipfile

@@ -99,8 +99,7 @@ struct Wire {
 struct Heard {
     /// Sequence number of the next byte; not known before the first delivery when the opening was not seen.
     next: [Option<u32>; 2],
-    /// Every byte that was sent, with its sequence number.
-    sent: [HashSet<(u32, u8)>; 2],
+    sent: [Sent; 2],
     delivered: [u64; 2],
     lost: u64,
     differs: u64,
@@ -108,10 +107,9 @@ struct Heard {
 
 impl Wire {
     fn new(start: &Start) -> Self {
-        let first = |side: Side| start.opening_seen[side.index()].then_some(start.first_seq[side.index()]);
-        let first = [first(Side::Client), first(Side::Server)];
-        let heard =
-            Heard { next: first, sent: [HashSet::new(), HashSet::new()], delivered: [0; 2], lost: 0, differs: 0 };
+        let seen = |side: Side| start.opening_seen[side.index()].then_some(start.first_seq[side.index()]);
+        let first = [seen(Side::Client), seen(Side::Server)];
+        let heard = Heard { next: first, sent: start.first_seq.map(Sent::new), delivered: [0; 2], lost: 0, differs: 0 };
         let now = Timestamp::from_parts(1_067_601_600, 0);
         Self { stream: Stream::new(first), stats: FlowStats::default(), first_seq: start.first_seq, now, heard }
     }
@@ -125,7 +123,7 @@ impl Wire {
             .map(|n| byte_at(segment.side, first_byte.wrapping_add(n)) ^ u8::from(segment.other_bytes))
             .collect();
         for (n, byte) in (0..).zip(&payload) {
-            self.heard.sent[me].insert((first_byte.wrapping_add(n), *byte));
+            self.heard.sent[me].insert(first_byte.wrapping_add(n), *byte);
         }
         let part = TcpPart {
             seq,
@@ -144,7 +142,7 @@ impl Wire {
         assert_eq!(self.stats.gap_bytes, self.heard.lost, "every lost byte was told");
         assert_eq!(self.stats.overlap_differs, self.heard.differs, "every differing copy was told");
         for side in [0, 1] {
-            assert!(self.heard.delivered[side] <= self.heard.sent[side].len() as u64, "more delivered than was sent");
+            assert!(self.heard.delivered[side] <= self.heard.sent[side].bytes, "more delivered than was sent");
         }
     }
 
@@ -164,7 +162,10 @@ impl Sink for Heard {
         let Some(next) = &mut self.next[side.index()] else { return };
         let sent = &self.sent[side.index()];
         for byte in bytes {
-            assert!(sent.contains(&(*next, *byte)), "byte {byte} at {next} of {side:?} was never sent");
+            assert!(
+                byte & 0xfe == byte_at(side, *next) && sent.contains(*next, *byte),
+                "byte {byte} at {next} of {side:?} was never sent"
+            );
             *next = next.wrapping_add(1);
         }
     }
@@ -179,6 +180,39 @@ impl Sink for Heard {
 
     fn differs(&mut self, _: Side) {
         self.differs += 1;
+    }
+}
+
+/// Every byte that one side sent, by its sequence number: its own, and another in its place.
+struct Sent {
+    first_seq: u32,
+    /// Those near the beginning, where most are; a bit for either byte.
+    near: Vec<u8>,
+    far: HashSet<(u32, u8)>,
+    /// How many sequence numbers a byte was sent for, at most.
+    bytes: u64,
+}
+
+impl Sent {
+    fn new(first_seq: u32) -> Self {
+        Self { first_seq: first_seq.wrapping_sub(1 << 12), near: vec![0; 1 << 16], far: HashSet::new(), bytes: 0 }
+    }
+
+    fn insert(&mut self, seq: u32, byte: u8) {
+        match self.near.get_mut(seq.wrapping_sub(self.first_seq) as usize) {
+            Some(sent) => {
+                self.bytes += u64::from(*sent == 0);
+                *sent |= 1 << (byte & 1);
+            }
+            None => self.bytes += u64::from(self.far.insert((seq, byte))),
+        }
+    }
+
+    fn contains(&self, seq: u32, byte: u8) -> bool {
+        match self.near.get(seq.wrapping_sub(self.first_seq) as usize) {
+            Some(sent) => sent & 1 << (byte & 1) != 0,
+            None => self.far.contains(&(seq, byte)),
+        }
     }
 }
 
