@@ -21,9 +21,9 @@ impl Session {
                 Mode::Command => self.command_bytes(rest, cx),
                 Mode::Data(..) => self.data_bytes(rest, cx),
                 Mode::Chunk { .. } => self.chunk_bytes(rest, cx),
-                Mode::Undecided(_, held, _) => {
+                Mode::Undecided(question, held, _) => {
                     held.extend_from_slice(rest);
-                    if (self.replies_lost && Self::can_decide(held)) || held.len() > limits::SMTP_UNDECIDED {
+                    if (self.replies_lost && Self::can_decide(*question, held)) || held.len() > limits::SMTP_UNDECIDED {
                         self.decide_without_reply(cx);
                     }
                     &[]

@@ -18,9 +18,11 @@ impl Session {
         }
     }
 
-    /// Whether bytes held while a reply was awaited are enough to do without it: a line, or what is no line.
-    pub(super) fn can_decide(held: &[u8]) -> bool {
-        held.len() > limits::SMTP_COMMAND_LINE || held.contains(&b'\n') || (held.len() >= 3 && opens_tls(held))
+    /// Whether bytes held while a reply was awaited are enough to do without it: a line, or the TLS that was asked for,
+    /// which is no line.
+    pub(super) fn can_decide(question: Question, held: &[u8]) -> bool {
+        let tls = question == Question::StartTls && held.len() >= 3 && opens_tls(held);
+        tls || held.len() > limits::SMTP_COMMAND_LINE || held.contains(&b'\n')
     }
 
     /// The reply will not come: what the client went on to say decides.

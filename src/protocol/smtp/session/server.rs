@@ -242,7 +242,7 @@ impl Session {
         if is_success(reply.code) {
             // Neither go ahead nor refusal (RFC 5321, section 4.3.2 knows only 354 and errors): the client decides.
             self.replies_lost = true;
-            if Self::can_decide(held) {
+            if Self::can_decide(Question::Data, held) {
                 self.decide_without_reply(cx);
             }
             return;

@@ -195,3 +195,23 @@ fn an_event_knows_no_more_than_what_came_before_it() {
         assert_eq!(accepted, [None], "{replies:?}");
     }
 }
+
+/// Found by fuzzing: three bytes of a credential that look like TLS were enough to end it, where they came alone.
+#[test]
+fn a_credential_ends_with_its_line_however_it_is_split() {
+    for cut in 1..9 {
+        let mut t = Bench::on(true, false);
+        t.play("S: 220 mx ESMTP\nC: EHLO a\nS: 250 ok\nC: AUTH LOGIN");
+        t.gap(Side::Server, 9);
+        let (before, after) = b"\x16\x03\x01QUIT\r\nMAIL FROM:<a@b>\r\n".split_at(cut);
+        t.client(before);
+        t.client(after);
+        let events = t.close();
+        assert_eq!(events.len(), 1, "cut at {cut}");
+        assert_eq!(
+            events[0].envelope.as_ref().map(|envelope| envelope.mail_from.as_str()),
+            Some("a@b"),
+            "cut at {cut}"
+        );
+    }
+}
