@@ -1,5 +1,10 @@
 //! The command line as a shell sees it: exit codes, and what goes to which stream.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{self, Stdio};
+use std::time::Duration;
+
 use assert_cmd::Command;
 
 fn mailsnare(typed: &[&str]) -> (i32, String, String) {
@@ -18,6 +23,51 @@ fn help_and_version_are_data() {
     assert_eq!(mailsnare(&["--version"]).1, format!("mailsnare {}\n", env!("CARGO_PKG_VERSION")));
     let help = mailsnare(&["--help"]).1;
     assert!(help.contains("Exit codes:") && help.contains("mailsnare replay trace.pcap"), "{help}");
+}
+
+/// A replay counts what it reads while it reads: here from a pipe that stays open.
+#[test]
+fn a_replay_serves_its_counters_while_it_reads() {
+    let trace = std::fs::read("pcaps/office-day/trace.pcap").unwrap();
+    let mut sensor = process::Command::new(env!("CARGO_BIN_EXE_mailsnare"))
+        .args(["replay", "-", "--metrics", "127.0.0.1:0"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut pipe = sensor.stdin.take().unwrap();
+    // The reader must find a header before it is ready.
+    pipe.write_all(&trace).unwrap();
+    let mut log = BufReader::new(sensor.stderr.take().unwrap()).lines();
+    let told = log.find_map(|line| Some(line.unwrap().split_once("http://")?.1.split_once('/')?.0.to_owned())).unwrap();
+    let scrape = || {
+        let mut server = TcpStream::connect(&told).unwrap();
+        server.write_all(b"GET /metrics HTTP/1.1\r\nHost: sensor\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        server.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let value = |text: &str, series: &str| {
+        let line = text.lines().find(|line| line.starts_with(series)).map(|line| line.rsplit(' ').next().unwrap());
+        line.map_or(0.0, |value| value.parse::<f64>().unwrap())
+    };
+    let counted = |text: &str| {
+        value(text, "mailsnare_packets_total{") > 10_000.0 && value(text, "mailsnare_mx_lookups_total{") > 100.0
+    };
+    let mut text = scrape();
+    for _ in 0..100 {
+        if counted(&text) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        text = scrape();
+    }
+    assert!(counted(&text), "{text}");
+    drop(pipe);
+    let done = sensor.wait_with_output().unwrap();
+    assert!(done.status.success());
+    assert!(String::from_utf8_lossy(&done.stdout).contains("11,227 packets"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::alert::{Alert, Evidence, Figure, Severity};
+use crate::model::alert::{Evidence, Figure, Severity};
 use crate::model::event::EventKind;
 use crate::model::limits;
 use crate::model::net::{Direction, Side};
@@ -18,9 +18,9 @@ use crate::model::time::Timestamp;
 
 use super::chain::{self, Chain, Link};
 use super::host::Facts;
-use super::pace::{Pace, apart};
+use super::pace::{self, Pace, apart};
 use super::recent::Recent;
-use super::{Bearing, Detector, Scene, Signal, Signals};
+use super::{Bearing, Behaviour, Detector, Scene, Signal, Signals};
 
 /// The detector. Port 25 alone: submission (587, 465) to a provider is a client's right (RFC 6409).
 #[derive(Debug)]
@@ -118,26 +118,11 @@ impl DirectToMx {
             return;
         }
         let level = LEVELS.iter().position(|known| *known == severity).unwrap_or_default();
-        if trail.told.iter().skip(level).any(|told| !told.is_due(scene.time, limits::ALERT_REPEAT)) {
+        if pace::repeats(&mut trail.told, level, scene.time) {
             signals.again.push(Self::NAME);
             return;
         }
-        if let Some(told) = trail.told.get_mut(level) {
-            told.mark(scene.time);
-        }
-        let alert = Alert {
-            time: scene.time,
-            rule: Self::NAME.into(),
-            sid: SID,
-            rev: 1,
-            title: "Host that is no mail server delivers mail straight to the world".into(),
-            category: "behaviour".into(),
-            severity,
-            host: Some(host.addr),
-            evidence: vec![self.evidence(trail)],
-            remediation: REMEDIATION.into(),
-            references: vec![REFERENCE.into()],
-        };
+        let alert = ABOUT.alert(scene.time, severity, host, self.evidence(trail));
         signals.raised.push(Signal {
             alert,
             detector: Self::NAME,
@@ -269,6 +254,13 @@ const PORT: u16 = 25;
 /// What [`Trail::told`] counts.
 const LEVELS: [Severity; 3] = [Severity::Low, Severity::Medium, Severity::High];
 /// Detectors number their alerts from 9,000,101, far from rule packs.
+const ABOUT: Behaviour = Behaviour {
+    name: DirectToMx::NAME,
+    sid: SID,
+    title: "Host that is no mail server delivers mail straight to the world",
+    remediation: REMEDIATION,
+    references: &[REFERENCE],
+};
 const SID: u32 = 9_000_101;
 const REMEDIATION: &str = "Take the host off the network and scan it for a mass mailer; block port 25 outbound for all but \
                            mail servers. If it is a mail server, say so with --mail-server.";

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::model::alert::{Alert, Evidence, Figure, Severity};
+use crate::model::alert::{Evidence, Figure, Severity};
 use crate::model::limits;
 use crate::model::net::Side;
 use crate::model::settings::{self, DetectSettings};
@@ -15,7 +15,7 @@ use crate::model::time::Timestamp;
 use super::baseline::{Baseline, Usual};
 use super::host::{Facts, Tally};
 use super::pace::Pace;
-use super::{Bearing, Detector, Scene, Signal, Signals};
+use super::{Bearing, Behaviour, Detector, Scene, Signal, Signals};
 
 /// The detector. All mail ports count: a thief of accounts submits to a provider (587, 465).
 #[derive(Debug)]
@@ -186,19 +186,7 @@ impl MailVolume {
         let is_mild = host.role.is_mail_server() && !beyond_ceiling;
         let plain = if is_mild { Severity::Low } else { Severity::Medium };
         let (severity, ground) = host.temper(plain, Self::NAME, now);
-        let alert = Alert {
-            time: now,
-            rule: Self::NAME.into(),
-            sid: SID,
-            rev: 1,
-            title: "Host mails more than its ceiling, or than is usual for it".into(),
-            category: "behaviour".into(),
-            severity,
-            host: Some(host.addr),
-            evidence: vec![evidence],
-            remediation: REMEDIATION.into(),
-            references: vec![REFERENCE.into()],
-        };
+        let alert = ABOUT.alert(now, severity, host, evidence);
         let window = now.minus(self.window);
         let since = host.first_mail.as_ref().map_or(window, |(first, _)| window.max(*first));
         Signal { alert, detector: Self::NAME, bearing: Bearing::Behaviour, since, ground }
@@ -262,6 +250,13 @@ impl Window {
 const SLICES: i64 = 10;
 /// A mail server's floor for the baseline is this many times an ordinary host's, where its ceilings are higher still.
 const SERVER_FLOOR: u64 = 10;
+const ABOUT: Behaviour = Behaviour {
+    name: MailVolume::NAME,
+    sid: SID,
+    title: "Host mails more than its ceiling, or than is usual for it",
+    remediation: REMEDIATION,
+    references: &[REFERENCE],
+};
 const SID: u32 = 9_000_102;
 const REMEDIATION: &str = "Find out what mails on this host; if nobody meant it to, take it off the network and scan it. A \
                            mail server is told with --mail-server, another ceiling under [detect.mail-volume].";

@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use crate::model::alert::{Alert, Evidence};
+use crate::model::alert::{Alert, Evidence, Severity};
 use crate::model::event::EventKind;
 use crate::model::mail::{Findings, RuleHit};
 use crate::model::net::{Direction, Flow, Side};
@@ -121,6 +121,36 @@ pub struct Signal {
     pub since: Timestamp,
     /// Signals of one ground are not independent of each other: [`Detector::NAME`], or the name of what they share.
     pub ground: &'static str,
+}
+
+/// What a detector of behaviour says in all its alerts.
+#[derive(Clone, Copy, Debug)]
+pub struct Behaviour {
+    /// [`Detector::NAME`].
+    pub name: &'static str,
+    pub sid: u32,
+    pub title: &'static str,
+    pub remediation: &'static str,
+    pub references: &'static [&'static str],
+}
+
+impl Behaviour {
+    /// An alert about `host`.
+    pub fn alert(&self, time: Timestamp, severity: Severity, host: &Facts, evidence: Evidence) -> Alert {
+        Alert {
+            time,
+            rule: self.name.into(),
+            sid: self.sid,
+            rev: 1,
+            title: self.title.into(),
+            category: "behaviour".into(),
+            severity,
+            host: Some(host.addr),
+            evidence: vec![evidence],
+            remediation: self.remediation.into(),
+            references: self.references.iter().map(|reference| (*reference).to_owned()).collect(),
+        }
+    }
 }
 
 /// Collects what detectors say about one event.

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::alert::{Alert, Evidence, Figure, Severity};
+use crate::model::alert::{Evidence, Figure, Severity};
 use crate::model::event::{DnsData, DnsMessage, EventKind, QTYPE_MX};
 use crate::model::limits;
 use crate::model::net::{Direction, Side};
@@ -16,9 +16,9 @@ use crate::model::settings::DetectSettings;
 use crate::model::time::Timestamp;
 
 use super::host::Facts;
-use super::pace::{Pace, apart};
+use super::pace::{self, Pace, apart};
 use super::recent::Recent;
-use super::{Bearing, Detector, Scene, Signal, Signals};
+use super::{Bearing, Behaviour, Detector, Scene, Signal, Signals};
 
 /// The detector. Mail servers, and hosts that answer names for others, are left alone.
 #[derive(Debug)]
@@ -108,26 +108,11 @@ impl MxGuessing {
         };
         let (severity, ground) = host.temper(worst, Self::NAME, scene.time);
         let level = LEVELS.iter().position(|known| *known == severity).unwrap_or_default();
-        if guesses.told.iter().skip(level).any(|told| !told.is_due(scene.time, limits::ALERT_REPEAT)) {
+        if pace::repeats(&mut guesses.told, level, scene.time) {
             signals.again.push(Self::NAME);
             return;
         }
-        if let Some(told) = guesses.told.get_mut(level) {
-            told.mark(scene.time);
-        }
-        let alert = Alert {
-            time: scene.time,
-            rule: Self::NAME.into(),
-            sid: SID,
-            rev: 1,
-            title: "Host guesses the names of mail servers under many domains".into(),
-            category: "behaviour".into(),
-            severity,
-            host: Some(host.addr),
-            evidence: vec![self.evidence(guesses)],
-            remediation: REMEDIATION.into(),
-            references: REFERENCES.map(String::from).to_vec(),
-        };
+        let alert = ABOUT.alert(scene.time, severity, host, self.evidence(guesses));
         let since = guesses.since;
         signals.raised.push(Signal { alert, detector: Self::NAME, bearing: Bearing::Behaviour, since, ground });
     }
@@ -252,6 +237,13 @@ const LABELS: [&str; 9] = ["mx", "mail", "smtp", "mx1", "mxs", "mail1", "relay",
 const GUESSED_TYPES: [u16; 2] = [1, 28];
 const PORT: u16 = 25;
 const LEVELS: [Severity; 3] = [Severity::Low, Severity::Medium, Severity::High];
+const ABOUT: Behaviour = Behaviour {
+    name: MxGuessing::NAME,
+    sid: SID,
+    title: "Host guesses the names of mail servers under many domains",
+    remediation: REMEDIATION,
+    references: &REFERENCES,
+};
 const SID: u32 = 9_000_104;
 const REMEDIATION: &str = "Take the host off the network and scan it for a mass mailer (MyDoom, Mytob and their like find \
                            mail servers so); block port 25 outbound for all but mail servers.";

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::model::limits;
 use crate::model::time::Timestamp;
 
 /// How far apart two times are, whichever comes first. A capture's clock can step back; a window that asks only
@@ -26,6 +27,18 @@ impl Pace {
     }
 }
 
+/// Whether an alert of this level, or of a worse one, was told within [`limits::ALERT_REPEAT`]; if not, it is told now.
+/// `told` has a place for each level, mildest first.
+pub fn repeats(told: &mut [Pace], level: usize, now: Timestamp) -> bool {
+    if told.iter().skip(level).any(|told| !told.is_due(now, limits::ALERT_REPEAT)) {
+        return true;
+    }
+    if let Some(told) = told.get_mut(level) {
+        told.mark(now);
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,5 +57,15 @@ mod tests {
             apart(Timestamp::from_nanos(i64::MIN), Timestamp::from_nanos(i64::MAX)).as_nanos(),
             i64::MAX as u128
         );
+    }
+
+    #[test]
+    fn what_is_worse_silences_what_is_milder_and_not_the_other_way_round() {
+        let at = |seconds| Timestamp::from_parts(seconds, 0);
+        let mut told = [Pace::default(); 2];
+        assert!(!repeats(&mut told, 0, at(0)) && repeats(&mut told, 0, at(1)));
+        assert!(!repeats(&mut told, 1, at(2)), "worse than what was told");
+        assert!(repeats(&mut told, 0, at(3)) && repeats(&mut told, 1, at(3)));
+        assert!(!repeats(&mut told, 0, at(2).plus(limits::ALERT_REPEAT)));
     }
 }

@@ -16,7 +16,7 @@
 
 use std::net::IpAddr;
 
-use crate::model::alert::{Alert, Evidence, Figure, Severity};
+use crate::model::alert::{Evidence, Figure, Severity};
 use crate::model::event::{ConnectOutcome, DnsMessage, EventKind, FlowEnd, Outcome, QTYPE_MX, SmtpEvent};
 use crate::model::limits;
 use crate::model::net::{Direction, Side};
@@ -25,9 +25,9 @@ use crate::model::time::Timestamp;
 
 use super::direct_to_mx::{DirectToMx, network};
 use super::host::Facts;
-use super::pace::Pace;
+use super::pace::{self, Pace};
 use super::recent::Recent;
-use super::{Bearing, Detector, Scene, Signal, Signals};
+use super::{Bearing, Behaviour, Detector, Scene, Signal, Signals};
 
 /// The detector. Mail servers and resolvers are not tested.
 #[derive(Debug)]
@@ -165,26 +165,11 @@ impl RecipientFanout {
             return;
         }
         let level = usize::from(severity == Severity::High);
-        if test.told.iter().skip(level).any(|told| !told.is_due(scene.time, limits::ALERT_REPEAT)) {
+        if pace::repeats(&mut test.told, level, scene.time) {
             signals.again.push(Self::NAME);
             return;
         }
-        if let Some(told) = test.told.get_mut(level) {
-            told.mark(scene.time);
-        }
-        let alert = Alert {
-            time: scene.time,
-            rule: Self::NAME.into(),
-            sid: SID,
-            rev: 1,
-            title: "Host mails strangers as one who works through a list of addresses".into(),
-            category: "behaviour".into(),
-            severity,
-            host: Some(host.addr),
-            evidence: vec![self.evidence(test, ratio, &tally)],
-            remediation: REMEDIATION.into(),
-            references: REFERENCES.map(String::from).to_vec(),
-        };
+        let alert = ABOUT.alert(scene.time, severity, host, self.evidence(test, ratio, &tally));
         let since = test.since.unwrap_or(scene.time);
         signals.raised.push(Signal { alert, detector: Self::NAME, bearing: Bearing::Behaviour, since, ground });
     }
@@ -385,6 +370,13 @@ fn fold(domain: &str) -> Box<str> {
 }
 
 const SUBMISSION: [u16; 2] = [465, 587];
+const ABOUT: Behaviour = Behaviour {
+    name: RecipientFanout::NAME,
+    sid: SID,
+    title: "Host mails strangers as one who works through a list of addresses",
+    remediation: REMEDIATION,
+    references: &REFERENCES,
+};
 const SID: u32 = 9_000_103;
 const REMEDIATION: &str = "Take the host off the network and scan it for a mass mailer or a spam bot; block port 25 \
                            outbound for all but mail servers. If it is a mail server, say so with --mail-server.";

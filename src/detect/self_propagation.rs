@@ -7,7 +7,7 @@
 //!
 //! Only programs, and archives with programs in them, count: people send the same document to many.
 
-use crate::model::alert::{Alert, Evidence, Figure, Severity};
+use crate::model::alert::{Evidence, Figure, Severity};
 use crate::model::event::{EventKind, SmtpEvent};
 use crate::model::limits;
 use crate::model::mail::FileFact;
@@ -17,9 +17,9 @@ use crate::model::time::Timestamp;
 
 use super::files::{FileKey, Sighting, harmful};
 use super::host::Facts;
-use super::pace::{Pace, apart};
+use super::pace::{self, Pace, apart};
 use super::recent::Recent;
-use super::{Bearing, Detector, Scene, Signal, Signals};
+use super::{Bearing, Behaviour, Detector, Scene, Signal, Signals};
 
 /// The detector. A mail server passes on what it is given.
 #[derive(Debug)]
@@ -101,26 +101,11 @@ impl SelfPropagation {
         }
         let level = usize::from(brought.is_some());
         let severity = if brought.is_some() { Severity::High } else { Severity::Medium };
-        let alert = Alert {
-            time: scene.time,
-            rule: Self::NAME.into(),
-            sid: SID,
-            rev: 1,
-            title: "Host sends one program to many recipients".into(),
-            category: "behaviour".into(),
-            severity,
-            host: Some(host.addr),
-            evidence: vec![evidence(file, key, sent, brought)],
-            remediation: REMEDIATION.into(),
-            references: REFERENCES.map(String::from).to_vec(),
-        };
+        let alert = ABOUT.alert(scene.time, severity, host, evidence(file, key, sent, brought));
         let since = sent.since;
-        if outbox.told.iter().skip(level).any(|told| !told.is_due(scene.time, limits::ALERT_REPEAT)) {
+        if pace::repeats(&mut outbox.told, level, scene.time) {
             signals.again.push(Self::NAME);
             return;
-        }
-        if let Some(told) = outbox.told.get_mut(level) {
-            told.mark(scene.time);
         }
         let ground = Self::NAME;
         signals.raised.push(Signal { alert, detector: Self::NAME, bearing: Bearing::Behaviour, since, ground });
@@ -192,6 +177,13 @@ impl Outbox {
     }
 }
 
+const ABOUT: Behaviour = Behaviour {
+    name: SelfPropagation::NAME,
+    sid: SID,
+    title: "Host sends one program to many recipients",
+    remediation: REMEDIATION,
+    references: &REFERENCES,
+};
 const SID: u32 = 9_000_105;
 const REMEDIATION: &str = "Take the host off the network and scan it; warn those whom the file was sent to, and look at the \
                            host that is named as the source.";

@@ -5,7 +5,7 @@
 //! server's greeting (RFC 5321, section 4.3.1 forbids it), and the name `ylmf-pc` in EHLO, which Cutwail gives on every
 //! machine. Others are odd and also found in old scripts: they are told as low, and weigh nothing.
 
-use crate::model::alert::{Alert, Evidence, Figure, Severity};
+use crate::model::alert::{Evidence, Figure, Severity};
 use crate::model::event::{Dialect, EventKind, SmtpEvent};
 use crate::model::limits;
 use crate::model::net::{Direction, Side};
@@ -13,8 +13,8 @@ use crate::model::settings::{self, DetectSettings};
 use crate::model::time::Timestamp;
 
 use super::host::Facts;
-use super::pace::Pace;
-use super::{Bearing, Detector, Scene, Signal, Signals};
+use super::pace::{self, Pace};
+use super::{Bearing, Behaviour, Detector, Scene, Signal, Signals};
 
 /// The detector. Only what an ordinary host says on port 25 outside counts; scanners and copiers speak oddly to the
 /// relay in the house.
@@ -75,26 +75,11 @@ impl SmtpDialect {
         let plain = if early || manners.named > 0 { Severity::Medium } else { Severity::Low };
         let (severity, ground) = host.temper(plain, Self::NAME, scene.time);
         let level = usize::from(severity == Severity::Medium);
-        if manners.told.iter().skip(level).any(|told| !told.is_due(scene.time, limits::ALERT_REPEAT)) {
+        if pace::repeats(&mut manners.told, level, scene.time) {
             signals.again.push(Self::NAME);
             return;
         }
-        if let Some(told) = manners.told.get_mut(level) {
-            told.mark(scene.time);
-        }
-        let alert = Alert {
-            time: scene.time,
-            rule: Self::NAME.into(),
-            sid: SID,
-            rev: 1,
-            title: "Host speaks SMTP as bots do".into(),
-            category: "behaviour".into(),
-            severity,
-            host: Some(host.addr),
-            evidence: vec![evidence(manners, smtp)],
-            remediation: REMEDIATION.into(),
-            references: vec![REFERENCE.into()],
-        };
+        let alert = ABOUT.alert(scene.time, severity, host, evidence(manners, smtp));
         let since = manners.since;
         signals.raised.push(Signal { alert, detector: Self::NAME, bearing: Bearing::Behaviour, since, ground });
     }
@@ -126,6 +111,13 @@ const PORT: u16 = 25;
 const CUTWAIL: &str = "ylmf-pc";
 /// Traits that current programs do not show.
 const ODD: u32 = Dialect::HELO_LOCALHOST | Dialect::LOWER_CASE | Dialect::BARE_LF | Dialect::NO_BRACKETS;
+const ABOUT: Behaviour = Behaviour {
+    name: SmtpDialect::NAME,
+    sid: SID,
+    title: "Host speaks SMTP as bots do",
+    remediation: REMEDIATION,
+    references: &[REFERENCE],
+};
 const SID: u32 = 9_000_106;
 const REMEDIATION: &str = "Find out which program mails from this host; if nobody meant it to, take the host off the network \
                            and scan it for a bot.";

@@ -1,0 +1,311 @@
+//! Streams fed by hand: segments in, what was delivered out.
+
+use super::*;
+use proptest::prelude::*;
+
+/// Writes down what a stream delivers.
+#[derive(Default, Debug, PartialEq)]
+struct Log(Vec<(Side, Said)>);
+
+#[derive(Debug, PartialEq)]
+enum Said {
+    Data(Vec<u8>),
+    Gap(u64),
+    Differs,
+}
+
+impl Sink for Log {
+    fn data(&mut self, side: Side, bytes: &[u8], _: bool) {
+        if let Some((last, Said::Data(before))) = self.0.last_mut()
+            && *last == side
+        {
+            before.extend_from_slice(bytes);
+            return;
+        }
+        self.0.push((side, Said::Data(bytes.to_vec())));
+    }
+
+    fn gap(&mut self, side: Side, lost: u64) {
+        self.0.push((side, Said::Gap(lost)));
+    }
+
+    fn differs(&mut self, side: Side) {
+        self.0.push((side, Said::Differs));
+    }
+}
+
+struct Bench {
+    stream: Stream,
+    stats: FlowStats,
+    log: Log,
+    now: Timestamp,
+}
+
+/// Offsets are counted from 1,000 (client) and 5,000 (server).
+impl Bench {
+    fn new() -> Self {
+        Self::starting_at([Some(1_000), Some(5_000)])
+    }
+
+    fn starting_at(first: [Option<u32>; 2]) -> Self {
+        let now = Timestamp::from_parts(100, 0);
+        Self { stream: Stream::new(first), stats: FlowStats::default(), log: Log::default(), now }
+    }
+
+    fn send(&mut self, side: Side, seq: u32, ack: u32, payload: &[u8]) {
+        self.send_flags(side, seq, ack, payload, 0);
+    }
+
+    fn send_flags(&mut self, side: Side, seq: u32, ack: u32, payload: &[u8], flags: u8) {
+        let part = TcpPart { seq, ack: Some(ack), flags, payload, missing: 0 };
+        self.stream.segment(side, &part, self.now, &mut self.stats, &mut self.log);
+    }
+
+    fn client(&mut self, seq: u32, payload: &[u8]) {
+        self.send(Side::Client, seq, 5_000, payload);
+    }
+}
+
+fn data(side: Side, bytes: &[u8]) -> (Side, Said) {
+    (side, Said::Data(bytes.to_vec()))
+}
+
+#[test]
+fn out_of_order_segments_are_put_in_order() {
+    let mut t = Bench::new();
+    t.client(1_006, b"world");
+    t.client(1_003, b"lo ");
+    t.client(1_000, b"hel");
+    assert_eq!(t.log.0, [data(Side::Client, b"hello world")]);
+    assert_eq!((t.stats.out_of_order, t.stats.held_bytes), (2, 0));
+}
+
+#[test]
+fn a_retransmission_is_delivered_once_and_its_new_tail_is_kept() {
+    let mut t = Bench::new();
+    t.client(1_000, b"abcd");
+    t.client(1_000, b"abcd");
+    t.client(1_002, b"cdEF");
+    assert_eq!(t.log.0, [data(Side::Client, b"abcdEF")]);
+    assert_eq!(t.stats.retransmitted, 2);
+}
+
+#[test]
+fn the_first_copy_wins_and_a_differing_second_is_told() {
+    let mut t = Bench::new();
+    t.client(1_000, b"abcd");
+    t.client(1_000, b"aXcd");
+    t.client(1_008, b"ijkl");
+    t.client(1_006, b"ghZj");
+    t.client(1_004, b"ef");
+    assert_eq!(
+        t.log.0,
+        [
+            data(Side::Client, b"abcd"),
+            (Side::Client, Said::Differs),
+            (Side::Client, Said::Differs),
+            data(Side::Client, b"efghijkl"),
+        ]
+    );
+    assert_eq!(t.stats.overlap_differs, 2);
+}
+
+#[test]
+fn a_keep_alive_probe_is_no_differing_copy() {
+    let mut t = Bench::new();
+    t.client(1_000, b"abcd");
+    t.client(1_003, b"\0");
+    assert_eq!(t.log.0, [data(Side::Client, b"abcd")]);
+}
+
+#[test]
+fn an_acknowledged_hole_becomes_a_gap_after_patience() {
+    let mut t = Bench::new();
+    t.client(1_000, b"ab");
+    t.client(1_004, b"ef");
+    t.send(Side::Server, 5_000, 1_006, b"");
+    assert_eq!(t.log.0, [data(Side::Client, b"ab")]);
+    t.now = Timestamp::from_parts(102, 0);
+    t.send(Side::Server, 5_000, 1_006, b"");
+    assert_eq!(t.log.0, [data(Side::Client, b"ab"), (Side::Client, Said::Gap(2)), data(Side::Client, b"ef")]);
+    assert_eq!((t.stats.gaps, t.stats.gap_bytes), (1, 2));
+}
+
+#[test]
+fn a_hole_nobody_acknowledged_is_waited_for() {
+    let mut t = Bench::new();
+    t.client(1_002, b"cd");
+    t.now = Timestamp::from_parts(500, 0);
+    t.client(1_004, b"ef");
+    assert_eq!(t.log.0, []);
+    t.client(1_000, b"ab");
+    assert_eq!(t.log.0, [data(Side::Client, b"abcdef")]);
+}
+
+#[test]
+fn a_reply_does_not_overtake_its_command() {
+    let mut t = Bench::new();
+    t.send(Side::Server, 5_000, 1_004, b"250\n");
+    assert_eq!(t.log.0, [], "the command it acknowledges is on its way");
+    t.client(1_000, b"EHLO");
+    assert_eq!(t.log.0, [data(Side::Client, b"EHLO"), data(Side::Server, b"250\n")]);
+}
+
+#[test]
+fn a_lost_command_is_told_before_its_reply() {
+    let mut t = Bench::new();
+    t.client(1_000, b"");
+    t.send(Side::Server, 5_000, 1_004, b"250\n");
+    t.now = Timestamp::from_parts(102, 0);
+    t.send(Side::Client, 1_004, 5_004, b"");
+    assert_eq!(t.log.0, [(Side::Client, Said::Gap(4)), data(Side::Server, b"250\n")]);
+}
+
+#[test]
+fn one_direction_alone_is_delivered() {
+    let mut t = Bench::starting_at([None, None]);
+    t.send(Side::Client, 70, 900, b"EHLO a\r\n");
+    t.send(Side::Client, 78, 950, b"MAIL");
+    assert_eq!(t.log.0, [data(Side::Client, b"EHLO a\r\nMAIL")]);
+    assert_eq!(t.stats.gaps, 0);
+}
+
+#[test]
+fn sequence_numbers_wrap() {
+    let mut t = Bench::starting_at([Some(u32::MAX - 2), Some(0)]);
+    t.send(Side::Client, 2, 0, b"fg");
+    t.send(Side::Client, u32::MAX - 2, 0, b"abcde");
+    assert_eq!(t.log.0, [data(Side::Client, b"abcdefg")]);
+}
+
+#[test]
+fn both_fins_delivered_is_the_end() {
+    let mut t = Bench::new();
+    t.send_flags(Side::Client, 1_002, 5_000, b"", FIN | 16);
+    t.send_flags(Side::Server, 5_000, 1_000, b"x", FIN | 16);
+    assert!(!t.stream.finished(), "two bytes of the client are missing");
+    t.client(1_000, b"ab");
+    assert!(t.stream.finished());
+}
+
+#[test]
+fn flush_tells_what_never_came() {
+    let mut t = Bench::new();
+    t.client(1_003, b"d");
+    t.send_flags(Side::Client, 1_006, 5_000, b"", FIN | 16);
+    t.stream.flush(&mut t.stats, &mut t.log);
+    assert_eq!(t.log.0, [(Side::Client, Said::Gap(3)), data(Side::Client, b"d"), (Side::Client, Said::Gap(2))]);
+    assert_eq!(t.stats.held_bytes, 0);
+}
+
+#[test]
+fn bytes_cut_by_the_snaplen_are_a_gap() {
+    let mut t = Bench::new();
+    let part = TcpPart { seq: 1_000, ack: Some(5_000), flags: 0, payload: b"ab", missing: 3 };
+    t.stream.segment(Side::Client, &part, t.now, &mut t.stats, &mut t.log);
+    t.client(1_005, b"fg");
+    assert_eq!(t.log.0, [data(Side::Client, b"ab"), (Side::Client, Said::Gap(3)), data(Side::Client, b"fg")]);
+}
+
+/// Found by fuzzing: a segment whose bytes are all old or all cut off was delivered as no bytes.
+#[test]
+fn a_segment_of_which_nothing_was_captured_is_a_gap_and_no_data() {
+    let mut t = Bench::new();
+    let part = TcpPart { seq: 1_000, ack: Some(5_000), flags: 0, payload: b"", missing: 3 };
+    t.stream.segment(Side::Client, &part, t.now, &mut t.stats, &mut t.log);
+    assert_eq!(t.log.0, [(Side::Client, Said::Gap(3))]);
+}
+
+#[test]
+fn a_flood_of_tiny_segments_stays_within_the_bound() {
+    let mut t = Bench::new();
+    for n in 0..20_000_u32 {
+        t.client(1_001 + 2 * n, b"x");
+        assert!(t.stream.halves[0].held.len() <= limits::STREAM_HELD_SEGMENTS);
+    }
+    assert!(t.stats.gaps > 0);
+}
+
+#[test]
+fn delivered_bytes_are_kept_within_a_budget_shared_by_all_streams() {
+    let mut t = Bench::new();
+    t.client(1_000, b"abcd");
+    t.client(1_000, b"aXcd");
+    assert_eq!((t.stats.overlap_differs, t.stats.tail_bytes > 0), (1, true));
+    t.stream.let_go(&mut t.stats);
+    assert_eq!(t.stats.tail_bytes, 0);
+
+    let mut t = Bench::new();
+    t.stats.tail_bytes = limits::STREAMS_TAIL_BYTES as u64 + 1;
+    t.client(1_000, b"abcd");
+    t.client(1_000, b"aXcd");
+    assert_eq!(t.log.0, [data(Side::Client, b"abcd")]);
+    assert_eq!(t.stats.tail_bytes, limits::STREAMS_TAIL_BYTES as u64 + 1);
+}
+
+#[test]
+fn a_reset_far_off_is_not_believed() {
+    let mut t = Bench::new();
+    t.client(1_000, b"ab");
+    assert!(t.stream.plausible_reset(Side::Client, 1_002));
+    assert!(!t.stream.plausible_reset(Side::Client, 1_002 + (2 << 20)));
+}
+
+/// A conversation: each turn is said only after all turns before it were heard, as a mail session is.
+fn turns() -> impl Strategy<Value = Vec<(bool, Vec<u8>)>> {
+    prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 1..40)), 1..12)
+}
+
+proptest! {
+    /// Any cut into segments, any order, any duplication gives the same conversation, turn by turn.
+    #[test]
+    fn any_order_gives_the_same_conversation(turns in turns(), cut in 1usize..9, seed in any::<u64>(), starts in any::<[u32; 2]>()) {
+        let (mut sent, mut segments) = ([0u32; 2], Vec::new());
+        let mut expected = Log::default();
+        for (by_client, bytes) in &turns {
+            let side = if *by_client { Side::Client } else { Side::Server };
+            expected.data(side, bytes, false);
+            for piece in bytes.chunks(cut) {
+                let ack = starts[side.other().index()].wrapping_add(sent[side.other().index()]);
+                segments.push((side, starts[side.index()].wrapping_add(sent[side.index()]), ack, piece.to_vec()));
+                sent[side.index()] += piece.len() as u32;
+            }
+        }
+        // A seeded shuffle, with every third segment twice. All within the patience in packets.
+        let mut order: Vec<usize> = (0..segments.len()).chain((0..segments.len()).step_by(3)).collect();
+        let mut state = seed | 1;
+        for i in (1..order.len()).rev() {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            order.swap(i, (state >> 33) as usize % (i + 1));
+        }
+        order.truncate(limits::GAP_PATIENCE_PACKETS as usize);
+        prop_assume!(order.len() < limits::GAP_PATIENCE_PACKETS as usize);
+        let mut t = Bench::starting_at(starts.map(Some));
+        for at in order {
+            let (side, seq, ack, bytes) = &segments[at];
+            t.send(*side, *seq, *ack, bytes);
+        }
+        prop_assert_eq!(&t.log, &expected);
+        prop_assert_eq!(t.stats.held_bytes, 0);
+    }
+
+    /// Whatever comes, nothing panics, nothing is held past the bound, and a flush leaves nothing.
+    #[test]
+    fn nothing_hostile_breaks_it(parts in prop::collection::vec(
+        (any::<bool>(), any::<u32>(), any::<Option<u32>>(), any::<u8>(), 0usize..300, 0u32..3, any::<bool>()), 0..200))
+    {
+        let mut t = Bench::new();
+        for (client, seq, ack, flags, len, missing, near) in parts {
+            let side = if client { Side::Client } else { Side::Server };
+            let (seq, ack) = if near { (1_000 + seq % 2_000, ack.map(|a| 1_000 + a % 5_000)) } else { (seq, ack) };
+            let payload = vec![flags; len];
+            let part = TcpPart { seq, ack, flags, payload: &payload, missing };
+            t.stream.segment(side, &part, t.now, &mut t.stats, &mut t.log);
+            prop_assert_eq!(t.stats.held_bytes as usize, t.stream.held_bytes());
+        }
+        t.stream.flush(&mut t.stats, &mut t.log);
+        prop_assert_eq!(t.stats.held_bytes, 0);
+        t.stream.let_go(&mut t.stats);
+        prop_assert_eq!((t.stats.held_bytes, t.stats.tail_bytes), (0, 0));
+    }
+}
