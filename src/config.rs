@@ -37,6 +37,8 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// Folder for attachments; none when they are not written.
     pub extract: Option<PathBuf>,
+    /// Folder for captures of incidents; none when they are not written.
+    pub evidence: Option<PathBuf>,
     pub detect: DetectSettings,
     /// What is not to be told.
     pub ignore: Vec<Ignore>,
@@ -54,9 +56,11 @@ impl Config {
         sensor.all_dns = events.has(EventType::Dns);
         let mut inspect = layer.inspect;
         inspect.keep_content = layer.extract.is_some();
+        let home_net = layer.home_net.map_or_else(HomeNet::default, HomeNet::new);
+        sensor.keep_packets_of = layer.evidence.is_some().then(|| home_net.clone());
         Self {
             rules: layer.rules,
-            home_net: layer.home_net.map_or_else(HomeNet::default, HomeNet::new),
+            home_net,
             mail_servers: layer.mail_server.unwrap_or_default(),
             eve: layer.eve,
             events,
@@ -64,6 +68,7 @@ impl Config {
             workers: layer.workers.map_or(cores.saturating_sub(1).clamp(1, usize::from(MAX_WORKERS)), usize::from),
             metrics: layer.metrics.map_or(metrics, |said| said.0),
             extract: layer.extract,
+            evidence: layer.evidence,
             detect: layer.detect,
             ignore: layer.ignore.into_iter().map(Into::into).collect(),
             inspect,
@@ -92,6 +97,7 @@ pub struct Layer {
     #[serde(deserialize_with = "text")]
     pub metrics: Option<Metrics>,
     pub extract: Option<PathBuf>,
+    pub evidence: Option<PathBuf>,
     #[serde(deserialize_with = "text")]
     pub log_level: Option<LogLevel>,
     #[serde(deserialize_with = "names")]
@@ -147,6 +153,7 @@ impl Layer {
             workers: self.workers.or(below.workers),
             metrics: self.metrics.or(below.metrics),
             extract: self.extract.or(below.extract),
+            evidence: self.evidence.or(below.evidence),
             log_level: self.log_level.or(below.log_level),
             interface: self.interface.or(below.interface),
             snaplen: self.snaplen.or(below.snaplen),

@@ -283,7 +283,7 @@ impl Correlator {
             EventKind::FlowEnd(end) => {
                 end.app_proto == "smtp" || self.settings.mail_ports.contains(&moment.flow.server.port())
             }
-            EventKind::Greeting(_) | EventKind::Anomaly(_) | EventKind::Tick(_) => false,
+            EventKind::Greeting(_) | EventKind::Anomaly(_) | EventKind::Packet(_) | EventKind::Tick(_) => false,
         }
     }
 

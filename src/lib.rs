@@ -19,7 +19,7 @@
 //!   detect, in the order of the events                       Correlator  events to alerts and incidents
 //!        |
 //!        v
-//!   EVE lines, extracted files, metrics, summary             output
+//!   EVE lines, files, evidence, metrics, summary             output
 //! ```
 //!
 //! Data moves one way; no stage asks a later one anything. The three stages are plain structs without threads, sockets,
@@ -71,7 +71,7 @@
 //! | [`mail`] | a bounded walk over MIME parts, attachments and archives |
 //! | [`rules`] | rule files to a compiled matcher |
 //! | [`detect`] | one detector a file, over the state of hosts |
-//! | [`output`] | EVE lines, extracted files, metrics, the summary |
+//! | [`output`] | EVE lines, extracted files, evidence, metrics, the summary |
 //! | [`config`] | what the settings mean, checked |
 //! | [`model`] | the words all share: events, findings, alerts, times, limits |
 //!

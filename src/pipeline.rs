@@ -171,6 +171,8 @@ struct Shared {
     room: Room,
     /// Events dropped because the correlator did not keep up.
     dropped: AtomicU64,
+    /// Packets for evidence dropped for the same reason.
+    packets_dropped: AtomicU64,
     /// Nanoseconds each inspector has worked.
     busy: Vec<AtomicU64>,
 }
@@ -180,6 +182,7 @@ impl Shared {
         Self {
             room: Room::default(),
             dropped: AtomicU64::new(0),
+            packets_dropped: AtomicU64::new(0),
             busy: (0..workers).map(|_| AtomicU64::new(0)).collect(),
         }
     }
@@ -203,6 +206,8 @@ enum Slot {
     Ready(Event),
     /// It was to be inspected, but the inspectors were busy.
     Shed(Event),
+    /// A packet kept as evidence, with the bytes of room it takes.
+    Kept(Event, usize),
     /// An inspector will fill it. With the bytes of room its message takes until then.
     Waiting(Receiver<Inspected>, usize),
 }
@@ -271,6 +276,7 @@ impl<'a> Consumer<'a> {
         self.correlator.finish(&mut self.said);
         self.audience.hear_said(&self.said);
         self.inspect.events_dropped = self.shared.dropped.load(Ordering::Relaxed);
+        self.inspect.packets_dropped = self.shared.packets_dropped.load(Ordering::Relaxed);
         Report { inspect: self.inspect, ..self.correlator.report() }
     }
 
@@ -282,6 +288,7 @@ impl<'a> Consumer<'a> {
         for slot in batch.slots {
             let (event, findings, bytes) = match slot {
                 Slot::Ready(event) => (event, None, 0),
+                Slot::Kept(event, bytes) => (event, None, bytes),
                 Slot::Shed(event) => {
                     self.inspect.shed_queue += 1;
                     (event, None, 0)
@@ -325,6 +332,7 @@ impl<'a> Consumer<'a> {
 
     fn refresh(&mut self) {
         self.inspect.events_dropped = self.shared.dropped.load(Ordering::Relaxed);
+        self.inspect.packets_dropped = self.shared.packets_dropped.load(Ordering::Relaxed);
         self.busy.clear();
         self.busy.extend(self.shared.busy.iter().map(|nanos| Duration::from_nanos(nanos.load(Ordering::Relaxed))));
     }

@@ -6,6 +6,7 @@
 
 mod conversation;
 mod judge;
+mod keep;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use conversation::{App, Conversation, Heard, Listener, close_framers, detail, read_dns};
 use judge::{PortSet, Wanted, is_believed_reset, is_reuse, is_verified, sender_is_client, wanted};
+use keep::Keep;
 
 use crate::capture::Packet;
 use crate::decode::{Datagram, Decoded, Decoder, IpFacts, Segment};
@@ -51,6 +53,8 @@ struct Core {
     ended: Vec<(Entry<Conversation>, EndReason)>,
     /// What the protocols said of the packet at hand.
     heard: Heard,
+    /// How much of the packet at hand may be kept as evidence.
+    keep: Keep,
 }
 
 /// Where we are in the capture.
@@ -85,6 +89,7 @@ impl Sensor {
             events: Vec::new(),
             ended: Vec::new(),
             heard: Heard::default(),
+            keep: Keep::Nothing,
         };
         Self { decoder: Decoder::new(), core }
     }
@@ -98,8 +103,14 @@ impl Sensor {
             core.tick(packet.time);
         }
         match self.decoder.decode(packet.link, packet.data, packet.wire_len, packet.time) {
-            Decoded::Tcp(segment) => core.tcp(&segment),
-            Decoded::Udp(datagram) => core.udp(&datagram),
+            Decoded::Tcp(segment) => {
+                core.tcp(&segment);
+                core.keep_packet(packet, &segment.ip, segment.payload);
+            }
+            Decoded::Udp(datagram) => {
+                core.udp(&datagram);
+                core.keep_packet(packet, &datagram.ip, datagram.payload);
+            }
             Decoded::Other(ip, protocol) => core.other(&ip, protocol),
             Decoded::Nothing => {}
         }
@@ -236,7 +247,12 @@ impl Core {
         let both_fin = entry.tcp_flags[0] & entry.tcp_flags[1] & FIN != 0;
         // Of a conversation the end is told when all of it was heard.
         entry.closed |= reset || (both_fin && entry.attached.is_none());
-        if !entry.connect_told && self.mail_ports.contains(entry.server().port()) {
+        let mail_port = self.mail_ports.contains(entry.server().port());
+        if mail_port || entry.server().port() == dns::PORT {
+            self.keep = Keep::Headers;
+        }
+        let entry = self.table.get(place);
+        if !entry.connect_told && mail_port {
             self.connect(place, side, segment.flags & !RST | if reset { RST } else { 0 });
         }
         self.follow(place, low, segment);
@@ -324,6 +340,7 @@ impl Core {
         let side = entry.side(low);
         let closed = entry.closed;
         let Some(conversation) = entry.attached.as_deref_mut() else { return };
+        self.keep = Keep::of(&conversation.app);
         if conversation.is_followed() {
             let part = TcpPart {
                 seq: segment.seq,
@@ -335,8 +352,16 @@ impl Core {
             let SensorStats { flow, smtp, dns, .. } = &mut self.stats;
             let (heard, detail) = (&mut self.heard, detail(&self.settings));
             let (now, trust) = (self.at.time, &mut entry.trust);
-            let mut listener = Listener { app: &mut conversation.app, smtp, dns, heard, now, detail, trust };
+            let app = &mut conversation.app;
+            let mut listener = Listener { app, smtp, dns, heard, now, detail, trust, delivered: 0 };
             conversation.stream.segment(side, &part, self.at.time, flow, &mut listener);
+            let whole = listener.delivered == segment.payload.len() && segment.missing == 0;
+            if let App::Smtp(session) = &mut conversation.app
+                && session.unveil()
+                && whole
+            {
+                self.keep = Keep::Whole;
+            }
         }
         let over = closed || conversation.stream.finished();
         self.tell(place);
@@ -425,7 +450,8 @@ impl Core {
         let SensorStats { flow, smtp, dns, .. } = &mut self.stats;
         let (heard, detail) = (&mut self.heard, detail(&self.settings));
         let trust = &mut [Trust::default(); 2];
-        let mut listener = Listener { app: &mut conversation.app, smtp, dns, heard, now, detail, trust };
+        let app = &mut conversation.app;
+        let mut listener = Listener { app, smtp, dns, heard, now, detail, trust, delivered: 0 };
         conversation.stream.flush(flow, &mut listener);
         let done = match &mut conversation.app {
             App::Smtp(session) => {
@@ -472,6 +498,7 @@ impl Core {
         entry.dns = true;
         let flow = Arc::new(entry.identity());
         self.push(Some(flow), EventKind::Dns(Box::new(message)));
+        self.keep = Keep::Whole;
     }
 
     /// A packet of a transport that is not followed: kept as a flow where records of all flows are wanted.

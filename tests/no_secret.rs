@@ -1,7 +1,9 @@
 //! No user name, password or token of an AUTH exchange (RFC 4954) is in anything the program writes: searched for
-//! in its EVE lines of every type, its summary and its log, with packets missing anywhere and with one side only.
+//! in its EVE lines of every type, its summary, its log and the evidence of an incident, with packets missing anywhere
+//! and with one side only.
 
 use std::fs;
+use std::path::Path;
 
 use assert_cmd::Command;
 use mailsnare_lab::capture::{self, Packet, PcapFormat};
@@ -43,14 +45,23 @@ fn nothing_written_holds_a_secret() {
         .unwrap()
         .args(["replay", "--format", "json", "--events"])
         .arg("alert,incident,smtp,fileinfo,dns,anomaly,stats,flow")
+        .arg("--evidence")
+        .arg(dir.path().join("evidence"))
         .arg("--eve")
-        .args([&eve, &trace])
+        // The client is infected before it logs in, so that all its packets are evidence.
+        .args([&eve, Path::new("pcaps/mimail-c-outbreak/trace.pcap"), &trace])
         .output()
         .unwrap();
     assert!(output.status.success());
     let lines = fs::read(&eve).unwrap();
     assert!(holds(&lines, b"CRAM-MD5") && holds(&lines, b"<a@x.example>"), "mechanisms and mails are told");
-    for written in [&lines, &output.stdout, &output.stderr] {
+    let files: Vec<_> = fs::read_dir(dir.path().join("evidence")).unwrap().map(|file| file.unwrap().path()).collect();
+    let [evidence] = &files[..] else { panic!("one host is infected, not {files:?}") };
+    let evidence = fs::read(evidence).unwrap();
+    // The sessions are there, and of each what holds no credential.
+    let begun = memchr::memmem::find_iter(&evidence, b"EHLO c.example\r\n").count();
+    assert!(begun > usize::from(sessions) / 2 && holds(&evidence, b"RCPT TO:<b@y.example>"), "{begun} of {sessions}");
+    for written in [&lines, &output.stdout, &output.stderr, &evidence] {
         for secret in &secrets {
             // Any eight characters in a row would be a leak of a part.
             for part in secret.as_bytes().windows(8) {
@@ -125,4 +136,5 @@ fn holds(text: &[u8], part: &[u8]) -> bool {
     memchr::memmem::find(text, part).is_some()
 }
 
-const CLIENT: [u8; 4] = [10, 20, 1, 17];
+/// The infected host of `pcaps/mimail-c-outbreak`.
+const CLIENT: [u8; 4] = [10, 20, 1, 26];

@@ -136,6 +136,10 @@ pub struct Common {
     /// Write attachments and archive members to this folder, named by their SHA-256
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub extract: Option<PathBuf>,
+
+    /// Write a capture for each incident to this folder: the host's mail and DNS packets, without credentials
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub evidence: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

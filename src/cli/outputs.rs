@@ -1,4 +1,5 @@
-//! Where `replay` and `live` put what the pipeline says: EVE lines, extracted files, metrics, notes for the summary.
+//! Where `replay` and `live` put what the pipeline says: EVE lines, extracted files, evidence, metrics, notes for the
+//! summary.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -18,6 +19,7 @@ use crate::model::mail::Findings;
 use crate::model::stats::{InspectStats, SensorStats};
 use crate::model::time::Timestamp;
 use crate::output::eve::{Origin, Renderer};
+use crate::output::evidence::EvidenceWriter;
 use crate::output::extract::Extractor;
 use crate::output::http::Endpoints;
 use crate::output::metrics::Metrics;
@@ -31,6 +33,7 @@ pub struct Outputs {
     renderer: Renderer,
     writer: Option<EveWriter>,
     extractor: Option<Extractor>,
+    evidence: Option<EvidenceWriter>,
     metrics: Arc<Metrics>,
     /// Names of the sources, by [`Event::source`]; a replay is one source.
     sources: Vec<String>,
@@ -74,11 +77,13 @@ impl Outputs {
         };
         let writer = writer.transpose().map_err(|error: WriteError| Failure::Failed(error.to_string()))?;
         let extractor = config.extract.as_deref().map(Extractor::new).transpose();
+        let evidence = config.evidence.as_deref().map(EvidenceWriter::new).transpose();
         metrics.set_rules(rules.get().rules().len());
         Ok(Self {
             renderer: Renderer::new(config.events, origin),
             writer,
             extractor: extractor.map_err(|error| Failure::Failed(error.to_string()))?,
+            evidence: evidence.map_err(|error| Failure::Failed(error.to_string()))?,
             metrics,
             sources,
             live,
@@ -105,6 +110,10 @@ impl Outputs {
         self.write();
         self.flush();
         self.notes.eve_lost_lines = self.writer.as_ref().map_or(0, EveWriter::lost_lines);
+        if let Some(evidence) = &mut self.evidence {
+            evidence.flush();
+            self.notes.evidence = evidence.stats();
+        }
         self.notes.extract = self.extractor.as_ref().map(Extractor::stats).unwrap_or_default();
         std::mem::take(&mut self.notes)
     }
@@ -116,7 +125,8 @@ impl Outputs {
         // The first time each kept a line or a file from being written.
         let eve = self.writer.as_ref().and_then(EveWriter::first_error);
         let extract = self.extractor.as_ref().and_then(Extractor::first_error);
-        let written = [eve, extract].into_iter().flatten().map(str::to_owned);
+        let evidence = self.evidence.as_ref().and_then(EvidenceWriter::first_error);
+        let written = [eve, extract, evidence].into_iter().flatten().map(str::to_owned);
         let defect = (run.failed > 0).then(|| SENSOR_FAILED.to_owned());
         let all: Vec<_> = sources.chain(written).chain(defect).collect();
         all.iter().for_each(|sentence| complain(sentence));
@@ -143,6 +153,9 @@ impl Outputs {
             }
             Said::Incident(incident) => {
                 self.metrics.observe_incident(incident);
+                if let Some(evidence) = &mut self.evidence {
+                    evidence.incident(incident);
+                }
                 self.renderer.incident(incident, &mut self.lines);
             }
         }
@@ -216,12 +229,18 @@ impl Outputs {
         if let Some(extractor) = &self.extractor {
             self.metrics.update_extract(&extractor.stats());
         }
+        if let Some(evidence) = &self.evidence {
+            self.metrics.update_evidence(&evidence.stats());
+        }
         self.metrics.set_hosts(&view.correlator.hosts_for_metrics(limits::TOP_HOSTS));
     }
 }
 
 impl Audience for Outputs {
     fn hear(&mut self, event: &Event, findings: Option<&Findings>, said: &[Said], view: &View<'_>) {
+        if let (EventKind::Packet(packet), Some(evidence)) = (&event.kind, &mut self.evidence) {
+            evidence.packet(event.time, packet);
+        }
         self.metrics.observe_event(event, findings);
         if let EventKind::Tick(stats) = &event.kind {
             self.tick(event, stats, view);
@@ -250,6 +269,9 @@ impl Audience for Outputs {
         }
         if self.live {
             self.flush();
+            if let Some(evidence) = &mut self.evidence {
+                evidence.flush();
+            }
         }
         if self.hosts_told.is_none_or(|told| told.elapsed() >= METRICS_PAUSE) {
             self.hosts_told = Some(Instant::now());

@@ -101,6 +101,7 @@ fn shared(common: args::Common) -> Layer {
         bpf: common.bpf,
         workers: common.workers,
         extract: common.extract,
+        evidence: common.evidence,
         ..Layer::default()
     }
 }

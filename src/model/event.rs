@@ -1,6 +1,6 @@
 //! What the sensor says: events, numbered in order, from packets to mail transactions.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,8 +41,22 @@ pub enum EventKind {
     FlowEnd(Box<FlowEnd>),
     /// Something that ought not to be on a wire.
     Anomaly(Anomaly),
+    /// A packet of a home host's mail or of its DNS questions, kept as evidence; told only where evidence is wanted.
+    Packet(Box<KeptPacket>),
     /// Packet time went on: all counters so far. Raised about once a second of packet time, and at the end.
     Tick(Box<SensorStats>),
+}
+
+/// A packet as captured, or as much of it as may be kept: of what may hold a credential only the headers are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptPacket {
+    /// Link type (LINKTYPE_ value of pcap files).
+    pub link: u32,
+    /// Bytes on the wire; `data` may be shorter.
+    pub wire_len: u32,
+    pub data: Box<[u8]>,
+    /// Source and destination, innermost.
+    pub hosts: [IpAddr; 2],
 }
 
 /// A mail transaction (RFC 5321, section 3.3) with the session around it; `envelope` is none for a session

@@ -297,6 +297,17 @@ pub const EVE_TAIL: u64 = 64 << 20;
 pub const EXTRACT_FILE_BYTES: u64 = 32 << 20;
 /// All files written by one run with `--extract`: a worm sends one file many times, so this is thousands of samples.
 pub const EXTRACT_TOTAL_BYTES: u64 = 1 << 30;
+/// Packets kept in memory for `--evidence`, all hosts together: what a host did before it was suspected. Some minutes of a
+/// campus's mail.
+pub const EVIDENCE_RING: usize = 64 << 20;
+/// Largest capture of one incident: some hours of a worm that mails as fast as Mimail.C.
+pub const EVIDENCE_FILE_BYTES: u64 = 64 << 20;
+/// All captures of one run with `--evidence`.
+pub const EVIDENCE_TOTAL_BYTES: u64 = 4 << 30;
+/// Bytes of one capture gathered before they are written.
+pub const EVIDENCE_BUFFER: usize = 64 << 10;
+/// Bytes kept of a packet that is encrypted: the headers, also in a tunnel.
+pub const EVIDENCE_ENCRYPTED: usize = 128;
 /// An HTTP request's line and headers: a scrape needs a few hundred bytes; RFC 9112, section 3 suggests 8,000.
 pub const HTTP_HEAD: usize = 8 << 10;
 /// HTTP connections at once; one more takes the place of the oldest.

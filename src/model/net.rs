@@ -121,7 +121,7 @@ pub struct Flow {
 }
 
 /// The networks we answer for (`--home-net`).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HomeNet(Vec<IpNet>);
 
 impl HomeNet {

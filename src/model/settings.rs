@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::limits;
+use super::net::HomeNet;
 
 /// Thresholds of the detectors (`[detect]` in the configuration file).
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -254,6 +255,10 @@ pub struct SensorSettings {
     /// Raise events for every DNS message, not only those the chain needs (set when `--events` has `dns`).
     #[serde(skip)]
     pub all_dns: bool,
+    /// Raise an event for every packet of mail, and of DNS that is told, of hosts in these networks (set when
+    /// `--evidence` is given).
+    #[serde(skip)]
+    pub keep_packets_of: Option<HomeNet>,
 }
 
 impl Default for SensorSettings {
@@ -264,6 +269,7 @@ impl Default for SensorSettings {
             mail_ports: vec![25, 465, 587, 2525],
             flow_records: false,
             all_dns: false,
+            keep_packets_of: None,
         }
     }
 }

@@ -132,6 +132,8 @@ pub struct InspectStats {
     pub shed_failed: u64,
     /// Events of all kinds lost because the correlator did not keep up (live capture).
     pub events_dropped: u64,
+    /// Packets not kept as evidence because the correlator did not keep up (live capture).
+    pub packets_dropped: u64,
     pub attachments: u64,
     pub members: u64,
     /// Bounds met while unpacking.

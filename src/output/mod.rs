@@ -1,9 +1,11 @@
-//! What people and programs get to see: EVE lines, metrics, the summary, extracted files, the progress bar.
+//! What people and programs get to see: EVE lines, metrics, the summary, extracted files, captures of incidents, the
+//! progress bar.
 //!
 //! Rendering is kept apart from writing. [`eve`], [`summary`] and [`metrics`] turn values into bytes and do no I/O;
-//! [`writer`], [`http`], [`extract`] and [`progress`] carry bytes out and know nothing of mail.
+//! [`writer`], [`http`], [`extract`], [`evidence`] and [`progress`] carry bytes out and know nothing of mail.
 
 pub mod eve;
+pub mod evidence;
 pub mod extract;
 pub mod http;
 pub mod metrics;

@@ -97,6 +97,19 @@ impl<'a> Feed<'a> {
         let mut slots = Vec::with_capacity(events.len());
         for event in events {
             let bytes = match &event.kind {
+                EventKind::Packet(packet) => {
+                    let bytes = packet.data.len() + PACKET_OVERHEAD;
+                    if self.shared.room.try_take(bytes) {
+                        slots.push(Slot::Kept(event, bytes));
+                    } else if self.pressure == Pressure::Wait {
+                        self.pass_on(Batch { slots: std::mem::take(&mut slots), rules: Arc::clone(&rules) });
+                        self.shared.room.take(bytes);
+                        slots.push(Slot::Kept(event, bytes));
+                    } else {
+                        self.shared.packets_dropped.fetch_add(1, Ordering::Relaxed);
+                    }
+                    continue;
+                }
                 EventKind::Smtp(smtp) => smtp.message.as_ref().map_or(0, |message| message.bytes.len()) + OVERHEAD,
                 _ => {
                     slots.push(Slot::Ready(event));
@@ -177,7 +190,7 @@ impl<'a> Feed<'a> {
         {
             self.shared.dropped.fetch_add(batch.slots.len() as u64, Ordering::Relaxed);
             for slot in batch.slots {
-                if let Slot::Waiting(_, bytes) = slot {
+                if let Slot::Waiting(_, bytes) | Slot::Kept(_, bytes) = slot {
                     self.shared.room.give_back(bytes);
                 }
             }
@@ -197,6 +210,8 @@ fn without_bytes(mut event: Event) -> Event {
 
 /// What an event and its findings take besides its message's bytes, roughly.
 const OVERHEAD: usize = 2_048;
+/// What the event of a packet takes besides the packet's bytes, roughly.
+const PACKET_OVERHEAD: usize = 192;
 
 #[cfg(test)]
 mod tests {
@@ -245,7 +260,7 @@ mod tests {
         while let Ok(batch) = batches.try_recv() {
             told.extend(batch.slots.iter().map(|slot| match slot {
                 Slot::Ready(event) | Slot::Shed(event) => event.seq,
-                Slot::Waiting(..) => panic!("nobody could take it"),
+                Slot::Waiting(..) | Slot::Kept(..) => panic!("nobody could take it"),
             }));
             feed.send(Vec::new());
         }

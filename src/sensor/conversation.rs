@@ -106,10 +106,13 @@ pub(super) struct Listener<'a> {
     pub(super) now: Timestamp,
     pub(super) detail: Detail,
     pub(super) trust: &'a mut [Trust; 2],
+    /// Bytes delivered so far.
+    pub(super) delivered: usize,
 }
 
 impl Sink for Listener<'_> {
     fn data(&mut self, side: Side, bytes: &[u8], other_unseen: bool) {
+        self.delivered += bytes.len();
         match self.app {
             App::Smtp(session) => {
                 let mut cx = Context { now: self.now, stats: self.smtp, out: &mut self.heard.smtp };

@@ -201,6 +201,7 @@ impl Told {
             EventKind::Dns(_) => Some("dns"),
             EventKind::FlowEnd(_) => Some("end"),
             EventKind::Anomaly(_) => Some("anomaly"),
+            EventKind::Packet(_) => Some("packet"),
             EventKind::Tick(_) => None,
         })
     }

@@ -17,6 +17,7 @@ use prometheus::{
 };
 
 use self::sensor::SensorFamilies;
+use super::evidence::EvidenceStats;
 use super::extract::ExtractStats;
 use crate::model::alert::{Alert, Incident, Severity, Verdict};
 use crate::model::event::{Anomaly, Event, EventKind};
@@ -46,6 +47,7 @@ pub struct Metrics {
     memory: IntGaugeVec,
     eve_lost: IntCounter,
     extracted: IntCounterVec,
+    evidence: IntCounterVec,
     rules: IntGauge,
     reloads: IntCounterVec,
     hosts: IntGaugeVec,
@@ -60,6 +62,7 @@ struct State {
     sources: HashMap<String, SensorStats>,
     inspect: InspectStats,
     extract: ExtractStats,
+    evidence: EvidenceStats,
     /// Rules with a series of their own.
     rules: HashSet<String>,
     /// Hosts with series of their own.
@@ -117,6 +120,7 @@ impl Metrics {
             memory: made.gauges("memory_bytes", "Bytes held, by pool.", &["pool"])?,
             eve_lost: made.counter("eve_lines_lost_total", "EVE lines that could not be written.")?,
             extracted: made.counters("extracted_files_total", "Files for --extract, by result.", &["result"])?,
+            evidence: made.counters("evidence_packets_total", "Packets for --evidence, by result.", &["result"])?,
             rules: made.gauge("rules", "Rules in force.")?,
             reloads: made.counters("rule_reloads_total", "Times rules were read anew, by result.", &["result"])?,
             hosts: made.gauges("hosts", "Home hosts under suspicion.", &["verdict"])?,
@@ -156,6 +160,7 @@ impl Metrics {
         advance(&self.inspected, last.inspected, stats.inspected);
         advance(&self.shed.with_label_values(&["queue_full"]), last.shed_queue, stats.shed_queue);
         advance(&self.shed.with_label_values(&["inspector_failed"]), last.shed_failed, stats.shed_failed);
+        advance(&self.evidence.with_label_values(&["shed"]), last.packets_dropped, stats.packets_dropped);
         advance(&self.bombs, last.bombs, stats.bombs);
     }
 
@@ -170,6 +175,18 @@ impl Metrics {
             ("failed", last.failed, stats.failed),
         ] {
             advance(&self.extracted.with_label_values(&[result]), before, after);
+        }
+    }
+
+    /// Brings the counters of packets for evidence up to `stats`.
+    pub fn update_evidence(&self, stats: &EvidenceStats) {
+        let last = std::mem::replace(&mut self.state().evidence, *stats);
+        for (result, before, after) in [
+            ("written", last.packets, stats.packets),
+            ("over_cap", last.over_cap, stats.over_cap),
+            ("failed", last.failed, stats.failed),
+        ] {
+            advance(&self.evidence.with_label_values(&[result]), before, after);
         }
     }
 
@@ -300,6 +317,7 @@ impl Metrics {
         }
         self.update_inspect(&InspectStats::default());
         self.update_extract(&ExtractStats::default());
+        self.update_evidence(&EvidenceStats::default());
         for severity in Severity::ALL {
             self.alerts.with_label_values(&[OTHER, severity.name()]);
         }

@@ -117,6 +117,12 @@ pub fn losses(report: &Report, notes: &Notes) -> Vec<Loss> {
             "EVE lines that could not be written",
         ),
         loss("files_not_extracted", notes.extract.lost(), "file not extracted", "files not extracted"),
+        loss(
+            "packets_not_kept",
+            notes.evidence.lost() + inspect.packets_dropped,
+            "packet not kept as evidence",
+            "packets not kept as evidence",
+        ),
     ]
 }
 

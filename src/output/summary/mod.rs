@@ -16,6 +16,7 @@ use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Tab
 pub use self::json::json;
 use self::losses::losses;
 use self::words::{bytes, count, counted, duration, percent, plain, plain_to, time, wrapped};
+use super::evidence::EvidenceStats;
 use super::extract::ExtractStats;
 use crate::model::alert::{Alert, CONTENT_FREE, Evidence, Figure, Severity, Verdict, WEIGHT};
 use crate::model::limits::SUMMARY_ALERT_HOSTS;
@@ -32,6 +33,7 @@ pub struct Notes {
     /// As [`super::writer::EveWriter::lost_lines`].
     pub eve_lost_lines: u64,
     pub extract: ExtractStats,
+    pub evidence: EvidenceStats,
 }
 
 impl Notes {

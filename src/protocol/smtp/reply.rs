@@ -17,6 +17,11 @@ pub struct ReplyReader {
 }
 
 impl ReplyReader {
+    /// Whether a reply has begun and is not complete.
+    pub fn holds_part(&self) -> bool {
+        self.open.is_some() || self.line.holds_part()
+    }
+
     /// Takes bytes up to and including the next line end; gives what is left, and a reply if one is complete.
     pub fn push<'a>(&mut self, bytes: &'a [u8]) -> (&'a [u8], Option<Reply>) {
         let (rest, line) = self.line.push(bytes, limits::SMTP_REPLY_LINE);
@@ -103,6 +108,11 @@ pub struct LineBuffer {
 }
 
 impl LineBuffer {
+    /// Whether a line has begun and is not complete.
+    pub fn holds_part(&self) -> bool {
+        !self.done && (self.too_long || !self.held.is_empty())
+    }
+
     /// Takes bytes up to and including the next line end, and gives what is left, with the line if it is complete.
     /// A line that lies whole within `bytes` is not copied.
     pub fn push<'a, 'b: 'a>(&'a mut self, bytes: &'b [u8], bound: usize) -> (&'b [u8], Option<Line<'a>>) {

@@ -102,6 +102,10 @@ pub struct Session {
     /// Names of the anomalies told: each once a session.
     anomalies: Vec<&'static str>,
     unseen: [bool; 2],
+    /// That a message is being read was not said by the server.
+    guessed: bool,
+    /// Whether anything said since [`Session::unveil`] may be a credential.
+    veiled: bool,
 }
 
 /// How the client's next bytes are to be read.
@@ -217,7 +221,16 @@ impl Session {
             sender_in_force: None,
             anomalies: Vec::new(),
             unseen: [true; 2],
+            guessed: false,
+            veiled: false,
         }
+    }
+
+    /// Whether all that was said since the last call is known to be no credential: commands understood, messages whose
+    /// beginning was seen, replies to these. What is not understood may be one.
+    pub fn unveil(&mut self) -> bool {
+        let doubtful = self.standing != Standing::Smtp || self.lines.holds_part() || self.replies.holds_part();
+        !(std::mem::take(&mut self.veiled) || doubtful)
     }
 
     /// Whether this is SMTP, as far as can be told.

@@ -22,6 +22,7 @@ impl Session {
                 Mode::Data(..) => self.data_bytes(rest, cx),
                 Mode::Chunk { .. } => self.chunk_bytes(rest, cx),
                 Mode::Undecided(question, held, _) => {
+                    self.veiled = true;
                     held.extend_from_slice(rest);
                     if (self.replies_lost && Self::can_decide(*question, held)) || held.len() > limits::SMTP_UNDECIDED {
                         self.decide_without_reply(cx);
@@ -74,7 +75,9 @@ impl Session {
         if line.bare_lf && command != Command::Unknown {
             dialect.add(Dialect::BARE_LF);
         }
-        if !self.believes(&command, line.text, cx) {
+        let understood = self.believes(&command, line.text, cx);
+        self.veiled |= !(understood && !line.too_long && is_free_of_secrets(&command, line.text));
+        if !understood {
             return;
         }
         self.dialect = dialect;
@@ -232,7 +235,8 @@ impl Session {
 
     fn data_bytes<'a>(&mut self, bytes: &'a [u8], cx: &mut Context<'_>) -> &'a [u8] {
         let bound = self.message_bound;
-        let Mode::Data(reader, _) = &mut self.mode else { return &[] };
+        let Mode::Data(reader, loss) = &mut self.mode else { return &[] };
+        self.veiled |= self.guessed || *loss;
         let Some(open) = self.transactions.back_mut() else {
             self.mode = Mode::Command;
             return bytes;
@@ -320,6 +324,7 @@ impl Session {
     }
 
     fn secret_bytes<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        self.veiled = true;
         match memchr::memchr(b'\n', bytes) {
             Some(end) => {
                 self.mode = Mode::Undecided(Question::Auth, Vec::new(), false);
@@ -364,5 +369,21 @@ impl Session {
             message.gaps += 1;
             message.truncated = true;
         }
+    }
+}
+
+/// Whether a command says nothing that only its client and its server should know.
+fn is_free_of_secrets(command: &Command, line: &[u8]) -> bool {
+    match command {
+        // RFC 4954, section 5: AUTH= names a user.
+        Command::Mail { .. } => !line.windows(5).any(|part| part.eq_ignore_ascii_case(b"AUTH=")),
+        Command::Hello { .. }
+        | Command::Rcpt { .. }
+        | Command::Data
+        | Command::Bdat { .. }
+        | Command::Rset
+        | Command::Quit
+        | Command::StartTls => true,
+        Command::Auth { .. } | Command::Forwarded { .. } | Command::Other | Command::Unknown => false,
     }
 }

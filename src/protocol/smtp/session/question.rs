@@ -15,6 +15,7 @@ impl Session {
         } else if question == Question::Data {
             let transaction = self.open().map(|open| open.id);
             self.begin_data(transaction, false, cx);
+            self.guessed = true;
         }
     }
 
@@ -37,6 +38,7 @@ impl Session {
             Question::Data if goes_on == Command::Unknown && !held.is_empty() => {
                 let transaction = self.open().map(|open| open.id);
                 self.begin_data(transaction, loss, cx);
+                self.guessed = true;
             }
             Question::StartTls if opens_tls(&held) => return self.switch_to_tls(&held, cx),
             Question::Auth if goes_on == Command::Unknown && !held.is_empty() => {
@@ -59,6 +61,7 @@ impl Session {
             cx.stats.held_bytes = cx.stats.held_bytes.saturating_sub(before);
         }
         self.synced = true;
+        self.guessed = false;
         let mut reader = DataReader::default();
         if loss {
             reader.lose();

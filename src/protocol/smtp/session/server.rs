@@ -97,12 +97,14 @@ impl Session {
 
     /// Credentials are said by clients, and repeated by servers in what they answer: of such replies only the codes
     /// are kept. So too where it is not known what was said.
-    fn without_secrets(&self, mut reply: Reply) -> Reply {
+    fn without_secrets(&mut self, mut reply: Reply) -> Reply {
         let asked = self.pending.front();
         let of_auth = matches!(reply.code, 235 | 334 | 432 | 534 | 535 | 538) || matches!(asked, Some(Pending::Auth));
         let of_unknown = matches!(asked, Some(Pending::Unknown)) || reply.code == 500;
         let of_anything = (501..=504).contains(&reply.code) && (asked.is_none() || self.replies_lost);
+        self.veiled |= self.replies_lost || matches!(asked, Some(Pending::Forwarded | Pending::Other));
         if of_auth || of_unknown || of_anything {
+            self.veiled = true;
             reply.text = enhanced_status(&reply.text).unwrap_or_default().to_owned();
         }
         reply

@@ -1,0 +1,457 @@
+//! A capture for each incident (`--evidence`): the host's packets of mail and DNS, from before it was suspected until its
+//! incident closes.
+//!
+//! What a host did before is taken from a ring of recent packets. Files are pcap with nanoseconds, which every tool
+//! reads; one for each link type, as the format has one a file. Like extracted files they are the owner's alone,
+//! no link is followed, and no packet is ever partly written, also when the disk fills.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::model::alert::{Incident, Verdict};
+use crate::model::event::KeptPacket;
+use crate::model::limits::{EVIDENCE_BUFFER, EVIDENCE_FILE_BYTES, EVIDENCE_RING, EVIDENCE_TOTAL_BYTES};
+use crate::model::time::Timestamp;
+
+/// Writes the packets behind incidents.
+#[derive(Debug)]
+pub struct EvidenceWriter {
+    dir: PathBuf,
+    caps: Caps,
+    /// Recent packets of all home hosts, oldest first, and the bytes they take.
+    recent: VecDeque<(Timestamp, KeptPacket)>,
+    recent_bytes: usize,
+    /// Captures of open incidents.
+    open: BTreeMap<IpAddr, Vec<Trace>>,
+    stats: EvidenceStats,
+    first_error: Option<String>,
+}
+
+/// What became of the packets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EvidenceStats {
+    /// Files begun.
+    pub files: u64,
+    /// Packets written, and the bytes of the files.
+    pub packets: u64,
+    pub bytes: u64,
+    /// Packets that no longer fitted into their file, or into what all may take together.
+    pub over_cap: u64,
+    /// Packets that could not be written.
+    pub failed: u64,
+}
+
+impl EvidenceStats {
+    /// Packets wanted and not written.
+    pub fn lost(&self) -> u64 {
+        self.over_cap + self.failed
+    }
+}
+
+impl EvidenceWriter {
+    /// Writes into `dir`, which is made when it is missing.
+    ///
+    /// # Errors
+    /// The folder cannot be made.
+    pub fn new(dir: &Path) -> Result<Self, EvidenceError> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.map_err(|source| EvidenceError { dir: dir.to_owned(), source })?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            caps: Caps { ring: EVIDENCE_RING, file: EVIDENCE_FILE_BYTES, total: EVIDENCE_TOTAL_BYTES },
+            recent: VecDeque::new(),
+            recent_bytes: 0,
+            open: BTreeMap::new(),
+            stats: EvidenceStats::default(),
+            first_error: None,
+        })
+    }
+
+    /// Takes a packet of a home host.
+    pub fn packet(&mut self, time: Timestamp, packet: &KeptPacket) {
+        for host in parties(packet) {
+            self.add(host, time, packet);
+        }
+        self.recent_bytes += footprint(packet);
+        self.recent.push_back((time, packet.clone()));
+        while self.recent_bytes > self.caps.ring
+            && let Some((_, oldest)) = self.recent.pop_front()
+        {
+            self.recent_bytes -= footprint(&oldest);
+        }
+    }
+
+    /// Hears of a host's case: begins its capture, or ends it.
+    pub fn incident(&mut self, incident: &Incident) {
+        let host = incident.host.to_canonical();
+        if incident.verdict != Verdict::Clean && !self.open.contains_key(&host) {
+            self.open.insert(host, Vec::new());
+            self.begin(host, incident.first_seen);
+        }
+        if incident.closed
+            && let Some(mut traces) = self.open.remove(&host)
+        {
+            traces.iter_mut().for_each(|trace| self.flush_trace(trace));
+        }
+    }
+
+    /// Writes what was gathered.
+    pub fn flush(&mut self) {
+        let mut open = std::mem::take(&mut self.open);
+        open.values_mut().flatten().for_each(|trace| self.flush_trace(trace));
+        self.open = open;
+    }
+
+    /// What was written and what was not.
+    pub fn stats(&self) -> EvidenceStats {
+        self.stats
+    }
+
+    /// What went wrong first, as a sentence.
+    pub fn first_error(&self) -> Option<&str> {
+        self.first_error.as_deref()
+    }
+
+    /// Begins with what is remembered of the host.
+    fn begin(&mut self, host: IpAddr, since: Timestamp) {
+        let name = format!("{}-{}", host.to_string().replace(':', "-"), compact(since));
+        self.open.insert(host, vec![Trace::new(self.dir.join(name))]);
+        let recent = std::mem::take(&mut self.recent);
+        for (time, packet) in recent.iter().filter(|(_, packet)| parties(packet).any(|party| party == host)) {
+            self.add(host, *time, packet);
+        }
+        self.recent = recent;
+    }
+
+    /// Adds a packet to the host's capture, where one is open.
+    fn add(&mut self, host: IpAddr, time: Timestamp, packet: &KeptPacket) {
+        let Some(mut traces) = self.open.remove(&host) else { return };
+        let index = traces.iter().position(|trace| trace.link.is_none_or(|link| link == packet.link));
+        let index = index.unwrap_or_else(|| {
+            // A second link type: a file of its own beside the first.
+            let stem = traces.first().map(|first| first.stem.clone()).unwrap_or_default();
+            traces.push(Trace::new(stem));
+            traces.len() - 1
+        });
+        if let Some(trace) = traces.get_mut(index) {
+            let second = (index > 0).then_some(packet.link);
+            self.add_to(trace, second, time, packet);
+        }
+        self.open.insert(host, traces);
+    }
+
+    fn add_to(&mut self, trace: &mut Trace, second_link: Option<u32>, time: Timestamp, packet: &KeptPacket) {
+        let size = (RECORD_HEADER + packet.data.len()) as u64;
+        if trace.link.is_none() {
+            trace.link = Some(packet.link);
+            trace.path = match second_link {
+                None => with_ending(&trace.stem, ".pcap"),
+                Some(link) => with_ending(&trace.stem, &format!("-link{link}.pcap")),
+            };
+            trace.gathered.extend_from_slice(&file_header(packet.link));
+            self.stats.files += 1;
+        }
+        let waiting = trace.gathered.len() as u64;
+        if trace.written + waiting + size > self.caps.file || self.stats.bytes + waiting + size > self.caps.total {
+            self.stats.over_cap += 1;
+            return;
+        }
+        trace.packets += 1;
+        trace.gathered.extend_from_slice(&record_header(time, packet));
+        trace.gathered.extend_from_slice(&packet.data);
+        if trace.gathered.len() >= EVIDENCE_BUFFER {
+            self.flush_trace(trace);
+        }
+    }
+
+    fn flush_trace(&mut self, trace: &mut Trace) {
+        if trace.gathered.is_empty() {
+            return;
+        }
+        match trace.append() {
+            Ok(()) => {
+                self.stats.packets += trace.packets;
+                self.stats.bytes += trace.gathered.len() as u64;
+                trace.written += trace.gathered.len() as u64;
+                trace.gathered.clear();
+            }
+            Err(error) => {
+                self.stats.failed += trace.packets;
+                let path = trace.path.display();
+                self.first_error.get_or_insert_with(|| format!("cannot write evidence to {path}: {error}"));
+                // Without its header a file is none: it stays for the next try.
+                trace.gathered.truncate(if trace.written == 0 { FILE_HEADER } else { 0 });
+            }
+        }
+        trace.packets = 0;
+    }
+}
+
+/// Why no evidence can be kept.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot make the folder {} for evidence: {source}; choose another with --evidence", .dir.display())]
+pub struct EvidenceError {
+    dir: PathBuf,
+    source: io::Error,
+}
+
+/// Bytes: of packets remembered, of one file, of all.
+#[derive(Debug)]
+struct Caps {
+    ring: usize,
+    file: u64,
+    total: u64,
+}
+
+/// One capture file.
+#[derive(Debug)]
+struct Trace {
+    /// The path without its ending.
+    stem: PathBuf,
+    path: PathBuf,
+    /// None before the first packet.
+    link: Option<u32>,
+    written: u64,
+    /// Whole records not yet written, and how many packets they are.
+    gathered: Vec<u8>,
+    packets: u64,
+}
+
+impl Trace {
+    fn new(stem: PathBuf) -> Self {
+        Self { path: stem.clone(), stem, link: None, written: 0, gathered: Vec::new(), packets: 0 }
+    }
+
+    /// Writes all that was gathered or, when that fails, nothing of it. No file is held open: there may be an
+    /// incident for every host.
+    fn append(&self) -> io::Result<()> {
+        let mut file = if self.written == 0 { create(&self.path)? } else { reopen(&self.path, self.written)? };
+        let written = file.write_all(&self.gathered);
+        if written.is_err() {
+            file.set_len(self.written)?;
+        }
+        written
+    }
+}
+
+/// A new file. One of the same name is of the same incident, from a run before: it is replaced, if it is a file.
+fn create(path: &Path) -> io::Result<File> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_file() => fs::remove_file(path)?,
+        Ok(_) => return Err(something_else()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    // `create_new` fails on anything that exists, links included (O_EXCL).
+    OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)
+}
+
+/// The file as we left it.
+fn reopen(path: &Path, length: u64) -> io::Result<File> {
+    let meta = fs::symlink_metadata(path)?;
+    if !meta.is_file() || meta.len() != length {
+        return Err(something_else());
+    }
+    OpenOptions::new().append(true).open(path)
+}
+
+fn something_else() -> io::Error {
+    io::Error::other("something else has this name; it was left alone")
+}
+
+/// Both ends of a packet, each once.
+fn parties(packet: &KeptPacket) -> impl Iterator<Item = IpAddr> + use<> {
+    let [from, to] = packet.hosts.map(|host| host.to_canonical());
+    [Some(from), (to != from).then_some(to)].into_iter().flatten()
+}
+
+/// Memory a remembered packet takes, roughly.
+fn footprint(packet: &KeptPacket) -> usize {
+    packet.data.len() + size_of::<(Timestamp, KeptPacket)>()
+}
+
+/// `20031031T090525Z`.
+fn compact(time: Timestamp) -> String {
+    let iso = time.to_string();
+    let seconds = iso.split('.').next().unwrap_or_default();
+    seconds.chars().filter(|c| !matches!(c, '-' | ':')).chain(['Z']).collect()
+}
+
+fn with_ending(stem: &Path, ending: &str) -> PathBuf {
+    // Not `with_extension`: an IPv4 address has dots.
+    let mut path = stem.as_os_str().to_owned();
+    path.push(ending);
+    path.into()
+}
+
+/// The header of a pcap file with nanoseconds (draft-ietf-opsawg-pcap, section 4).
+fn file_header(link: u32) -> [u8; FILE_HEADER] {
+    let mut header = [0; FILE_HEADER];
+    header[..4].copy_from_slice(&0xa1b2_3c4d_u32.to_le_bytes());
+    header[4..6].copy_from_slice(&2_u16.to_le_bytes());
+    header[6..8].copy_from_slice(&4_u16.to_le_bytes());
+    header[16..20].copy_from_slice(&SNAPLEN.to_le_bytes());
+    header[20..].copy_from_slice(&link.to_le_bytes());
+    header
+}
+
+/// The header of a packet (section 5).
+fn record_header(time: Timestamp, packet: &KeptPacket) -> [u8; RECORD_HEADER] {
+    let seconds = u32::try_from(time.seconds().max(0)).unwrap_or(u32::MAX);
+    let nanoseconds = u32::try_from(time.as_nanos().rem_euclid(1_000_000_000)).unwrap_or_default();
+    let captured = u32::try_from(packet.data.len()).unwrap_or(u32::MAX);
+    let mut header = [0; RECORD_HEADER];
+    for (place, word) in header.chunks_exact_mut(4).zip([seconds, nanoseconds, captured, packet.wire_len]) {
+        place.copy_from_slice(&word.to_le_bytes());
+    }
+    header
+}
+
+const FILE_HEADER: usize = 24;
+const RECORD_HEADER: usize = 16;
+/// The longest packet the format's readers take.
+const SNAPLEN: u32 = 262_144;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    const WORM: [u8; 4] = [10, 0, 0, 5];
+    const OTHER: [u8; 4] = [10, 0, 0, 6];
+    const NAME: &str = "10.0.0.5-20031031T090525Z.pcap";
+    /// 2003-10-31 09:05:25 UTC, by `date -d @1067591125 -u`.
+    const SINCE: i64 = 1_067_591_125;
+
+    #[test]
+    fn a_capture_holds_what_the_host_did_before_and_after_it_was_suspected_and_nothing_of_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = EvidenceWriter::new(dir.path()).unwrap();
+        writer.packet(at(1), &packet(WORM, b"before"));
+        writer.packet(at(2), &packet(OTHER, b"other"));
+        writer.incident(&incident(false));
+        writer.packet(at(3), &packet(WORM, b"after"));
+        writer.packet(at(4), &packet(OTHER, b"other"));
+        writer.incident(&incident(true));
+        writer.packet(at(5), &packet(WORM, b"calm"));
+        writer.flush();
+        let meta = fs::metadata(dir.path().join(NAME)).unwrap();
+        assert_eq!(meta.permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        let expected: [&[u8]; 6] = [
+            // Words in this order: magic, version, zone, accuracy, longest packet, link type.
+            &[0x4d, 0x3c, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0],
+            // 1_067_591_126 is 0x3fa225d6: seconds, nanoseconds, captured, on the wire.
+            &[0xd6, 0x25, 0xa2, 0x3f, 7, 0, 0, 0, 6, 0, 0, 0, 100, 0, 0, 0],
+            b"before",
+            &[0xd8, 0x25, 0xa2, 0x3f, 7, 0, 0, 0, 5, 0, 0, 0, 100, 0, 0, 0],
+            b"after",
+            b"",
+        ];
+        assert_eq!(fs::read(dir.path().join(NAME)).unwrap(), expected.concat());
+        let stats = EvidenceStats { files: 1, packets: 2, bytes: meta.len(), ..EvidenceStats::default() };
+        assert_eq!(writer.stats(), stats);
+    }
+
+    #[test]
+    fn another_link_type_has_a_file_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = EvidenceWriter::new(dir.path()).unwrap();
+        writer.incident(&incident(false));
+        writer.packet(at(1), &packet(WORM, b"ethernet"));
+        writer.packet(at(2), &KeptPacket { link: 113, ..packet(WORM, b"cooked") });
+        writer.packet(at(3), &KeptPacket { link: 113, ..packet(WORM, b"cooked") });
+        writer.flush();
+        let second = fs::read(dir.path().join("10.0.0.5-20031031T090525Z-link113.pcap")).unwrap();
+        assert_eq!((second[20], second.len()), (113, 24 + 2 * (16 + 6)));
+        assert_eq!(fs::metadata(dir.path().join(NAME)).unwrap().len(), 24 + 16 + 8);
+    }
+
+    #[test]
+    fn the_ring_and_the_files_are_bounded_and_what_did_not_fit_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = EvidenceWriter::new(dir.path()).unwrap();
+        let one = footprint(&packet(WORM, b"0"));
+        writer.caps = Caps { ring: 10 * one, file: 24 + 12 * 17, total: 1_000 };
+        for number in b'0'..=b'9' + 20 {
+            writer.packet(at(number.into()), &packet(WORM, &[number]));
+        }
+        assert_eq!((writer.recent.len(), writer.recent_bytes), (10, 10 * one));
+        writer.incident(&incident(false));
+        for _ in 0..5 {
+            writer.packet(at(100), &packet(WORM, b"x"));
+        }
+        writer.flush();
+        let written = fs::read(dir.path().join(NAME)).unwrap();
+        assert_eq!((written.len(), written[24 + 16]), (24 + 12 * 17, b'9' + 11), "the newest ten, and two more");
+        assert_eq!((writer.stats().packets, writer.stats().over_cap), (12, 3));
+    }
+
+    #[test]
+    fn a_file_of_a_run_before_is_replaced_and_a_link_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(NAME), "old").unwrap();
+        let run = || {
+            let mut writer = EvidenceWriter::new(dir.path()).unwrap();
+            writer.packet(at(1), &packet(WORM, b"one"));
+            writer.incident(&incident(false));
+            writer.flush();
+            writer
+        };
+        run();
+        assert_eq!(fs::metadata(dir.path().join(NAME)).unwrap().len(), 24 + 16 + 3);
+        let victim = dir.path().join("victim");
+        fs::write(&victim, "keep").unwrap();
+        fs::remove_file(dir.path().join(NAME)).unwrap();
+        symlink(&victim, dir.path().join(NAME)).unwrap();
+        let mut writer = run();
+        assert_eq!(writer.stats().failed, 1);
+        assert!(writer.first_error().unwrap().contains("something else has this name"));
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "keep");
+        // Once it can be written, it is, from its header on.
+        fs::remove_file(dir.path().join(NAME)).unwrap();
+        writer.packet(at(2), &packet(WORM, b"two"));
+        writer.flush();
+        assert_eq!(fs::metadata(dir.path().join(NAME)).unwrap().len(), 24 + 16 + 3);
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_told() {
+        let error = EvidenceWriter::new(Path::new("/dev/null/x")).unwrap_err().to_string();
+        assert!(error.starts_with("cannot make the folder /dev/null/x for evidence: "), "{error}");
+    }
+
+    fn packet(host: [u8; 4], data: &[u8]) -> KeptPacket {
+        KeptPacket { link: 1, wire_len: 100, data: data.into(), hosts: [host.into(), [192, 0, 2, 25].into()] }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_parts(SINCE + second, 7)
+    }
+
+    fn incident(closed: bool) -> Incident {
+        Incident {
+            time: at(0),
+            id: 1,
+            host: WORM.into(),
+            verdict: Verdict::Suspicious,
+            score: 0.0,
+            role: None,
+            first_seen: Timestamp::from_parts(SINCE, 0),
+            last_seen: at(0),
+            messages: 0,
+            recipients: 0,
+            mail_bytes: 0,
+            mx_lookups: 0,
+            share_of_link: 0.0,
+            evidence: Vec::new(),
+            timeline: Vec::new(),
+            closed,
+        }
+    }
+}
