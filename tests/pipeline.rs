@@ -1,7 +1,7 @@
 //! The pipeline as a library, over packets in memory: the same lines whatever the number of threads, and sound
 //! behaviour on a network that loses, doubles, shuffles and damages.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -76,6 +76,37 @@ fn the_outbreak_on_a_bad_network_still_names_the_host_and_no_other() {
             assert_eq!(named, BTreeSet::from([infected]), "seed {seed}, {faults:?}");
             let critical = heard.alerts.iter().filter(|alert| alert.severity == Severity::Critical);
             assert!(critical.into_iter().all(|alert| alert.host == Some(infected)), "seed {seed}, {faults:?}");
+        }
+    }
+}
+
+/// Duplicates and reordering hide nothing: TCP makes up for both, and so does whoever reads along.
+#[test]
+fn no_alert_is_lost_to_packets_that_come_twice_or_late() {
+    for name in ["mimail-c-outbreak", "arrival"] {
+        let (packets, _) = sample(name);
+        let count = |heard: &Heard| {
+            let mut by_rule = BTreeMap::<(String, Severity, Option<IpAddr>), usize>::new();
+            for alert in &heard.alerts {
+                *by_rule.entry((alert.rule.clone(), alert.severity, alert.host)).or_default() += 1;
+            }
+            by_rule
+        };
+        let clean = run(MemorySource::new(packets.clone()), 2);
+        let expected = count(&clean);
+        assert!(!expected.is_empty());
+        for seed in 1..=3 {
+            let twice = Faults { duplicate: 0.2, ..Faults::default() };
+            let late = Faults { reorder: 0.2, window: 4, ..Faults::default() };
+            for faults in [twice, late, disorder()] {
+                let heard = run_faulty(&packets, faults.clone(), seed);
+                let found = count(&heard);
+                for (what, times) in &expected {
+                    let now = found.get(what).copied().unwrap_or_default();
+                    assert!(now >= *times, "{what:?}: {now} of {times}; seed {seed}, {faults:?}");
+                }
+                assert_eq!(heard.messages, clean.messages, "seed {seed}, {faults:?}");
+            }
         }
     }
 }

@@ -16,9 +16,10 @@ pub struct Faults {
     pub drop: f64,
     /// It comes twice.
     pub duplicate: f64,
-    /// It comes late, after up to `window` others.
+    /// It comes late: after up to `window` others, but before any that is `late` or more behind it.
     pub reorder: f64,
     pub window: usize,
+    pub late: Duration,
     /// Only its beginning was captured (its length on the wire stays).
     pub truncate: f64,
     /// One bit is flipped.
@@ -35,6 +36,7 @@ impl Default for Faults {
             duplicate: 0.0,
             reorder: 0.0,
             window: 8,
+            late: Duration::from_millis(500),
             truncate: 0.0,
             corrupt: 0.0,
             step_back: 0.0,
@@ -115,6 +117,13 @@ impl<S: Source> FaultSource<S> {
         Some(packet)
     }
 
+    /// Whether packets are held that may not come after one of this time; theirs is the next turn.
+    fn hurry(&mut self, time: Timestamp) -> bool {
+        let late = self.faults.late;
+        let overdue = self.held.iter_mut().filter(|(_, held)| time.since(held.time) >= late);
+        overdue.map(|(wait, _)| *wait = 0).count() > 0
+    }
+
     fn spoil(&mut self, packet: &mut OwnedPacket) {
         if self.happens(self.faults.truncate) {
             self.counts.truncated += 1;
@@ -160,7 +169,10 @@ impl<S: Source> Source for FaultSource<S> {
                     continue;
                 }
             };
-            if let Some(packet) = self.meet(packet) {
+            let Some(packet) = self.meet(packet) else { continue };
+            if self.hurry(packet.time) {
+                self.held.push_back((0, packet));
+            } else {
                 self.current = packet;
                 break;
             }
