@@ -1,5 +1,7 @@
 //! Who else is told of alerts and incidents as they come: syslog, Alertmanager.
 
+use std::time::Duration;
+
 use super::Failure;
 use crate::config::{self, Config};
 use crate::model::alert::{Alert, Incident};
@@ -25,16 +27,17 @@ impl Told {
     /// Syslog cannot be reached, or no thread can be had.
     pub fn open(config: &Config, origin: &Origin) -> Result<Self, Failure> {
         let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let live = matches!(origin, Origin::Live(_));
+        let patience = (!live).then_some(PATIENCE);
         let syslog = config.syslog.as_ref().map(|place| {
             let target = match place {
                 config::Syslog::Unix(path) => Target::Unix(path.clone()),
                 config::Syslog::Udp(host, port) => Target::Udp(host.clone(), *port),
             };
             let filter = EventFilter::NONE.with(EventType::Alert).with(EventType::Incident);
-            Syslog::open(target, &name).map(|syslog| (syslog, Renderer::new(filter, origin.clone())))
+            Syslog::open(target, &name, patience).map(|syslog| (syslog, Renderer::new(filter, origin.clone())))
         });
         let syslog = syslog.transpose().map_err(|error| Failure::Failed(error.to_string()))?;
-        let live = matches!(origin, Origin::Live(_));
         let courier = config.alertmanager.as_ref().filter(|_| live).map(|place| {
             let mut poster = Poster::new(&place.0);
             Courier::start(Pager::new(name.clone()), move |body| poster.post(body))
@@ -97,4 +100,6 @@ fn text(line: &[u8]) -> &str {
     std::str::from_utf8(line).unwrap_or_default()
 }
 
+/// How long a replay waits for a syslog that is busy.
+const PATIENCE: Duration = Duration::from_secs(1);
 const ALERTMANAGER: &str = "alertmanager";

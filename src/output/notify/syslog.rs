@@ -1,15 +1,15 @@
 //! Alerts and incidents to syslog, in the form of RFC 5424, over a datagram socket of this machine or UDP (RFC 5426).
 //!
 //! The host, rule, severity and verdict are structured data; the message is the EVE line, or where that is too long for
-//! a datagram, what fits: the line without its cause, or a sentence. Nothing here waits: a message that cannot go out at
-//! once is counted and gone, as with any syslog over datagrams.
+//! a datagram, what fits: the line without its cause, or a sentence. A live sensor never waits: a message that cannot go out
+//! at once is counted and gone, as with any syslog over datagrams.
 
 use std::fmt::Write as _;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
 
@@ -30,6 +30,7 @@ pub enum Target {
 #[derive(Debug)]
 pub struct Syslog {
     target: Target,
+    patience: Option<Duration>,
     socket: Option<Socket>,
     /// No attempt to connect before this moment.
     retry_at: Option<Instant>,
@@ -57,18 +58,19 @@ pub struct Message<'a> {
 }
 
 impl Syslog {
-    /// Connects; `hostname` is RFC 5424's HOSTNAME.
+    /// Connects; `hostname` is RFC 5424's HOSTNAME. With `patience` a send may wait so long (for a replay, which is
+    /// faster than any log), until one has waited in vain; without, none waits.
     ///
     /// # Errors
     /// The socket is not there, or the host's name has no address.
-    pub fn open(target: Target, hostname: &str) -> Result<Self, SyslogError> {
-        let socket = connect(&target).map_err(|source| SyslogError { target: target.clone(), source })?;
+    pub fn open(target: Target, hostname: &str, patience: Option<Duration>) -> Result<Self, SyslogError> {
+        let socket = connect(&target, patience).map_err(|source| SyslogError { target: target.clone(), source })?;
         let hostname = if is_printable(hostname) && hostname.len() <= 255 { hostname } else { NIL };
         let hostname = hostname.to_owned();
-        Ok(Self { target, socket: Some(socket), retry_at: None, hostname, stats: NotifyStats::default() })
+        Ok(Self { target, patience, socket: Some(socket), retry_at: None, hostname, stats: NotifyStats::default() })
     }
 
-    /// Sends a message, or counts it as dropped. Never waits.
+    /// Sends a message, or counts it as dropped.
     pub fn send(&mut self, message: &Message<'_>) {
         let bytes = format(message, &self.hostname, std::process::id());
         // A second try with a new socket: the server may have been started anew.
@@ -82,7 +84,12 @@ impl Syslog {
                     self.stats.sent += 1;
                     return;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.patience.take().is_some() {
+                        self.socket = None;
+                    }
+                    break;
+                }
                 Err(_) => {
                     self.stats.failed += 1;
                     self.socket = None;
@@ -103,7 +110,7 @@ impl Syslog {
             return;
         }
         self.retry_at = Some(now + SYSLOG_RETRY);
-        self.socket = connect(&self.target).ok();
+        self.socket = connect(&self.target, self.patience).ok();
     }
 }
 
@@ -117,12 +124,13 @@ impl Socket {
     }
 }
 
-fn connect(target: &Target) -> io::Result<Socket> {
+fn connect(target: &Target, patience: Option<Duration>) -> io::Result<Socket> {
     match target {
         Target::Unix(path) => {
             let socket = UnixDatagram::unbound()?;
             socket.connect(path)?;
-            socket.set_nonblocking(true)?;
+            socket.set_nonblocking(patience.is_none())?;
+            socket.set_write_timeout(patience)?;
             Ok(Socket::Unix(socket))
         }
         Target::Udp(host, port) => {
@@ -293,7 +301,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let first = UnixDatagram::bind(&path).unwrap();
-        let mut syslog = Syslog::open(Target::Unix(path.clone()), "a").unwrap();
+        let mut syslog = Syslog::open(Target::Unix(path.clone()), "a", None).unwrap();
         syslog.send(&message(&[], &["one"]));
         assert!(received(&first).ends_with(" one"));
         drop(first);
@@ -311,7 +319,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let server = UnixDatagram::bind(&path).unwrap();
-        let mut syslog = Syslog::open(Target::Unix(path), "a").unwrap();
+        let mut syslog = Syslog::open(Target::Unix(path), "a", None).unwrap();
         for _ in 0..2_000 {
             syslog.send(&message(&[], &["x"]));
         }
@@ -323,13 +331,13 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_named() {
-        let error = Syslog::open(Target::Unix("/no/such/socket".into()), "a").unwrap_err().to_string();
+        let error = Syslog::open(Target::Unix("/no/such/socket".into()), "a", None).unwrap_err().to_string();
         assert!(error.starts_with("cannot reach syslog at /no/such/socket: No such file"), "{error}");
     }
 
     fn received(server: &UnixDatagram) -> String {
         let mut bytes = [0; SYSLOG_BYTES];
-        server.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+        server.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let size = server.recv(&mut bytes).unwrap();
         String::from_utf8(bytes[..size].to_vec()).unwrap()
     }
