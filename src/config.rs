@@ -4,6 +4,8 @@
 //! file, and [`Config::new`] fills the holes that stay with defaults. Keys of the file are named as the options;
 //! the tables `[detect]`, `[inspect]` and `[sensor]` are those of [`crate::model::settings`].
 
+mod told;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use ipnet::IpNet;
 use serde::de::{DeserializeSeed, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+pub use self::told::{Alertmanager, Syslog};
 use crate::model::alert::Severity;
 use crate::model::eve_type::{EventFilter, EventType};
 use crate::model::net::HomeNet;
@@ -35,6 +38,16 @@ pub struct Config {
     pub workers: usize,
     /// Where to serve metrics; none for nowhere.
     pub metrics: Option<SocketAddr>,
+    /// Where a replay writes its metrics for node_exporter; none for nowhere.
+    pub metrics_textfile: Option<PathBuf>,
+    /// Where a live run posts incidents; none for nowhere.
+    pub alertmanager: Option<Alertmanager>,
+    /// Where alerts and incidents go by syslog; none for nowhere.
+    pub syslog: Option<Syslog>,
+    /// Whether what people wrote, and to whom, is left out of all outputs.
+    pub privacy: bool,
+    /// What the hashes of `privacy` are keyed with; none for a new key each run.
+    pub privacy_key_file: Option<PathBuf>,
     /// Folder for attachments; none when they are not written.
     pub extract: Option<PathBuf>,
     /// Folder for captures of incidents; none when they are not written.
@@ -67,6 +80,11 @@ impl Config {
             bpf: layer.bpf,
             workers: layer.workers.map_or(cores.saturating_sub(1).clamp(1, usize::from(MAX_WORKERS)), usize::from),
             metrics: layer.metrics.map_or(metrics, |said| said.0),
+            metrics_textfile: layer.metrics_textfile,
+            alertmanager: layer.alertmanager,
+            syslog: layer.syslog,
+            privacy: layer.privacy.unwrap_or_default(),
+            privacy_key_file: layer.privacy_key_file,
             extract: layer.extract,
             evidence: layer.evidence,
             detect: layer.detect,
@@ -96,6 +114,13 @@ pub struct Layer {
     pub workers: Option<u16>,
     #[serde(deserialize_with = "text")]
     pub metrics: Option<Metrics>,
+    pub metrics_textfile: Option<PathBuf>,
+    #[serde(deserialize_with = "text")]
+    pub alertmanager: Option<Alertmanager>,
+    #[serde(deserialize_with = "text")]
+    pub syslog: Option<Syslog>,
+    pub privacy: Option<bool>,
+    pub privacy_key_file: Option<PathBuf>,
     pub extract: Option<PathBuf>,
     pub evidence: Option<PathBuf>,
     #[serde(deserialize_with = "text")]
@@ -152,6 +177,11 @@ impl Layer {
             bpf: self.bpf.or(below.bpf),
             workers: self.workers.or(below.workers),
             metrics: self.metrics.or(below.metrics),
+            metrics_textfile: self.metrics_textfile.or(below.metrics_textfile),
+            alertmanager: self.alertmanager.or(below.alertmanager),
+            syslog: self.syslog.or(below.syslog),
+            privacy: self.privacy.or(below.privacy),
+            privacy_key_file: self.privacy_key_file.or(below.privacy_key_file),
             extract: self.extract.or(below.extract),
             evidence: self.evidence.or(below.evidence),
             log_level: self.log_level.or(below.log_level),

@@ -1,6 +1,7 @@
 //! The second stage: a message in, findings out. Pure and without state, so any number of threads can run it.
 
 use crate::mail;
+use crate::mail::privacy::Privacy;
 use crate::model::event::{Event, EventKind, Message, SmtpEvent};
 use crate::model::mail::Findings;
 use crate::model::net::{Direction, Flow, HomeNet};
@@ -12,21 +13,40 @@ use crate::rules::{RuleSet, Subject};
 pub struct Inspector {
     home: HomeNet,
     settings: InspectSettings,
+    privacy: Option<Privacy>,
 }
 
 impl Inspector {
     /// An inspector for messages from and to these home networks.
     pub fn new(home: HomeNet, settings: InspectSettings) -> Self {
-        Self { home, settings }
+        Self { home, settings, privacy: None }
+    }
+
+    /// The same, leaving out of events and findings what `privacy` says. None leaves out nothing.
+    #[must_use]
+    pub fn with_privacy(self, privacy: Option<Privacy>) -> Self {
+        Self { privacy, ..self }
     }
 
     /// What is in an event's message, and which rules it matches. The message's bytes are given up: everything worth
     /// keeping of them is in the findings. Events that are not mail find nothing.
     pub fn inspect(&self, rules: &RuleSet, event: &mut Event) -> Findings {
         let direction = event.flow.as_deref().map_or(Direction::External, |flow| self.direction(flow));
-        match &mut event.kind {
+        let mut findings = match &mut event.kind {
             EventKind::Smtp(smtp) => self.inspect_mail(rules, smtp, direction),
             _ => Findings::default(),
+        };
+        if let Some(privacy) = &self.privacy {
+            privacy.findings(&mut findings);
+            privacy.event(event);
+        }
+        findings
+    }
+
+    /// For an event that goes on without inspection: leaves out of it what [`Inspector::inspect`] would.
+    pub fn pass(&self, event: &mut Event) {
+        if let Some(privacy) = &self.privacy {
+            privacy.event(event);
         }
     }
 

@@ -7,6 +7,7 @@
 //! A replay waits when a queue is full. Live capture never waits: a message that finds the inspectors busy goes on
 //! uninspected and is counted; batches that find the correlator busy are held up to a bound, then dropped and counted.
 
+pub mod courier;
 mod feed;
 mod room;
 
@@ -64,6 +65,11 @@ pub trait Audience {
 
     /// What the correlator says without an event: the wire is idle, or the capture is over.
     fn hear_said(&mut self, said: &[Said]);
+
+    /// What the correlator says when the capture is over: it closes every incident, whether the host has calmed or not.
+    fn hear_last(&mut self, said: &[Said]) {
+        self.hear_said(said);
+    }
 
     /// Time passed without events, or a batch was done: a moment for housekeeping.
     fn pause(&mut self, view: &View<'_>);
@@ -156,7 +162,7 @@ pub fn run<S: Source + Send>(
             .collect();
         // Held by the readers alone from here on: when they end, so do the inspectors and this thread's loop.
         drop((jobs_in, batches_in));
-        let consumer = Consumer::new(plan.correlator, rules, shared, &jobs_out, audience);
+        let consumer = Consumer::new(plan.correlator, rules, shared, (&jobs_out, inspector), audience);
         let report = consumer.run(&batches_out);
         over.store(true, Ordering::Relaxed);
         let all = readers.len();
@@ -238,6 +244,7 @@ struct Consumer<'a> {
     rules: Arc<RuleSet>,
     shared: &'a Shared,
     jobs: &'a Receiver<Job>,
+    inspector: &'a Inspector,
     audience: &'a mut dyn Audience,
     inspect: InspectStats,
     said: Vec<Said>,
@@ -249,7 +256,7 @@ impl<'a> Consumer<'a> {
         settings: CorrelatorSettings,
         rules: &SharedRules,
         shared: &'a Shared,
-        jobs: &'a Receiver<Job>,
+        (jobs, inspector): (&'a Receiver<Job>, &'a Inspector),
         audience: &'a mut dyn Audience,
     ) -> Self {
         let rules = rules.get();
@@ -258,6 +265,7 @@ impl<'a> Consumer<'a> {
             rules,
             shared,
             jobs,
+            inspector,
             audience,
             inspect: InspectStats::default(),
             said: Vec::new(),
@@ -274,7 +282,7 @@ impl<'a> Consumer<'a> {
             }
         }
         self.correlator.finish(&mut self.said);
-        self.audience.hear_said(&self.said);
+        self.audience.hear_last(&self.said);
         self.inspect.events_dropped = self.shared.dropped.load(Ordering::Relaxed);
         self.inspect.packets_dropped = self.shared.packets_dropped.load(Ordering::Relaxed);
         Report { inspect: self.inspect, ..self.correlator.report() }
@@ -286,7 +294,7 @@ impl<'a> Consumer<'a> {
             self.correlator.set_rules(batch.rules);
         }
         for slot in batch.slots {
-            let (event, findings, bytes) = match slot {
+            let (mut event, findings, bytes) = match slot {
                 Slot::Ready(event) => (event, None, 0),
                 Slot::Kept(event, bytes) => (event, None, bytes),
                 Slot::Shed(event) => {
@@ -306,6 +314,9 @@ impl<'a> Consumer<'a> {
                     }
                 },
             };
+            if findings.is_none() {
+                self.inspector.pass(&mut event);
+            }
             self.hear(&event, findings.as_ref(), batches.len());
             self.shared.room.give_back(bytes);
         }

@@ -8,7 +8,7 @@ use clap::{Arg, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use ipnet::IpNet;
 
-use crate::config::{self, Destination, Format, LogLevel, Metrics};
+use crate::config::{self, Alertmanager, Destination, Format, LogLevel, Metrics, Syslog};
 use crate::model::alert::Severity;
 use crate::model::eve_type::EventFilter;
 
@@ -67,6 +67,10 @@ pub struct Replay {
     #[arg(long, value_name = "ADDR", value_hint = ValueHint::Hostname)]
     pub metrics: Option<Metrics>,
 
+    /// Write the metrics of the whole run to this file, for node_exporter's textfile collector
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub metrics_textfile: Option<PathBuf>,
+
     #[command(flatten)]
     pub common: Common,
 }
@@ -92,6 +96,10 @@ pub struct Live {
     /// Serve /metrics, /healthz and /readyz here, or off [default: 127.0.0.1:9847]
     #[arg(long, value_name = "ADDR", value_hint = ValueHint::Hostname)]
     pub metrics: Option<Metrics>,
+
+    /// Post incidents to this Alertmanager, as http://127.0.0.1:9093
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub alertmanager: Option<Alertmanager>,
 
     #[command(flatten)]
     pub common: Common,
@@ -132,6 +140,18 @@ pub struct Common {
     /// Threads that inspect messages [default: cores minus one]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(config::MAX_WORKERS)))]
     pub workers: Option<u16>,
+
+    /// Send alerts and incidents to syslog too: unix (/dev/log), unix:PATH, or udp://HOST[:PORT]
+    #[arg(long, value_name = "TARGET", value_hint = ValueHint::Other)]
+    pub syslog: Option<Syslog>,
+
+    /// Leave out subjects, links, names and replies, and hash the local parts of mail addresses, in everything written
+    #[arg(long)]
+    pub privacy: bool,
+
+    /// File with the key of those hashes, 16 bytes or more [default: a new key each run]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub privacy_key_file: Option<PathBuf>,
 
     /// Write attachments and archive members to this folder, named by their SHA-256
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]

@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use super::outputs::{self, Health, Outputs};
+use super::health::Health;
+use super::outputs::{self, Outputs};
 use super::{Failure, print, replay, settings};
 use crate::capture::{LiveOptions, LiveSource};
 use crate::config::{Destination, Format};
@@ -21,6 +22,7 @@ use crate::pipeline::{self, Pressure, Server, SharedRules};
 pub fn run(settings: &settings::Live) -> Result<ExitCode, Failure> {
     let config = &settings.config;
     let rules = SharedRules::new(outputs::load_rules(config)?);
+    let privacy = outputs::privacy(config)?;
     let stop = Arc::new(AtomicBool::new(false));
     let options = LiveOptions {
         bpf: config.bpf.clone(),
@@ -41,12 +43,13 @@ pub fn run(settings: &settings::Live) -> Result<ExitCode, Failure> {
         signal_hook::flag::register(signal, Arc::clone(flag))
             .map_err(|error| Failure::Failed(format!("cannot handle signals: {error}")))?;
     }
-    let health = Health { metrics, ready: Arc::new(AtomicBool::new(true)) };
+    let health = Health { metrics, pulse: outputs.pulse() };
     let server = outputs::listen(config)?.map(|listener| Server { listener, endpoints: &health });
     tracing::info!("listening on {}", settings.interfaces.join(", "));
-    let plan = outputs::plan(config, Pressure::Shed);
+    let plan = outputs::plan(config, privacy, Pressure::Shed);
+    health.pulse.start();
     let run = pipeline::run(sources, plan, &rules, &stop, server, &mut outputs);
-    health.ready.store(false, Ordering::Relaxed);
+    health.pulse.end();
     let notes = outputs.finish();
     let failed = outputs.tell_failures(&run);
     if config.eve != Some(Destination::Stdout) {

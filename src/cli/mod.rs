@@ -9,12 +9,14 @@ use tracing::level_filters::LevelFilter;
 use crate::config::LogLevel;
 
 pub mod args;
+mod health;
 mod live;
 mod man;
 mod outputs;
 mod replay;
 mod rules;
 pub mod settings;
+mod told;
 
 /// Parses the command line, runs one command, and returns its exit code (0, 1, 2 or 3).
 pub fn main() -> ExitCode {

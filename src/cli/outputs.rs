@@ -2,26 +2,32 @@
 //! summary.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::health::Pulse;
+use super::told::Told;
 use super::{Failure, complain};
 use crate::config::{Config, Destination};
 use crate::correlator::{CorrelatorSettings, Said};
 use crate::detect::Detectors;
 use crate::inspector::Inspector;
+use crate::mail::privacy::Privacy;
 use crate::model::alert::Severity;
 use crate::model::event::{Event, EventKind};
 use crate::model::limits;
 use crate::model::mail::Findings;
+use crate::model::report::Report;
 use crate::model::stats::{InspectStats, SensorStats};
 use crate::model::time::Timestamp;
 use crate::output::eve::{Origin, Renderer};
 use crate::output::evidence::EvidenceWriter;
 use crate::output::extract::Extractor;
-use crate::output::http::Endpoints;
 use crate::output::metrics::Metrics;
 use crate::output::summary::Notes;
 use crate::output::writer::{EveWriter, WriteError};
@@ -35,6 +41,8 @@ pub struct Outputs {
     extractor: Option<Extractor>,
     evidence: Option<EvidenceWriter>,
     metrics: Arc<Metrics>,
+    pulse: Arc<Pulse>,
+    told: Told,
     /// Names of the sources, by [`Event::source`]; a replay is one source.
     sources: Vec<String>,
     /// Live capture: lines are flushed at each pause, delays are measured.
@@ -48,6 +56,8 @@ pub struct Outputs {
     /// The newest counters of each source, for the last `stats` line.
     last_ticks: BTreeMap<u16, Event>,
     inspect: InspectStats,
+    /// What is said from now on is said because there is nothing more to hear.
+    capture_is_over: bool,
     busy_told: Vec<Duration>,
     hosts_told: Option<Instant>,
     lines: Vec<u8>,
@@ -69,6 +79,9 @@ impl Outputs {
             Origin::Live(interfaces) => (true, interfaces.clone()),
             Origin::Replay(_) => (false, vec!["replay".to_owned()]),
         };
+        let pulse = Pulse::new(if live { &sources } else { &[] });
+        let told = Told::open(config, &origin)?;
+        told.count(&metrics);
         let writer = match &config.eve {
             None => None,
             Some(Destination::Stdout) => Some(EveWriter::stdout()),
@@ -85,6 +98,8 @@ impl Outputs {
             extractor: extractor.map_err(|error| Failure::Failed(error.to_string()))?,
             evidence: evidence.map_err(|error| Failure::Failed(error.to_string()))?,
             metrics,
+            pulse,
+            told,
             sources,
             live,
             reload,
@@ -94,6 +109,7 @@ impl Outputs {
             worst: None,
             last_ticks: BTreeMap::new(),
             inspect: InspectStats::default(),
+            capture_is_over: false,
             busy_told: Vec::new(),
             hosts_told: None,
             lines: Vec::new(),
@@ -109,6 +125,7 @@ impl Outputs {
         }
         self.write();
         self.flush();
+        self.told.finish(&self.metrics);
         self.notes.eve_lost_lines = self.writer.as_ref().map_or(0, EveWriter::lost_lines);
         if let Some(evidence) = &mut self.evidence {
             evidence.flush();
@@ -116,6 +133,20 @@ impl Outputs {
         }
         self.notes.extract = self.extractor.as_ref().map(Extractor::stats).unwrap_or_default();
         std::mem::take(&mut self.notes)
+    }
+
+    /// Brings the metrics up to the end of a run. Hosts are shown as they stood worst in it.
+    pub fn settle(&self, report: &Report) {
+        self.metrics.update_inspect(&report.inspect);
+        self.metrics.update_correlate(&report.correlate);
+        if let Some(extractor) = &self.extractor {
+            self.metrics.update_extract(&extractor.stats());
+        }
+        for queue in ["messages", "events"] {
+            self.metrics.set_queue(queue, 0);
+        }
+        self.metrics.set_memory("inspection", 0);
+        self.metrics.set_hosts(&report.hosts);
     }
 
     /// Says on standard error what went wrong in a run: with its sources, with what it had to write, or with itself.
@@ -133,6 +164,11 @@ impl Outputs {
         !all.is_empty()
     }
 
+    /// What `/healthz` and `/readyz` go by.
+    pub fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
+    }
+
     /// The worst severity of any alert.
     pub fn worst(&self) -> Option<Severity> {
         self.worst
@@ -145,6 +181,7 @@ impl Outputs {
                 self.worst = Some(self.worst.map_or(alert.severity, |worst| worst.min(alert.severity)));
                 self.notes.note(alert);
                 self.renderer.alert(alert, cause, &mut self.lines);
+                self.told.alert(alert, cause);
                 if self.live
                     && let Some(delay) = since(alert.time)
                 {
@@ -157,6 +194,7 @@ impl Outputs {
                     evidence.incident(incident);
                 }
                 self.renderer.incident(incident, &mut self.lines);
+                self.told.incident(incident, self.capture_is_over);
             }
         }
     }
@@ -166,9 +204,7 @@ impl Outputs {
         self.metrics.update_sensor(source, event.time, stats);
         self.metrics.update_inspect(view.inspect);
         self.inspect = view.inspect.clone();
-        if self.live {
-            self.renderer.stats(event, stats, view.inspect, false, &mut self.lines);
-        }
+        self.renderer.stats(event, stats, view.inspect, false, &mut self.lines);
         let copy = Event { kind: EventKind::Tick(Box::new(stats.clone())), flow: None, ..*event };
         self.last_ticks.insert(event.source, copy);
     }
@@ -232,6 +268,9 @@ impl Outputs {
         if let Some(evidence) = &self.evidence {
             self.metrics.update_evidence(&evidence.stats());
         }
+        self.metrics.update_inspect(view.inspect);
+        self.told.count(&self.metrics);
+        self.metrics.update_correlate(&view.correlator.stats());
         self.metrics.set_hosts(&view.correlator.hosts_for_metrics(limits::TOP_HOSTS));
     }
 }
@@ -241,8 +280,10 @@ impl Audience for Outputs {
         if let (EventKind::Packet(packet), Some(evidence)) = (&event.kind, &mut self.evidence) {
             evidence.packet(event.time, packet);
         }
+        self.pulse.beat();
         self.metrics.observe_event(event, findings);
         if let EventKind::Tick(stats) = &event.kind {
+            self.pulse.source(event.source);
             self.tick(event, stats, view);
         }
         let stored: Vec<bool> = match (self.extractor.as_mut(), findings) {
@@ -263,7 +304,13 @@ impl Audience for Outputs {
         self.write();
     }
 
+    fn hear_last(&mut self, said: &[Said]) {
+        self.capture_is_over = true;
+        self.hear_said(said);
+    }
+
     fn pause(&mut self, view: &View<'_>) {
+        self.pulse.beat();
         if self.reload.swap(false, Ordering::Relaxed) {
             self.reload();
         }
@@ -277,28 +324,6 @@ impl Audience for Outputs {
             self.hosts_told = Some(Instant::now());
             self.refresh_metrics(view);
         }
-    }
-}
-
-/// What the metrics server tells.
-pub struct Health {
-    pub metrics: Arc<Metrics>,
-    /// Packets are being read.
-    pub ready: Arc<AtomicBool>,
-}
-
-impl Endpoints for Health {
-    fn metrics(&self) -> Vec<u8> {
-        self.metrics.render()
-    }
-
-    fn health(&self) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn ready(&self) -> Result<(), String> {
-        let ready = self.ready.load(Ordering::Relaxed);
-        if ready { Ok(()) } else { Err("not capturing".to_owned()) }
     }
 }
 
@@ -339,10 +364,10 @@ pub fn load_rules(config: &Config) -> Result<RuleSet, Failure> {
 }
 
 /// What the stages need to know, from the configuration.
-pub fn plan(config: &Config, pressure: Pressure) -> Plan {
+pub fn plan(config: &Config, privacy: Option<Privacy>, pressure: Pressure) -> Plan {
     Plan {
         sensor: config.sensor.clone(),
-        inspector: Inspector::new(config.home_net.clone(), config.inspect.clone()),
+        inspector: Inspector::new(config.home_net.clone(), config.inspect.clone()).with_privacy(privacy),
         correlator: CorrelatorSettings {
             home: config.home_net.clone(),
             mail_servers: config.mail_servers.clone(),
@@ -356,6 +381,35 @@ pub fn plan(config: &Config, pressure: Pressure) -> Plan {
     }
 }
 
+/// What is left out of all outputs, where the configuration asks for that.
+///
+/// # Errors
+/// The key cannot be read, or is too short.
+pub fn privacy(config: &Config) -> Result<Option<Privacy>, Failure> {
+    if !config.privacy {
+        return Ok(None);
+    }
+    let (path, own) = match &config.privacy_key_file {
+        Some(path) => (path.as_path(), true),
+        None => (Path::new(RANDOM), false),
+    };
+    let fail = |why: String| Failure::Failed(format!("cannot use the key in {}: {why}", path.display()));
+    let mut key = Vec::new();
+    let file = File::open(path).map_err(|error| fail(error.to_string()))?;
+    let most = if own { limits::PRIVACY_KEY_MOST } else { limits::PRIVACY_KEY };
+    file.take(most).read_to_end(&mut key).map_err(|error| fail(error.to_string()))?;
+    if own {
+        // An editor adds a line end, which is no part of the key.
+        key.truncate(key.trim_ascii_end().len());
+    }
+    if key.len() < limits::PRIVACY_KEY_LEAST {
+        let what = "head -c 32 /dev/urandom | base64";
+        let least = limits::PRIVACY_KEY_LEAST;
+        return Err(fail(format!("it has fewer than {least} bytes; make one with '{what}'")));
+    }
+    Ok(Some(Privacy::new(&key)))
+}
+
 /// Faults of rule files, one a line.
 pub fn sentences(errors: &[RuleError]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
@@ -366,6 +420,9 @@ fn since(time: Timestamp) -> Option<Duration> {
     let wire = Duration::from_nanos(u64::try_from(time.as_nanos()).ok()?);
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?.checked_sub(wire)
 }
+
+/// Where a key comes from when none is given.
+const RANDOM: &str = "/dev/urandom";
 
 /// How often gauges that cost something to gather are gathered.
 const METRICS_PAUSE: Duration = Duration::from_secs(1);

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::outputs::{self, Health, Outputs};
+use super::health::Health;
+use super::outputs::{self, Outputs};
 use super::{Failure, complain, print, settings};
 use crate::capture::{CaptureError, FindingKind, ReplayOptions, ReplaySource, Source, Step};
 use crate::config::{Destination, Format};
@@ -17,6 +18,7 @@ use crate::output::eve::Origin;
 use crate::output::metrics::Metrics;
 use crate::output::progress::Progress;
 use crate::output::summary::{self, Notes, Style};
+use crate::output::textfile;
 use crate::pipeline::{self, Pressure, Server, SharedRules};
 
 /// Runs the command.
@@ -26,6 +28,7 @@ use crate::pipeline::{self, Pressure, Server, SharedRules};
 pub fn run(settings: &settings::Replay) -> Result<ExitCode, Failure> {
     let config = &settings.config;
     let rules = SharedRules::new(outputs::load_rules(config)?);
+    let privacy = outputs::privacy(config)?;
     let options = ReplayOptions { bpf: config.bpf.clone() };
     let stop = Arc::new(AtomicBool::new(false));
     let source = ReplaySource::open_stoppable(&settings.captures, &options, Arc::clone(&stop))
@@ -38,11 +41,13 @@ pub fn run(settings: &settings::Replay) -> Result<ExitCode, Failure> {
         signal_hook::flag::register(signal, Arc::clone(&stop))
             .map_err(|error| Failure::Failed(format!("cannot handle signals: {error}")))?;
     }
-    let health = Health { metrics, ready: Arc::new(AtomicBool::new(true)) };
+    let health = Health { metrics, pulse: outputs.pulse() };
     let server = outputs::listen(config)?.map(|listener| Server { listener, endpoints: &health });
     let watched = Watched::new(source);
-    let plan = outputs::plan(config, Pressure::Wait);
+    let plan = outputs::plan(config, privacy, Pressure::Wait);
+    health.pulse.start();
     let run = pipeline::run(vec![watched], plan, &rules, &stop, server, &mut outputs);
+    health.pulse.end();
     let notes = outputs.finish();
     if stop.load(Ordering::Relaxed) {
         complain("stopped before the end; what had been read by then is in the results");
@@ -53,6 +58,13 @@ pub fn run(settings: &settings::Replay) -> Result<ExitCode, Failure> {
         failed |= tell_findings(&watched.source);
     }
     failed |= outputs.tell_failures(&run);
+    if let Some(path) = &config.metrics_textfile {
+        outputs.settle(&run.report);
+        if let Err(error) = textfile::replace(path, &health.metrics.render_for_textfile()) {
+            complain(&error.to_string());
+            failed = true;
+        }
+    }
     if config.eve != Some(Destination::Stdout) {
         print(summary(&run.report, &notes, settings.format).as_bytes())?;
     }

@@ -36,14 +36,15 @@ impl Replay {
     /// # Errors
     /// The file cannot be used, or two settings exclude each other.
     pub fn new(typed: args::Replay, log_level: Option<LogLevel>) -> Result<Self, Failure> {
-        let args::Replay { captures, fail_on, format, metrics, common } = typed;
+        let args::Replay { captures, fail_on, format, metrics, metrics_textfile, common } = typed;
         let file = file(&common)?;
-        let layer = Layer { fail_on, format, metrics, log_level, ..shared(common) }.over(file);
+        let layer = Layer { fail_on, format, metrics, metrics_textfile, log_level, ..shared(common) }.over(file);
         if layer.format == Some(Format::Json) && layer.eve == Some(Destination::Stdout) {
             return Err(Failure::Usage(
                 "--eve - and --format json both want standard output; give --eve a file".to_owned(),
             ));
         }
+        no_attachments(&layer)?;
         Ok(Self {
             captures,
             fail_on: layer.fail_on,
@@ -60,12 +61,13 @@ impl Live {
     /// # Errors
     /// The file cannot be used, or no interface is named in either place.
     pub fn new(typed: args::Live, log_level: Option<LogLevel>) -> Result<Self, Failure> {
-        let args::Live { interface, snaplen, no_promiscuous, ring_mib, metrics, common } = typed;
+        let args::Live { interface, snaplen, no_promiscuous, ring_mib, metrics, alertmanager, common } = typed;
         let file = file(&common)?;
         let interface = given(interface);
         let no_promiscuous = no_promiscuous.then_some(true);
         let layer =
-            Layer { interface, snaplen, no_promiscuous, ring_mib, metrics, log_level, ..shared(common) }.over(file);
+            Layer { interface, snaplen, no_promiscuous, ring_mib, metrics, alertmanager, log_level, ..shared(common) }
+                .over(file);
         let interfaces = layer.interface.clone().unwrap_or_default();
         if interfaces.is_empty() {
             return Err(Failure::Usage(
@@ -73,6 +75,7 @@ impl Live {
                     .to_owned(),
             ));
         }
+        no_attachments(&layer)?;
         Ok(Self {
             interfaces,
             snaplen: layer.snaplen.unwrap_or(MAX_SNAPLEN),
@@ -91,6 +94,15 @@ fn file(common: &args::Common) -> Result<Layer, Failure> {
     }
 }
 
+/// Attachments hold more of people's mail than all that `privacy` leaves out.
+fn no_attachments(layer: &Layer) -> Result<(), Failure> {
+    if layer.privacy == Some(true) && layer.extract.is_some() {
+        let why = "--privacy leaves people's mail out, and --extract writes their attachments; leave out one of them";
+        return Err(Failure::Usage(why.to_owned()));
+    }
+    Ok(())
+}
+
 fn shared(common: args::Common) -> Layer {
     Layer {
         rules: given(common.rules),
@@ -100,6 +112,9 @@ fn shared(common: args::Common) -> Layer {
         events: common.events,
         bpf: common.bpf,
         workers: common.workers,
+        syslog: common.syslog,
+        privacy: common.privacy.then_some(true),
+        privacy_key_file: common.privacy_key_file,
         extract: common.extract,
         evidence: common.evidence,
         ..Layer::default()
@@ -182,6 +197,16 @@ mod tests {
         let both = replay(&["a.pcap", "--eve", "-", "--format", "json"]);
         assert!(matches!(both, Err(Failure::Usage(why)) if why.contains("standard output")));
         assert!(replay(&["a.pcap", "--eve", "-"]).is_ok());
+    }
+
+    #[test]
+    fn privacy_and_extraction_exclude_each_other() {
+        let both = replay(&["a.pcap", "--privacy", "--extract", "out"]);
+        assert!(matches!(both, Err(Failure::Usage(why)) if why.contains("leave out one")));
+        let file = file("privacy = true\nprivacy-key-file = \"key\"\nsyslog = \"udp://192.0.2.1\"\n");
+        let config = replay(&["a.pcap", "--config", file.path().to_str().unwrap()]).unwrap().config;
+        assert!(config.privacy && config.syslog.is_some());
+        assert_eq!(config.privacy_key_file, Some("key".into()));
     }
 
     #[test]

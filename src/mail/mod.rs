@@ -22,6 +22,7 @@ mod oddity;
 mod office;
 mod parameter;
 mod password;
+pub mod privacy;
 mod text;
 mod walk;
 mod word;

@@ -285,6 +285,8 @@ pub const REPORT_HOSTS: usize = 1_000;
 /// Hosts under suspicion with metric series of their own besides the top ones; in an outbreak that hits more, the rest
 /// still count in `mailsnare_hosts`.
 pub const METRIC_SUSPECTS: usize = 500;
+/// Reasons with series of their own for one host under suspicion: what fits into the text of a page.
+pub const METRIC_EVIDENCE: usize = 5;
 /// Rules and detectors with an alert counter of their own, by order of first alert; later ones share the name `other`.
 pub const METRIC_RULES: usize = 1_000;
 /// Hosts remembered for one rule and severity, for the summary: more than anyone reads through by hand.
@@ -314,3 +316,32 @@ pub const HTTP_HEAD: usize = 8 << 10;
 pub const HTTP_CONNECTIONS: usize = 16;
 /// From connection to the response's last byte. Prometheus itself waits ten seconds by default.
 pub const HTTP_PATIENCE: Duration = Duration::from_secs(5);
+/// Hosts that Alertmanager is told of at once: more pages than anyone reads, and some 10 MB at the most.
+pub const ALERTMANAGER_PAGES: usize = 1_000;
+/// Incidents on their way to the thread that posts them: a burst, while one post takes its time.
+pub const ALERTMANAGER_QUEUE: usize = 1_024;
+/// Alerts in one post: a body of a few hundred KB, where Alertmanager takes far more.
+pub const ALERTS_IN_POST: usize = 100;
+/// An open incident is posted again so often: Prometheus does it every minute or so.
+pub const ALERT_RESEND: Duration = Duration::from_secs(60);
+/// How far ahead the end of an alert is set: several posts may fail, or the sensor start anew, before it ends by itself.
+pub const ALERT_LIFE: Duration = Duration::from_secs(300);
+/// From connection to answer of one post.
+pub const ALERT_POST: Duration = Duration::from_secs(10);
+/// Between a post that failed and the next; twice as long each time, up to the second.
+pub const ALERT_RETRY_FIRST: Duration = Duration::from_secs(1);
+pub const ALERT_RETRY_MOST: Duration = Duration::from_secs(60);
+/// How long the end of a run waits for what has not been posted yet.
+pub const ALERT_LAST: Duration = Duration::from_secs(5);
+/// Characters of one annotation.
+pub const ANNOTATION_CHARS: usize = 2_000;
+/// A syslog message: RFC 5426, section 3.2 has receivers take 2,048 and lets them take more; rsyslog takes 8,192 by
+/// default.
+pub const SYSLOG_BYTES: usize = 8_192;
+/// Between attempts to connect to a syslog that is not there.
+pub const SYSLOG_RETRY: Duration = Duration::from_secs(1);
+/// Bytes of a key that is made for one run: as long as the hash it keys (RFC 2104, section 3).
+pub const PRIVACY_KEY: u64 = 32;
+/// Bytes of a key that is given: fewer could be guessed, and more are not read.
+pub const PRIVACY_KEY_LEAST: usize = 16;
+pub const PRIVACY_KEY_MOST: u64 = 4_096;

@@ -2,13 +2,16 @@
 //! progress bar.
 //!
 //! Rendering is kept apart from writing. [`eve`], [`summary`] and [`metrics`] turn values into bytes and do no I/O;
-//! [`writer`], [`http`], [`extract`], [`evidence`] and [`progress`] carry bytes out and know nothing of mail.
+//! [`writer`], [`http`], [`extract`], [`evidence`], [`textfile`] and [`progress`] carry bytes out and know nothing of mail.
+//! [`notify`] is both, for what goes to Alertmanager and syslog.
 
 pub mod eve;
 pub mod evidence;
 pub mod extract;
 pub mod http;
 pub mod metrics;
+pub mod notify;
 pub mod progress;
 pub mod summary;
+pub mod textfile;
 pub mod writer;

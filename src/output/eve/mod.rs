@@ -116,8 +116,8 @@ impl Renderer {
         append(&line, out);
     }
 
-    /// Appends a source's counters, when [`STATS_INTERVAL`] of packet time has passed since they were last written,
-    /// or when `last` says that these are the final ones.
+    /// Appends a source's counters, when [`STATS_INTERVAL`] of packet time has passed since they were last written
+    /// (for a replay [`REPLAY_STATS_INTERVAL`]), or when `last` says that these are the final ones.
     ///
     /// For equal output from any number of workers `inspect` must count the messages up to this event and no others.
     pub fn stats(
@@ -129,7 +129,7 @@ impl Renderer {
         out: &mut Vec<u8>,
     ) {
         let began = *self.began.get_or_insert(event.time);
-        if !self.filter.has(EventType::Stats) || !(self.stats_due(event.source, event.time) || last) {
+        if !self.filter.has(EventType::Stats) || !(self.stats_due(event.source, began, event.time) || last) {
             return;
         }
         let mut line = Line::new(EventType::Stats.name(), event.time);
@@ -140,13 +140,16 @@ impl Renderer {
         append(&line, out);
     }
 
-    fn stats_due(&mut self, source: u16, now: Timestamp) -> bool {
+    fn stats_due(&mut self, source: u16, began: Timestamp, now: Timestamp) -> bool {
         let source = usize::from(source);
         if self.stats_at.len() <= source {
             self.stats_at.resize(source + 1, None);
         }
         let Some(at) = self.stats_at.get_mut(source) else { return false };
-        let due = at.is_none_or(|at| now.since(at) >= STATS_INTERVAL);
+        let due = match &self.origin {
+            Origin::Live(_) => at.is_none_or(|at| now.since(at) >= STATS_INTERVAL),
+            Origin::Replay(_) => now.since(*at.get_or_insert(began)) >= REPLAY_STATS_INTERVAL,
+        };
         if due {
             *at = Some(now);
         }
@@ -236,8 +239,11 @@ impl Renderer {
     }
 }
 
-/// Packet time between two `stats` lines of a source: what dashboards resolve, without drowning a day's replay.
+/// Packet time between two `stats` lines of a live source: what dashboards resolve.
 pub const STATS_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The same for a replay, which ends with one in any case: some dozens a day, however dense the capture.
+pub const REPLAY_STATS_INTERVAL: Duration = Duration::from_secs(3_600);
 
 /// Appends one line. Serialising plain values into memory cannot fail; if it ever did, the buffer is left as it was
 /// rather than with half a line.

@@ -3,34 +3,42 @@
 //! The number of series is bounded whatever the traffic: labels are interfaces, names from our own tables, rule names
 //! up to [`METRIC_RULES`], and hosts as [`Metrics::set_hosts`] says. Nothing a stranger writes becomes a label.
 
+mod maker;
+mod per_host;
+mod reference;
 mod sensor;
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use prometheus::core::Collector;
 use prometheus::{
-    CounterVec, Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    CounterVec, Encoder, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
 
+use self::maker::Maker;
+pub use self::maker::{Family, MetricsError};
+use self::per_host::{PerHost, chosen};
+pub use self::reference::reference;
 use self::sensor::SensorFamilies;
 use super::evidence::EvidenceStats;
 use super::extract::ExtractStats;
+use super::notify::NotifyStats;
 use crate::model::alert::{Alert, Incident, Severity, Verdict};
 use crate::model::event::{Anomaly, Event, EventKind};
-use crate::model::limits::{METRIC_RULES, METRIC_SUSPECTS, TOP_HOSTS};
+use crate::model::limits::{METRIC_RULES, TOP_HOSTS};
 use crate::model::mail::Findings;
 use crate::model::report::HostReport;
-use crate::model::stats::{InspectStats, SensorStats};
+use crate::model::stats::{CorrelateStats, InspectStats, SensorStats};
 use crate::model::time::Timestamp;
 
 /// All metric families. Shared between the thread that counts and the one that serves: every method takes `&self`.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    families: Vec<Family>,
     sensor: SensorFamilies,
     messages: IntCounterVec,
     attachments: IntCounterVec,
@@ -45,6 +53,11 @@ pub struct Metrics {
     queue_depth: IntGaugeVec,
     busy: CounterVec,
     memory: IntGaugeVec,
+    events_dropped: IntCounter,
+    hosts_evicted: IntCounter,
+    hosts_tracked: IntGauge,
+    host_entries: IntGauge,
+    notifications: IntCounterVec,
     eve_lost: IntCounter,
     extracted: IntCounterVec,
     evidence: IntCounterVec,
@@ -65,18 +78,8 @@ struct State {
     evidence: EvidenceStats,
     /// Rules with a series of their own.
     rules: HashSet<String>,
-    /// Hosts with series of their own.
-    hosts: HashSet<IpAddr>,
-}
-
-/// One series a host in each.
-#[derive(Debug)]
-struct PerHost {
-    mail_bytes: IntCounterVec,
-    messages: IntCounterVec,
-    recipients: IntCounterVec,
-    mx_lookups: IntCounterVec,
-    verdict: IntGaugeVec,
+    /// Hosts with series of their own, and the reasons against them that have.
+    hosts: HashMap<IpAddr, Vec<String>>,
 }
 
 impl Metrics {
@@ -86,13 +89,13 @@ impl Metrics {
     /// When a family is named twice or wrongly: a defect of ours, found by any test that makes one.
     pub fn new(version: &str) -> Result<Self, MetricsError> {
         let registry = Registry::new();
-        let made = Maker { registry: &registry };
+        let mut made = Maker::new(&registry);
         let build = made.gauges("build_info", "Always 1; the label says which version runs.", &["version"])?;
         build.with_label_values(&[version]).set(1);
         #[cfg(target_os = "linux")]
-        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        made.process()?;
         let metrics = Self {
-            sensor: SensorFamilies::new(&made)?,
+            sensor: SensorFamilies::new(&mut made)?,
             messages: made.counters(
                 "messages_total",
                 "Messages by what inspection said: clean, matched (by a rule), uninspected.",
@@ -118,15 +121,28 @@ impl Metrics {
             queue_depth: made.gauges("queue_depth", "Items waiting in a queue.", &["queue"])?,
             busy: made.seconds("worker_busy_seconds_total", "Time inspectors spent on messages.", &["worker"])?,
             memory: made.gauges("memory_bytes", "Bytes held, by pool.", &["pool"])?,
+            events_dropped: made.counter(
+                "events_dropped_total",
+                "Events lost because the correlator did not keep up with a live capture.",
+            )?,
+            hosts_evicted: made.counter("hosts_evicted_total", "Home hosts forgotten for want of room.")?,
+            hosts_tracked: made.gauge("tracked_hosts", "Home hosts with state.")?,
+            host_entries: made.gauge("tracked_host_entries", "Names, addresses and domains remembered of them.")?,
+            notifications: made.counters(
+                "notifications_total",
+                "Alerts and incidents told to others, by way and result.",
+                &["channel", "result"],
+            )?,
             eve_lost: made.counter("eve_lines_lost_total", "EVE lines that could not be written.")?,
             extracted: made.counters("extracted_files_total", "Files for --extract, by result.", &["result"])?,
             evidence: made.counters("evidence_packets_total", "Packets for --evidence, by result.", &["result"])?,
             rules: made.gauge("rules", "Rules in force.")?,
             reloads: made.counters("rule_reloads_total", "Times rules were read anew, by result.", &["result"])?,
             hosts: made.gauges("hosts", "Home hosts under suspicion.", &["verdict"])?,
-            per_host: PerHost::new(&made)?,
+            per_host: PerHost::new(&mut made)?,
             top_hosts: TOP_HOSTS,
             state: Mutex::default(),
+            families: made.families(),
             registry,
         };
         metrics.name_known_labels();
@@ -162,6 +178,22 @@ impl Metrics {
         advance(&self.shed.with_label_values(&["inspector_failed"]), last.shed_failed, stats.shed_failed);
         advance(&self.evidence.with_label_values(&["shed"]), last.packets_dropped, stats.packets_dropped);
         advance(&self.bombs, last.bombs, stats.bombs);
+        advance(&self.events_dropped, last.events_dropped, stats.events_dropped);
+    }
+
+    /// Brings what the correlator counts up to `stats`.
+    pub fn update_correlate(&self, stats: &CorrelateStats) {
+        advance(&self.hosts_evicted, self.hosts_evicted.get(), stats.hosts_evicted);
+        self.hosts_tracked.set(signed(stats.hosts));
+        self.host_entries.set(signed(stats.entries));
+    }
+
+    /// Brings the counters of one way of telling (as `syslog`) up to `stats`.
+    pub fn update_notifications(&self, channel: &'static str, stats: &NotifyStats) {
+        for (result, count) in [("sent", stats.sent), ("failed", stats.failed), ("dropped", stats.dropped)] {
+            let counter = self.notifications.with_label_values(&[channel, result]);
+            advance(&counter, counter.get(), count);
+        }
     }
 
     /// Brings the counters of extracted files up to `stats`.
@@ -280,20 +312,37 @@ impl Metrics {
         let mut state = self.state();
         let mut gone = std::mem::take(&mut state.hosts);
         for host in chosen(hosts, self.top_hosts) {
-            if state.hosts.insert(host.host) {
-                gone.remove(&host.host);
-                self.per_host.update(host);
+            if let Entry::Vacant(place) = state.hosts.entry(host.host) {
+                let reasons = place.insert(gone.remove(&host.host).unwrap_or_default());
+                self.per_host.update(host, reasons);
             }
         }
-        for host in gone {
-            self.per_host.remove(host);
+        for (host, reasons) in gone {
+            self.per_host.remove(host, &reasons);
         }
     }
 
     /// Everything, in Prometheus' text format.
     pub fn render(&self) -> Vec<u8> {
+        self.render_where(|_| true)
+    }
+
+    /// The same without the process's own families (`process_*`), which node_exporter has of itself already: its
+    /// textfile collector refuses a second one.
+    pub fn render_for_textfile(&self) -> Vec<u8> {
+        self.render_where(|name| name.starts_with(maker::PREFIX))
+    }
+
+    /// Every family there is, whether it has series yet or not, in the order of their names.
+    pub fn families(&self) -> &[Family] {
+        &self.families
+    }
+
+    fn render_where(&self, wanted: impl Fn(&str) -> bool) -> Vec<u8> {
+        let mut families = self.registry.gather();
+        families.retain(|family| wanted(family.name()));
         let mut text = Vec::new();
-        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+        if let Err(error) = TextEncoder::new().encode(&families, &mut text) {
             tracing::error!("metrics cannot be rendered: {error}");
         }
         text
@@ -329,66 +378,6 @@ impl Metrics {
     }
 }
 
-impl PerHost {
-    fn new(made: &Maker<'_>) -> Result<Self, MetricsError> {
-        let host = &["host"];
-        Ok(Self {
-            mail_bytes: made.counters("host_mail_bytes_total", "Bytes of a host's mail flows, both ways.", host)?,
-            messages: made.counters("host_messages_total", "Messages a host sent.", host)?,
-            recipients: made.counters("host_recipients_total", "Recipients a host sent to.", host)?,
-            mx_lookups: made.counters("host_mx_lookups_total", "MX questions a host asked.", host)?,
-            verdict: made.gauges("host_verdict", "0 clean, 1 suspicious, 2 infected.", host)?,
-        })
-    }
-
-    fn update(&self, report: &HostReport) {
-        let name = report.host.to_string();
-        for (family, value) in [
-            (&self.mail_bytes, report.mail_bytes),
-            (&self.messages, report.messages),
-            (&self.recipients, report.recipients),
-            (&self.mx_lookups, report.mx_lookups),
-        ] {
-            let counter = family.with_label_values(&[name.as_str()]);
-            // A host that was forgotten and came back starts anew, as a process would.
-            if counter.get() > value {
-                counter.reset();
-            }
-            counter.inc_by(value - counter.get());
-        }
-        self.verdict.with_label_values(&[name.as_str()]).set(report.verdict as i64);
-    }
-
-    fn remove(&self, host: IpAddr) {
-        let name = host.to_string();
-        for family in [&self.mail_bytes, &self.messages, &self.recipients, &self.mx_lookups] {
-            // An error says that there is no such series, which is what is wanted.
-            let _ = family.remove_label_values(&[name.as_str()]);
-        }
-        let _ = self.verdict.remove_label_values(&[name.as_str()]);
-    }
-}
-
-/// The hosts that get series; one may be named twice. Ties go by address, so that the choice is stable.
-fn chosen(hosts: &[HostReport], top: usize) -> Vec<&HostReport> {
-    let mut by_bytes: Vec<&HostReport> = hosts.iter().collect();
-    take_first(&mut by_bytes, top, |host| (std::cmp::Reverse(host.mail_bytes), host.host));
-    let mut suspects: Vec<&HostReport> = hosts.iter().filter(|host| host.verdict != Verdict::Clean).collect();
-    take_first(&mut suspects, METRIC_SUSPECTS, |host| {
-        (std::cmp::Reverse(host.verdict), std::cmp::Reverse(host.mail_bytes), host.host)
-    });
-    by_bytes.append(&mut suspects);
-    by_bytes
-}
-
-/// Leaves the `count` items that sort first, in any order.
-fn take_first<'a, K: Ord>(hosts: &mut Vec<&'a HostReport>, count: usize, key: impl Fn(&'a HostReport) -> K) {
-    if count < hosts.len() {
-        hosts.select_nth_unstable_by_key(count, |host| key(host));
-        hosts.truncate(count);
-    }
-}
-
 /// Moves a counter on by what its source grew; a source that fell back moves nothing.
 fn advance(counter: &IntCounter, before: u64, after: u64) {
     counter.inc_by(after.saturating_sub(before));
@@ -398,60 +387,10 @@ fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// Makes families, with our prefix, and registers them.
-struct Maker<'a> {
-    registry: &'a Registry,
-}
-
-impl Maker<'_> {
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, MetricsError> {
-        self.register(IntCounterVec::new(options(name, help), labels)?)
-    }
-
-    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, MetricsError> {
-        self.register(IntCounter::with_opts(options(name, help))?)
-    }
-
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, MetricsError> {
-        self.register(IntGaugeVec::new(options(name, help), labels)?)
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, MetricsError> {
-        self.register(IntGauge::with_opts(options(name, help))?)
-    }
-
-    fn seconds(&self, name: &str, help: &str, labels: &[&str]) -> Result<CounterVec, MetricsError> {
-        self.register(CounterVec::new(options(name, help), labels)?)
-    }
-
-    fn delays(&self) -> Result<Histogram, MetricsError> {
-        let help = "From the packet that completed the evidence to the alert (live capture).";
-        let options = HistogramOpts::new("alert_delay_seconds", help).namespace(PREFIX);
-        self.register(Histogram::with_opts(options.buckets(DELAYS.to_vec()))?)
-    }
-
-    fn register<C: Collector + Clone + 'static>(&self, family: C) -> Result<C, MetricsError> {
-        self.registry.register(Box::new(family.clone()))?;
-        Ok(family)
-    }
-}
-
-fn options(name: &str, help: &str) -> Opts {
-    Opts::new(name, help).namespace(PREFIX)
-}
-
-/// A family that cannot be made.
-#[derive(Debug, thiserror::Error)]
-#[error("metrics cannot be set up: {0}; this is a defect of mailsnare, please report it")]
-pub struct MetricsError(#[from] prometheus::Error);
-
-const PREFIX: &str = "mailsnare";
 const OTHER: &str = "other";
 const CLEAN: &str = "clean";
 const MATCHED: &str = "matched";
 const UNINSPECTED: &str = "uninspected";
-/// Bounds of the delay histogram, in seconds: from one batch to a queue that is minutes behind.
-const DELAYS: [f64; 11] = [0.001, 0.005, 0.02, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
 
 #[cfg(test)]
 mod tests;

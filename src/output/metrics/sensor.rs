@@ -2,7 +2,8 @@
 
 use prometheus::{IntCounterVec, IntGaugeVec};
 
-use super::{Maker, MetricsError, advance, signed};
+use super::maker::Maker;
+use super::{MetricsError, advance, signed};
 use crate::model::stats::{FlowStats, SensorStats};
 use crate::model::time::Timestamp;
 
@@ -18,7 +19,7 @@ pub struct SensorFamilies {
 }
 
 impl SensorFamilies {
-    pub fn new(made: &Maker<'_>) -> Result<Self, MetricsError> {
+    pub fn new(made: &mut Maker<'_>) -> Result<Self, MetricsError> {
         let by_interface = &["interface"];
         let counters = COUNTERS.iter().map(|counter| made.counters(counter.name, counter.help, by_interface));
         Ok(Self {

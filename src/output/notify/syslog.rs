@@ -1,0 +1,344 @@
+//! Alerts and incidents to syslog, in the form of RFC 5424, over a datagram socket of this machine or UDP (RFC 5426).
+//!
+//! The host, rule, severity and verdict are structured data; the message is the EVE line, or where that is too long for
+//! a datagram, what fits: the line without its cause, or a sentence. A live sensor never waits: a message that cannot go out
+//! at once is counted and gone, as with any syslog over datagrams.
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+
+use super::NotifyStats;
+use crate::model::alert::{Alert, Incident, Severity, Verdict};
+use crate::model::limits::{SYSLOG_BYTES, SYSLOG_RETRY};
+use crate::model::time::Timestamp;
+
+/// Where messages go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    Unix(PathBuf),
+    /// Host (name or address) and port.
+    Udp(String, u16),
+}
+
+/// Sends messages.
+#[derive(Debug)]
+pub struct Syslog {
+    target: Target,
+    patience: Option<Duration>,
+    socket: Option<Socket>,
+    /// No attempt to connect before this moment.
+    retry_at: Option<Instant>,
+    hostname: String,
+    stats: NotifyStats,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Unix(UnixDatagram),
+    Udp(UdpSocket),
+}
+
+/// What is to be said. Nothing in it may be taken for more than text.
+#[derive(Debug)]
+pub struct Message<'a> {
+    pub time: Timestamp,
+    pub severity: Severity,
+    /// `alert` or `incident`: RFC 5424's MSGID.
+    pub id: &'static str,
+    /// Names and values of the structured data.
+    pub data: Vec<(&'static str, String)>,
+    /// Texts, the fullest first: the first that fits is sent.
+    pub texts: Vec<&'a str>,
+}
+
+impl Syslog {
+    /// Connects; `hostname` is RFC 5424's HOSTNAME. With `patience` a send may wait so long (for a replay, which is
+    /// faster than any log), until one has waited in vain; without, none waits.
+    ///
+    /// # Errors
+    /// The socket is not there, or the host's name has no address.
+    pub fn open(target: Target, hostname: &str, patience: Option<Duration>) -> Result<Self, SyslogError> {
+        let socket = connect(&target, patience).map_err(|source| SyslogError { target: target.clone(), source })?;
+        let hostname = if is_printable(hostname) && hostname.len() <= 255 { hostname } else { NIL };
+        let hostname = hostname.to_owned();
+        Ok(Self { target, patience, socket: Some(socket), retry_at: None, hostname, stats: NotifyStats::default() })
+    }
+
+    /// Sends a message, or counts it as dropped.
+    pub fn send(&mut self, message: &Message<'_>) {
+        let bytes = format(message, &self.hostname, std::process::id());
+        // A second try with a new socket: the server may have been started anew.
+        for _ in 0..2 {
+            if self.socket.is_none() {
+                self.reconnect();
+            }
+            let Some(socket) = &self.socket else { break };
+            match socket.send(&bytes) {
+                Ok(()) => {
+                    self.stats.sent += 1;
+                    return;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if self.patience.take().is_some() {
+                        self.socket = None;
+                    }
+                    break;
+                }
+                Err(_) => {
+                    self.stats.failed += 1;
+                    self.socket = None;
+                }
+            }
+        }
+        self.stats.dropped += 1;
+    }
+
+    /// What became of messages so far.
+    pub fn stats(&self) -> NotifyStats {
+        self.stats
+    }
+
+    fn reconnect(&mut self) {
+        let now = Instant::now();
+        if self.retry_at.is_some_and(|at| now < at) {
+            return;
+        }
+        self.retry_at = Some(now + SYSLOG_RETRY);
+        self.socket = connect(&self.target, self.patience).ok();
+    }
+}
+
+impl Socket {
+    fn send(&self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Unix(socket) => socket.send(bytes),
+            Self::Udp(socket) => socket.send(bytes),
+        }
+        .map(|_| ())
+    }
+}
+
+fn connect(target: &Target, patience: Option<Duration>) -> io::Result<Socket> {
+    match target {
+        Target::Unix(path) => {
+            let socket = UnixDatagram::unbound()?;
+            socket.connect(path)?;
+            socket.set_nonblocking(patience.is_none())?;
+            socket.set_write_timeout(patience)?;
+            Ok(Socket::Unix(socket))
+        }
+        Target::Udp(host, port) => {
+            let mut error = io::Error::new(io::ErrorKind::NotFound, "this name has no address");
+            for address in (host.as_str(), *port).to_socket_addrs()? {
+                let any: SocketAddr = match address {
+                    SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+                    SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+                };
+                let socket = UdpSocket::bind(any).and_then(|socket| socket.connect(address).map(|()| socket));
+                match socket.and_then(|socket| socket.set_nonblocking(true).map(|()| socket)) {
+                    Ok(socket) => return Ok(Socket::Udp(socket)),
+                    Err(failure) => error = failure,
+                }
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Why syslog cannot be reached.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot reach syslog at {target}: {source}; see that it listens there, or name another place with --syslog")]
+pub struct SyslogError {
+    target: Target,
+    source: io::Error,
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "{}", path.display()),
+            Self::Udp(host, port) => write!(f, "udp://{host}:{port}"),
+        }
+    }
+}
+
+/// An alert as a message; `texts` as in [`Message`].
+pub fn alert<'a>(alert: &Alert, texts: Vec<&'a str>) -> Message<'a> {
+    let mut data = vec![
+        ("rule", alert.rule.clone()),
+        ("sid", alert.sid.to_string()),
+        ("severity", alert.severity.name().to_owned()),
+    ];
+    data.extend(alert.host.map(|host| ("host", host.to_string())));
+    Message { time: alert.time, severity: alert.severity, id: "alert", data, texts }
+}
+
+/// An incident as a message; `texts` as in [`Message`].
+pub fn incident<'a>(incident: &Incident, texts: Vec<&'a str>) -> Message<'a> {
+    let severity = match incident.verdict {
+        _ if incident.closed => Severity::Low,
+        Verdict::Infected => Severity::Critical,
+        Verdict::Suspicious => Severity::Medium,
+        Verdict::Clean => Severity::Low,
+    };
+    let data = vec![
+        ("host", incident.host.to_string()),
+        ("verdict", incident.verdict.name().to_owned()),
+        ("since", rfc3339(incident.first_seen)),
+        ("closed", incident.closed.to_string()),
+    ];
+    Message { time: incident.time, severity, id: "incident", data, texts }
+}
+
+/// RFC 3339 with microseconds, always UTC, as RFC 5424, section 6.2.3 asks for.
+pub fn rfc3339(time: Timestamp) -> String {
+    let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(time.as_nanos()));
+    let at = at.unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (year, month, day) = at.to_calendar_date();
+    let (hour, minute, second, micro) = at.to_hms_micro();
+    format!("{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micro:06}Z", u8::from(month))
+}
+
+/// RFC 5424, section 6.
+fn format(message: &Message<'_>, hostname: &str, process: u32) -> Vec<u8> {
+    let Message { time, severity, id, data, texts } = message;
+    let priority = FACILITY * 8 + level(*severity);
+    let time = rfc3339(*time);
+    let mut text = format!("<{priority}>1 {time} {hostname} {APP_NAME} {process} {id} [{SD_ID}");
+    for (name, value) in data {
+        let _ = write!(text, " {name}=\"");
+        // Section 6.3.3: these three are escaped. The first ends lines, which some receivers split messages at.
+        for char in value.chars().map(|char| if char.is_control() { ' ' } else { char }) {
+            if matches!(char, '"' | '\\' | ']') {
+                text.push('\\');
+            }
+            text.push(char);
+        }
+        text.push('"');
+    }
+    text.push(']');
+    let room = SYSLOG_BYTES.saturating_sub(text.len() + 1);
+    let trimmed = texts.iter().map(|text| text.trim_end());
+    if let Some(said) = trimmed.into_iter().find(|said| !said.is_empty() && said.len() <= room) {
+        text.push(' ');
+        text.push_str(said);
+    }
+    text.into_bytes()
+}
+
+/// Section 6.2.1, table 2.
+fn level(severity: Severity) -> u8 {
+    match severity {
+        Severity::Critical => 2,
+        Severity::High => 3,
+        Severity::Medium => 4,
+        Severity::Low => 5,
+        Severity::Info => 6,
+    }
+}
+
+fn is_printable(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Local use 5, as Suricata's syslog output has it.
+const FACILITY: u8 = 21;
+const APP_NAME: &str = "mailsnare";
+/// Section 6.3.2 wants a private enterprise number after the `@`. 32473 is the one for whoever has none (RFC 5612).
+const SD_ID: &str = "mailsnare@32473";
+const NIL: &str = "-";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message<'a>(data: &[(&'static str, &str)], texts: &[&'a str]) -> Message<'a> {
+        Message {
+            time: Timestamp::from_parts(1_067_601_600, 3_000_000),
+            severity: Severity::Critical,
+            id: "alert",
+            data: data.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+            texts: texts.to_vec(),
+        }
+    }
+
+    fn formatted(message: &Message<'_>) -> String {
+        String::from_utf8(format(message, "tap.example", 42)).unwrap()
+    }
+
+    #[test]
+    fn a_message_is_as_the_rfc_has_it() {
+        // Field by field as the examples of section 6.5; 21 * 8 + 2 = 170.
+        assert_eq!(
+            formatted(&message(&[("host", "10.0.0.1")], &["{\"a\":1}\n"])),
+            "<170>1 2003-10-31T12:00:00.003000Z tap.example mailsnare 42 alert [mailsnare@32473 host=\"10.0.0.1\"] \
+             {\"a\":1}"
+        );
+    }
+
+    #[test]
+    fn foreign_text_cannot_leave_its_place() {
+        let said = formatted(&message(&[("rule", "a\"] <1>1\\\nx")], &[]));
+        assert!(said.ends_with("[mailsnare@32473 rule=\"a\\\"\\] <1>1\\\\ x\"]"), "{said}");
+    }
+
+    #[test]
+    fn the_fullest_text_that_fits_is_said() {
+        let long = "x".repeat(SYSLOG_BYTES);
+        let said = formatted(&message(&[], &[&long, "shorter", "short"]));
+        assert!(said.ends_with("] shorter") && said.len() <= SYSLOG_BYTES, "{said}");
+        assert!(formatted(&message(&[], &[&long])).ends_with(']'));
+    }
+
+    #[test]
+    fn a_server_that_was_started_anew_is_found_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let first = UnixDatagram::bind(&path).unwrap();
+        let mut syslog = Syslog::open(Target::Unix(path.clone()), "a", None).unwrap();
+        syslog.send(&message(&[], &["one"]));
+        assert!(received(&first).ends_with(" one"));
+        drop(first);
+        std::fs::remove_file(&path).unwrap();
+        syslog.send(&message(&[], &["lost"]));
+        let second = UnixDatagram::bind(&path).unwrap();
+        syslog.retry_at = None;
+        syslog.send(&message(&[], &["two"]));
+        assert!(received(&second).ends_with(" two"));
+        assert_eq!(syslog.stats(), NotifyStats { sent: 2, failed: 1, dropped: 1 });
+    }
+
+    #[test]
+    fn a_server_that_does_not_read_holds_nobody_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let server = UnixDatagram::bind(&path).unwrap();
+        let mut syslog = Syslog::open(Target::Unix(path), "a", None).unwrap();
+        for _ in 0..2_000 {
+            syslog.send(&message(&[], &["x"]));
+        }
+        let stats = syslog.stats();
+        assert_eq!(stats.sent + stats.dropped, 2_000);
+        assert!(stats.sent > 0 && stats.dropped > 0, "{stats:?}");
+        drop(server);
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let error = Syslog::open(Target::Unix("/no/such/socket".into()), "a", None).unwrap_err().to_string();
+        assert!(error.starts_with("cannot reach syslog at /no/such/socket: No such file"), "{error}");
+    }
+
+    fn received(server: &UnixDatagram) -> String {
+        let mut bytes = [0; SYSLOG_BYTES];
+        server.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let size = server.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..size].to_vec()).unwrap()
+    }
+}
