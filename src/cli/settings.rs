@@ -44,7 +44,7 @@ impl Replay {
                 "--eve - and --format json both want standard output; give --eve a file".to_owned(),
             ));
         }
-        no_attachments(&layer)?;
+        no_mail_itself(&layer)?;
         Ok(Self {
             captures,
             fail_on: layer.fail_on,
@@ -75,7 +75,7 @@ impl Live {
                     .to_owned(),
             ));
         }
-        no_attachments(&layer)?;
+        no_mail_itself(&layer)?;
         Ok(Self {
             interfaces,
             snaplen: layer.snaplen.unwrap_or(MAX_SNAPLEN),
@@ -94,11 +94,16 @@ fn file(common: &args::Common) -> Result<Layer, Failure> {
     }
 }
 
-/// Attachments hold more of people's mail than all that `privacy` leaves out.
-fn no_attachments(layer: &Layer) -> Result<(), Failure> {
-    if layer.privacy == Some(true) && layer.extract.is_some() {
-        let why = "--privacy leaves people's mail out, and --extract writes their attachments; leave out one of them";
-        return Err(Failure::Usage(why.to_owned()));
+/// Attachments and packets hold more of people's mail than all that `privacy` leaves out.
+fn no_mail_itself(layer: &Layer) -> Result<(), Failure> {
+    let written = match (&layer.extract, &layer.evidence) {
+        (Some(_), _) => "--extract writes their attachments",
+        (_, Some(_)) => "--evidence writes their packets",
+        (None, None) => return Ok(()),
+    };
+    if layer.privacy == Some(true) {
+        let why = format!("--privacy leaves people's mail out, and {written}; leave out one of them");
+        return Err(Failure::Usage(why));
     }
     Ok(())
 }
@@ -201,8 +206,10 @@ mod tests {
 
     #[test]
     fn privacy_and_extraction_exclude_each_other() {
-        let both = replay(&["a.pcap", "--privacy", "--extract", "out"]);
-        assert!(matches!(both, Err(Failure::Usage(why)) if why.contains("leave out one")));
+        for what in ["--extract", "--evidence"] {
+            let both = replay(&["a.pcap", "--privacy", what, "out"]);
+            assert!(matches!(both, Err(Failure::Usage(why)) if why.contains(what) && why.contains("leave out one")));
+        }
         let file = file("privacy = true\nprivacy-key-file = \"key\"\nsyslog = \"udp://192.0.2.1\"\n");
         let config = replay(&["a.pcap", "--config", file.path().to_str().unwrap()]).unwrap().config;
         assert!(config.privacy && config.syslog.is_some());

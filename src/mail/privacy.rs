@@ -36,7 +36,12 @@ impl Privacy {
             EventKind::Smtp(smtp) => self.smtp(smtp),
             EventKind::Anomaly(anomaly) => self.anomaly(anomaly),
             EventKind::Greeting(reply) => self.reply(reply),
-            EventKind::Connect(_) | EventKind::Dns(_) | EventKind::FlowEnd(_) | EventKind::Tick(_) => {}
+            EventKind::Connect(_)
+            | EventKind::Dns(_)
+            | EventKind::FlowEnd(_)
+            // Packets are kept as they are, and none where privacy is wanted.
+            | EventKind::Packet(_)
+            | EventKind::Tick(_) => {}
         }
     }
 

@@ -1,0 +1,318 @@
+//! From packet to page, with the real programs: mailsnare on a wire, a Prometheus that scrapes it with our rules, an
+//! Alertmanager, and at the end a receiver of pages that is ours. The page for the infected host comes, names no other,
+//! tells what to do, and is taken back when the host is calm.
+//!
+//! All of it lives in the two network namespaces of a [`Wire`]; the times of the programs are set short, since a test has
+//! no fifteen minutes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use mailsnare_lab::bulk;
+use mailsnare_lab::capture::{PcapFormat, PcapWriter};
+use netns::{Namespace, PATIENCE, Wire, run, skip, wait_until};
+
+mod netns;
+
+const INFECTED: &str = "10.20.1.26";
+
+#[test]
+fn the_page_for_the_infected_host_comes_and_goes() {
+    if let Err(why) = netns::require(&["prometheus", "prometheus-alertmanager", "python3"]) {
+        return skip(&why);
+    }
+    let wire = match Wire::lay() {
+        Ok(wire) => wire,
+        Err(why) => return skip(&why),
+    };
+    let place = &wire.receiver;
+    let dir = wire.dir();
+    let pager = Pager::start(place, dir);
+    fs::write(dir.join("alertmanager.yml"), ALERTMANAGER).unwrap();
+    let mut alertmanager = place.command("prometheus-alertmanager");
+    alertmanager.arg(format!("--config.file={}", dir.join("alertmanager.yml").display()));
+    alertmanager.arg(format!("--storage.path={}", dir.join("am").display()));
+    alertmanager.args(["--web.listen-address=127.0.0.1:9093", "--cluster.listen-address="]);
+    let _alertmanager = Program::start(alertmanager, dir, "alertmanager");
+    let rules = quick_rules();
+    fs::write(dir.join("mailsnare.rules.yml"), rules).unwrap();
+    fs::write(dir.join("prometheus.yml"), PROMETHEUS).unwrap();
+    let mut prometheus = place.command("prometheus");
+    prometheus.arg(format!("--config.file={}", dir.join("prometheus.yml").display()));
+    prometheus.arg(format!("--storage.tsdb.path={}", dir.join("tsdb").display()));
+    prometheus.arg("--web.listen-address=127.0.0.1:9090");
+    let _prometheus = Program::start(prometheus, dir, "prometheus");
+
+    let sensor = Program::start(live(&wire), dir, "sensor");
+    assert!(wait_until(PATIENCE, || get(place, "http://127.0.0.1:9847/readyz").is_some()), "{}", sensor.log());
+    let scraped = || query(place, "up{job=\"mailsnare\"}").as_deref() == Some("1");
+    assert!(wait_until(PATIENCE, scraped), "Prometheus does not scrape the sensor");
+
+    play(&wire);
+
+    let page = pager.wait_for("firing", "MailsnareHostInfected").expect("the page");
+    assert_eq!(page["labels"]["host"], INFECTED);
+    let said = |name: &str| page["annotations"][name].as_str().unwrap_or_default().to_owned();
+    assert!(said("summary").contains(INFECTED), "{page}");
+    assert!(said("description").contains("Take it off the network."), "{page}");
+    assert!(said("evidence").contains("mimail-c") && said("evidence").contains("direct-to-mx"), "{page}");
+    assert!(said("runbook").starts_with("docs/runbook.md#"), "{page}");
+    // What the page tells to ask gives an answer.
+    assert!(query(place, &said("query")).is_some(), "{page}");
+
+    // The sensor dies as hard as can be, and is started anew: nobody knows of an infection any more, and lines stay whole.
+    let killed = sensor.kill();
+    let down = pager.wait_for("firing", "MailsnareDown");
+    assert!(down.is_some(), "that the sensor is down is a page too; {killed}");
+    let sensor = Program::start(live(&wire), dir, "sensor");
+    assert!(pager.wait_for("resolved", "MailsnareDown").is_some(), "{}", sensor.log());
+    assert!(pager.wait_for("resolved", "MailsnareHostInfected").is_some(), "{:?}", pager.pages());
+    let eve = fs::read_to_string(dir.join("eve.json")).unwrap();
+    assert_whole_lines(&dir.join("eve.json"));
+    assert!(eve.lines().any(|line| line.contains("\"verdict\":\"infected\"") && line.contains(INFECTED)));
+
+    let named: Vec<_> =
+        pager.pages().into_iter().filter(|page| page["labels"]["alertname"] == "MailsnareHostInfected").collect();
+    assert!(named.iter().all(|page| page["labels"]["host"] == INFECTED), "{named:?}");
+}
+
+#[test]
+fn a_full_disk_costs_lines_and_nothing_else() {
+    let wire = match Wire::lay() {
+        Ok(wire) => wire,
+        Err(why) => return skip(&why),
+    };
+    let disk = Disk::mount(wire.dir(), "128k");
+    let eve = disk.0.join("eve.json");
+    let place = &wire.receiver;
+    let mut command = place.command(env!("CARGO_BIN_EXE_mailsnare"));
+    command.args(["live", "--interface", &place.interface, "--eve"]).arg(&eve);
+    let sensor = Program::start(command, wire.dir(), "sensor");
+    assert!(wait_until(PATIENCE, || get(place, "http://127.0.0.1:9847/readyz").is_some()), "{}", sensor.log());
+    let metric = |name: &str| {
+        let text = get(place, "http://127.0.0.1:9847/metrics").unwrap_or_default();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next_back());
+        value.map_or(0.0, |value| value.parse::<f64>().unwrap())
+    };
+    let infections = || metric("mailsnare_alerts_total{rule=\"mimail-c\",severity=\"critical\"}");
+
+    play(&wire);
+    assert!(wait_until(PATIENCE, || metric("mailsnare_eve_lines_lost_total") > 100.0), "{}", sensor.log());
+    assert!(wait_until(PATIENCE, || infections() >= 187.0), "{} alerts", infections());
+    assert!(sensor.log().contains("No space left on device"), "{}", sensor.log());
+    assert_whole_lines(&eve);
+
+    // There is room again: what comes from now on is written. Of the same packets once more, that is what is said over
+    // UDP; the connections are known to be over.
+    disk.resize("64m");
+    let lost = metric("mailsnare_eve_lines_lost_total");
+    let lines = fs::read_to_string(&eve).unwrap().lines().count();
+    play(&wire);
+    let written = || fs::read_to_string(&eve).unwrap().lines().count() - lines;
+    assert!(wait_until(PATIENCE, || written() > 50), "{} lines more", written());
+    assert_eq!(metric("mailsnare_eve_lines_lost_total"), lost);
+    assert_whole_lines(&eve);
+}
+
+/// As much traffic as the sender can send, and the outbreak in the middle of it: what was not read was counted.
+#[test]
+fn under_load_the_counters_tell_the_truth() {
+    let wire = match Wire::lay() {
+        Ok(wire) => wire,
+        Err(why) => return skip(&why),
+    };
+    let place = &wire.receiver;
+    let mut command = place.command(env!("CARGO_BIN_EXE_mailsnare"));
+    // A small ring, so that packets are lost on any machine.
+    command.args(["live", "--interface", &place.interface, "--ring-mib", "1"]);
+    let sensor = Program::start(command, wire.dir(), "sensor");
+    assert!(wait_until(PATIENCE, || get(place, "http://127.0.0.1:9847/readyz").is_some()), "{}", sensor.log());
+
+    let traffic = wire.dir().join("web.pcap");
+    let mut sink =
+        PcapWriter::new(std::io::BufWriter::new(fs::File::create(&traffic).unwrap()), PcapFormat::default()).unwrap();
+    bulk::web(&mut sink, 40_000_000, 200_000, 7).unwrap();
+    sink.finish().unwrap();
+    let interface = format!("--intf1={}", wire.sender.interface);
+    let sent = wire.sender.output("tcpreplay", &[&interface, "--topspeed", "--loop=5", traffic.to_str().unwrap()]);
+    let sent = sent.lines().find_map(|line| line.trim().strip_prefix("Successful packets:")).unwrap().trim().to_owned();
+    let sent: f64 = sent.parse().unwrap();
+    assert!(sent > 100_000.0, "{sent}");
+    let told = || {
+        let text = get(place, "http://127.0.0.1:9847/metrics").unwrap_or_default();
+        ["packets", "kernel_drops", "interface_drops"].map(|name| {
+            let family = format!("mailsnare_{name}_total{{");
+            let value = text.lines().find_map(|line| line.strip_prefix(&family)?.split_whitespace().next_back());
+            value.map_or(0.0, |value| value.parse::<f64>().unwrap())
+        })
+    };
+    let all = || told().iter().sum::<f64>();
+    assert!(wait_until(PATIENCE, || all() >= sent), "{:?} of {sent}", told());
+    // The two ends say a little by themselves (neighbour discovery).
+    assert!(all() < sent + 500.0, "{:?} of {sent}", told());
+}
+
+/// The sensor at the receiver's end of the wire.
+fn live(wire: &Wire) -> Command {
+    let mut command = wire.receiver.command(env!("CARGO_BIN_EXE_mailsnare"));
+    command.args(["live", "--interface", &wire.receiver.interface, "--eve"]).arg(wire.dir().join("eve.json"));
+    command
+}
+
+/// Plays the outbreak at the sender's end: as fast as takes seconds.
+fn play(wire: &Wire) {
+    let trace = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps/mimail-c-outbreak/trace.pcap");
+    let interface = format!("--intf1={}", wire.sender.interface);
+    wire.sender.output("tcpreplay", &[&interface, "--pps=5000", "--duration=60", trace.to_str().unwrap()]);
+}
+
+fn assert_whole_lines(eve: &Path) {
+    let text = fs::read_to_string(eve).unwrap();
+    assert!(text.ends_with('\n'));
+    assert!(text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "no line is cut");
+}
+
+/// A small file system of its own, gone when dropped.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(dir: &Path, size: &str) -> Self {
+        let place = dir.join("disk");
+        fs::create_dir(&place).unwrap();
+        run("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs", place.to_str().unwrap()]).unwrap();
+        Self(place)
+    }
+
+    fn resize(&self, size: &str) {
+        run("mount", &["-o", &format!("remount,size={size}"), self.0.to_str().unwrap()]).unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: who writes there may not have ended yet.
+        let _ = run("umount", &["--lazy", self.0.to_str().unwrap()]);
+    }
+}
+
+/// Our rules, in a hurry: what they wait for and look back on is cut to seconds.
+fn quick_rules() -> String {
+    let rules = fs::read_to_string("rules/prometheus/mailsnare.rules.yml").unwrap();
+    let quick = rules.replace("[10m]", "[10s]").replace("for: 2m", "for: 1s").replace("for: 5m", "for: 1s");
+    assert_ne!(quick, rules);
+    quick
+}
+
+/// What Prometheus answers to a query, as the first value.
+fn query(place: &Namespace, expression: &str) -> Option<String> {
+    let mut curl = place.command("curl");
+    curl.args(["-sfG", "--max-time", "5", "http://127.0.0.1:9090/api/v1/query", "--data-urlencode"]);
+    let output = curl.arg(format!("query={expression}")).output().unwrap();
+    let answer: Value = serde_json::from_slice(&output.stdout).ok()?;
+    answer["data"]["result"][0]["value"][1].as_str().map(str::to_owned)
+}
+
+fn get(place: &Namespace, url: &str) -> Option<String> {
+    let output = place.command("curl").args(["-sf", "--max-time", "5", url]).output().unwrap();
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A program that runs until it is dropped.
+struct Program {
+    process: Child,
+    log: PathBuf,
+}
+
+impl Program {
+    fn start(mut command: Command, dir: &Path, name: &str) -> Self {
+        let log = dir.join(format!("{name}.log"));
+        let file = fs::File::create(&log).unwrap();
+        command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
+        Self { process: command.spawn().unwrap(), log }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Ends it at once, without a chance to write anything; gives its log.
+    fn kill(mut self) -> String {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.log()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Who is paged: takes what Alertmanager posts.
+struct Pager {
+    _program: Program,
+    file: PathBuf,
+}
+
+impl Pager {
+    fn start(place: &Namespace, dir: &Path) -> Self {
+        let file = dir.join("pages.jsonl");
+        fs::write(&file, "").unwrap();
+        let mut command = place.command("python3");
+        command.args(["-c", PAGER]).arg(&file);
+        Self { _program: Program::start(command, dir, "pager"), file }
+    }
+
+    /// Every page so far, in order.
+    fn pages(&self) -> Vec<Value> {
+        let text = fs::read_to_string(&self.file).unwrap();
+        let whole = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        whole.flat_map(|post| post["alerts"].as_array().cloned().unwrap_or_default()).collect()
+    }
+
+    /// The newest page of this name and status, once there is one.
+    fn wait_for(&self, status: &str, name: &str) -> Option<Value> {
+        let find = || {
+            let wanted = |page: &Value| page["status"] == status && page["labels"]["alertname"] == name;
+            self.pages().into_iter().rfind(wanted)
+        };
+        wait_until(PATIENCE + Duration::from_secs(30), || find().is_some()).then(find).flatten()
+    }
+}
+
+/// Writes what is posted to a file, one line each.
+const PAGER: &str = r#"
+import http.server, sys
+class Pager(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        with open(sys.argv[1], "ab") as pages:
+            pages.write(body.replace(b"\n", b" ") + b"\n")
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+http.server.ThreadingHTTPServer(("127.0.0.1", 9099), Pager).serve_forever()
+"#;
+
+const ALERTMANAGER: &str = "\
+global: { resolve_timeout: 5s }
+route: { receiver: pager, group_by: [alertname, host], group_wait: 0s, group_interval: 1s, repeat_interval: 1h }
+receivers:
+  - name: pager
+    webhook_configs: [{ url: 'http://127.0.0.1:9099/', send_resolved: true }]
+";
+
+const PROMETHEUS: &str = "\
+global: { scrape_interval: 1s, evaluation_interval: 1s }
+rule_files: [mailsnare.rules.yml]
+alerting: { alertmanagers: [{ static_configs: [{ targets: ['127.0.0.1:9093'] }] }] }
+scrape_configs:
+  - job_name: mailsnare
+    static_configs: [{ targets: ['127.0.0.1:9847'] }]
+";
