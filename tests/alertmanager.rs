@@ -1,4 +1,4 @@
-//! Incidents at the real Alertmanager, from there at a receiver; and at servers that fail.
+//! Incidents at the real Alertmanager, straight and by Prometheus, from there at a receiver; and at servers that fail.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -93,11 +93,11 @@ fn a_server_that_fails_and_stalls_holds_nobody_up_and_hears_the_newest_in_the_en
     assert!(stats.sent >= 900, "{stats:?}");
 }
 
-/// The whole way: packets on a wire, the sensor, Alertmanager, the receiver.
+/// Packets on a wire, the sensor, and both ways to Alertmanager: straight, and by Prometheus with our rules.
 #[test]
 fn an_outbreak_on_the_wire_pages_for_exactly_the_infected_host() {
     let trace = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps/mimail-c-outbreak/trace.pcap");
-    if let Err(why) = require(&["ip", "tcpreplay", "prometheus-alertmanager", "curl"]) {
+    if let Err(why) = require(&["ip", "tcpreplay", "prometheus", "prometheus-alertmanager", "curl"]) {
         return skip(&why);
     }
     let dir = tempfile::tempdir().unwrap();
@@ -119,6 +119,7 @@ fn an_outbreak_on_the_wire_pages_for_exactly_the_infected_host() {
     };
     let ready = || get("http://127.0.0.1:9093/-/ready").is_some();
     assert!(wait_until(PATIENCE, ready), "{}", fs::read_to_string(dir.path().join("am.log")).unwrap());
+    let _prometheus = Running(prometheus(&mut b.command("prometheus"), dir.path()));
     let mut sensor = b.command(env!("CARGO_BIN_EXE_mailsnare"));
     sensor.args(["live", "--interface", &b.interface, "--alertmanager", "http://127.0.0.1:9093"]);
     sensor.stdin(Stdio::null()).stdout(Stdio::null());
@@ -141,6 +142,21 @@ fn an_outbreak_on_the_wire_pages_for_exactly_the_infected_host() {
     assert!(wait_until(PATIENCE, || !infected().is_empty()), "{}", log());
     assert!(infected().iter().all(|alert| alert["labels"]["host"] == "10.20.1.26"), "{:?}", infected());
     assert!(infected()[0]["annotations"]["evidence"].as_str().unwrap().contains("mimail-c"));
+    // The sensor's own has the label `sensor`, the one of Prometheus has none.
+    let by_rule = || infected().into_iter().find(|alert| alert["labels"]["sensor"].is_null());
+    let scraped = || fs::read_to_string(dir.path().join("prometheus.log")).unwrap();
+    assert!(wait_until(PATIENCE, || by_rule().is_some()), "{}", scraped());
+    let page = by_rule().unwrap();
+    assert_eq!((&page["labels"]["host"], &page["labels"]["severity"]), (&"10.20.1.26".into(), &"critical".into()));
+    for (annotation, part) in [
+        ("summary", "10.20.1.26 is infected"),
+        ("description", "Take it off the network."),
+        ("evidence", "mimail-c ("),
+        ("runbook", "docs/runbook.md#mailsnarehostinfected"),
+    ] {
+        assert!(page["annotations"][annotation].as_str().unwrap().contains(part), "{page:#}");
+    }
+    assert!(infected().iter().all(|alert| alert["labels"]["host"] == "10.20.1.26"), "{:?}", infected());
     let counted = || get("http://127.0.0.1:9847/metrics").unwrap_or_default();
     let sent = "mailsnare_notifications_total{channel=\"alertmanager\",result=\"sent\"} ";
     let told = || counted().lines().any(|line| line.strip_prefix(sent).is_some_and(|count| count != "0"));
@@ -220,6 +236,25 @@ fn manager(command: &mut Command, config: &Path, dir: &Path, listen: &str) -> Ch
     command.arg(format!("--config.file={}", config.display()));
     command.arg(format!("--storage.path={}", dir.join("am").display()));
     command.args([&format!("--web.listen-address={listen}"), "--cluster.listen-address="]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+}
+
+/// Prometheus with our rules, telling the Alertmanager beside it.
+fn prometheus(command: &mut Command, dir: &Path) -> Child {
+    let config = dir.join("prometheus.yml");
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/prometheus/mailsnare.rules.yml");
+    let text = format!(
+        "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n\
+         rule_files: ['{}']\n\
+         alerting: {{alertmanagers: [{{static_configs: [{{targets: ['127.0.0.1:9093']}}]}}]}}\n\
+         scrape_configs: [{{job_name: mailsnare, static_configs: [{{targets: ['127.0.0.1:9847']}}]}}]\n",
+        rules.display()
+    );
+    fs::write(&config, text).unwrap();
+    command.arg(format!("--config.file={}", config.display()));
+    command.arg(format!("--storage.tsdb.path={}", dir.join("tsdb").display()));
+    command.arg("--web.listen-address=127.0.0.1:9090");
+    let log = fs::File::create(dir.join("prometheus.log")).unwrap();
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
 }
 
