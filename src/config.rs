@@ -15,11 +15,11 @@ use ipnet::IpNet;
 use serde::de::{DeserializeSeed, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-pub use self::told::{Alertmanager, Syslog};
+pub use self::told::Alertmanager;
 use crate::model::alert::Severity;
 use crate::model::eve_type::{EventFilter, EventType};
 use crate::model::net::HomeNet;
-use crate::model::settings::{DetectSettings, Ignore, InspectSettings, SensorSettings};
+use crate::model::settings::{DetectSettings, Ignore, InspectSettings, SensorSettings, SyslogTarget};
 
 /// Everything that `replay` and `live` share, with no holes left.
 #[derive(Clone, Debug)]
@@ -43,7 +43,7 @@ pub struct Config {
     /// Where a live run posts incidents; none for nowhere.
     pub alertmanager: Option<Alertmanager>,
     /// Where alerts and incidents go by syslog; none for nowhere.
-    pub syslog: Option<Syslog>,
+    pub syslog: Option<SyslogTarget>,
     /// Whether what people wrote, and to whom, is left out of all outputs.
     pub privacy: bool,
     /// What the hashes of `privacy` are keyed with; none for a new key each run.
@@ -118,7 +118,7 @@ pub struct Layer {
     #[serde(deserialize_with = "text")]
     pub alertmanager: Option<Alertmanager>,
     #[serde(deserialize_with = "text")]
-    pub syslog: Option<Syslog>,
+    pub syslog: Option<SyslogTarget>,
     pub privacy: Option<bool>,
     pub privacy_key_file: Option<PathBuf>,
     pub extract: Option<PathBuf>,

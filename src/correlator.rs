@@ -183,6 +183,15 @@ impl Correlator {
         }
     }
 
+    /// How many home hosts are under suspicion, by verdict in the order of [`Verdict::ALL`]; the clean are not counted.
+    pub fn suspects(&self) -> [u64; Verdict::ALL.len()] {
+        let mut counts = [0; Verdict::ALL.len()];
+        for verdict in self.hosts.iter().map(Host::verdict).filter(|verdict| *verdict != Verdict::Clean) {
+            counts[verdict as usize] += 1;
+        }
+        counts
+    }
+
     /// Hosts under suspicion, and the `top` by mail bytes among the rest that mailed; worst verdict first, then most
     /// mail bytes, then by address. At most [`limits::REPORT_HOSTS`].
     pub fn hosts_for_metrics(&self, top: usize) -> Vec<HostReport> {

@@ -78,3 +78,33 @@ impl Inspector {
         self.home.direction(flow.client.ip(), flow.server.ip())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::event::Envelope;
+    use crate::model::time::Timestamp;
+
+    #[test]
+    fn privacy_holds_for_what_is_not_inspected_too() {
+        let envelope = Envelope { mail_from: "alice@example.com".into(), ..Envelope::default() };
+        let event = || Event {
+            seq: 0,
+            time: Timestamp::default(),
+            source: 0,
+            file: 0,
+            packet: 1,
+            flow: None,
+            kind: EventKind::Smtp(Box::new(SmtpEvent { envelope: Some(envelope.clone()), ..SmtpEvent::default() })),
+        };
+        let private = Inspector::new(HomeNet::default(), InspectSettings::default());
+        let private = private.with_privacy(Some(Privacy::new(b"a key of a test")));
+        let (mut passed, mut inspected) = (event(), event());
+        private.pass(&mut passed);
+        private.inspect(&RuleSet::builtin(), &mut inspected);
+        for concealed in [passed, inspected] {
+            let told = format!("{concealed:?}");
+            assert!(!told.contains("alice") && told.contains("@example.com"), "{told}");
+        }
+    }
+}

@@ -249,6 +249,32 @@ fn attachments_that_have_no_place_to_go() {
 }
 
 #[test]
+fn metrics_that_have_no_place_to_go_cost_no_summary() {
+    let dir = Dir::new();
+    let output = dir.run(&["replay", &sample("arrival"), "--metrics-textfile", "no/such/m.prom"]);
+    assert_failure_with_output(&output, "cannot write the metrics to no/such/m.prom: No such file or directory");
+    assert!(stdout(&output).contains("Read: "), "{}", stdout(&output));
+}
+
+#[test]
+fn places_to_tell_others_are_checked_before_anything_is_read() {
+    let dir = Dir::new();
+    for (typed, sentence) in [
+        (["replay", "--syslog", "tcp://192.0.2.1"], "write it as unix, unix:/path/to/socket, or udp://192.0.2.1:514"),
+        (["live", "--alertmanager", "127.0.0.1:9093"], "write it as http://127.0.0.1:9093"),
+        (["live", "--alertmanager", "https://am.example"], "use http:// to one on this machine, or to a proxy here"),
+    ] {
+        let output = dir.run(&typed);
+        assert_eq!((code(&output), stdout(&output)), (2, ""), "{typed:?}");
+        assert!(stderr(&output).contains(sentence), "{typed:?}: {}", stderr(&output));
+    }
+    let output = dir.run(&["replay", "x.pcap", "--privacy", "--extract", "out"]);
+    assert_eq!((code(&output), stdout(&output)), (2, ""));
+    let output = dir.run(&["replay", &sample("arrival"), "--syslog", "unix:/no/such/socket"]);
+    assert_failure(&output, "cannot reach syslog at /no/such/socket: No such file");
+}
+
+#[test]
 fn a_reader_that_has_seen_enough_is_no_failure() {
     let dir = Dir::new();
     let sample = sample("mimail-c-outbreak");

@@ -8,9 +8,10 @@ use clap::{Arg, Args, Parser, Subcommand, ValueHint};
 use clap_complete::Shell;
 use ipnet::IpNet;
 
-use crate::config::{self, Alertmanager, Destination, Format, LogLevel, Metrics, Syslog};
+use crate::config::{self, Alertmanager, Destination, Format, LogLevel, Metrics};
 use crate::model::alert::Severity;
 use crate::model::eve_type::EventFilter;
+use crate::model::settings::SyslogTarget;
 
 /// Find hosts that mail themselves: mass-mailing worms and spam bots
 ///
@@ -141,9 +142,9 @@ pub struct Common {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(config::MAX_WORKERS)))]
     pub workers: Option<u16>,
 
-    /// Send alerts and incidents to syslog too: unix (/dev/log), unix:PATH, or udp://HOST[:PORT]
+    /// Send alerts and incidents to syslog too: unix (/dev/log), unix:PATH, or udp://HOST:PORT
     #[arg(long, value_name = "TARGET", value_hint = ValueHint::Other)]
-    pub syslog: Option<Syslog>,
+    pub syslog: Option<SyslogTarget>,
 
     /// Leave out subjects, links, names and replies, and hash the local parts of mail addresses, in everything written
     #[arg(long)]

@@ -272,6 +272,7 @@ impl Outputs {
         self.told.count(&self.metrics);
         self.metrics.update_correlate(&view.correlator.stats());
         self.metrics.set_hosts(&view.correlator.hosts_for_metrics(limits::TOP_HOSTS));
+        self.metrics.set_suspects(view.correlator.suspects());
     }
 }
 

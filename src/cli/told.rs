@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Failure;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::model::alert::{Alert, Incident};
 use crate::model::eve_type::{EventFilter, EventType};
 use crate::model::event::Event;
@@ -11,7 +11,7 @@ use crate::model::mail::Findings;
 use crate::output::eve::{Origin, Renderer};
 use crate::output::metrics::Metrics;
 use crate::output::notify::alertmanager::{Pager, Poster};
-use crate::output::notify::syslog::{self, Syslog, Target};
+use crate::output::notify::syslog::{self, Syslog};
 use crate::pipeline::courier::Courier;
 
 /// Those who are told; nobody by default.
@@ -29,13 +29,10 @@ impl Told {
         let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let live = matches!(origin, Origin::Live(_));
         let patience = (!live).then_some(PATIENCE);
-        let syslog = config.syslog.as_ref().map(|place| {
-            let target = match place {
-                config::Syslog::Unix(path) => Target::Unix(path.clone()),
-                config::Syslog::Udp(host, port) => Target::Udp(host.clone(), *port),
-            };
+        let syslog = config.syslog.as_ref().map(|target| {
             let filter = EventFilter::NONE.with(EventType::Alert).with(EventType::Incident);
-            Syslog::open(target, &name, patience).map(|syslog| (syslog, Renderer::new(filter, origin.clone())))
+            let syslog = Syslog::open(target.clone(), &name, patience);
+            syslog.map(|syslog| (syslog, Renderer::new(filter, origin.clone())))
         });
         let syslog = syslog.transpose().map_err(|error| Failure::Failed(error.to_string()))?;
         let courier = config.alertmanager.as_ref().filter(|_| live).map(|place| {

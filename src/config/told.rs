@@ -1,7 +1,8 @@
 //! Where others are told of alerts and incidents.
 
-use std::path::PathBuf;
 use std::str::FromStr;
+
+use crate::model::settings::SyslogTarget;
 
 /// The base address of an Alertmanager, without a slash at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,16 +30,7 @@ impl FromStr for Alertmanager {
     }
 }
 
-/// Where syslog messages go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Syslog {
-    /// A datagram socket of this machine.
-    Unix(PathBuf),
-    /// Host (name or address) and port.
-    Udp(String, u16),
-}
-
-impl FromStr for Syslog {
+impl FromStr for SyslogTarget {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -90,22 +82,22 @@ mod tests {
 
     #[test]
     fn syslog_goes_to_a_socket_or_over_udp() {
-        let udp = |host: &str, port| Ok(Syslog::Udp(host.to_owned(), port));
+        let udp = |host: &str, port| Ok(SyslogTarget::Udp(host.to_owned(), port));
         for (text, place) in [
-            ("unix", Ok(Syslog::Unix("/dev/log".into()))),
-            ("unix:/run/log.sock", Ok(Syslog::Unix("/run/log.sock".into()))),
-            ("unix:///run/log.sock", Ok(Syslog::Unix("///run/log.sock".into()))),
+            ("unix", Ok(SyslogTarget::Unix("/dev/log".into()))),
+            ("unix:/run/log.sock", Ok(SyslogTarget::Unix("/run/log.sock".into()))),
+            ("unix:///run/log.sock", Ok(SyslogTarget::Unix("///run/log.sock".into()))),
             ("udp://192.0.2.1", udp("192.0.2.1", 514)),
             ("udp://log.example:1514/", udp("log.example", 1514)),
             ("udp://[2001:db8::1]:99", udp("2001:db8::1", 99)),
             ("udp://[2001:db8::1]", udp("2001:db8::1", 514)),
         ] {
-            assert_eq!(text.parse::<Syslog>(), place, "{text}");
+            assert_eq!(text.parse::<SyslogTarget>(), place, "{text}");
         }
         for wrong in
             ["", "unix:log", "tcp://a:1", "udp://", "udp://a:b", "udp://a:0", "udp://[::1", "udp://2001:db8::1"]
         {
-            assert!(wrong.parse::<Syslog>().unwrap_err().contains("udp://192.0.2.1:514"), "{wrong}");
+            assert!(wrong.parse::<SyslogTarget>().unwrap_err().contains("udp://192.0.2.1:514"), "{wrong}");
         }
     }
 }

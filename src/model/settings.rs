@@ -1,5 +1,7 @@
 //! Settings of the stages, with their defaults. `config.rs` reads them from a file; the command line overrides.
 
+use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -190,6 +192,24 @@ impl Default for MailVolume {
             baseline_windows: 12,
             baseline_deviations: 5.0,
             baseline_floor: 0.5,
+        }
+    }
+}
+
+/// Where syslog messages go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SyslogTarget {
+    /// A datagram socket of this machine.
+    Unix(PathBuf),
+    /// Host (name or address) and port.
+    Udp(String, u16),
+}
+
+impl fmt::Display for SyslogTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "{}", path.display()),
+            Self::Udp(host, port) => write!(f, "udp://{host}:{port}"),
         }
     }
 }

@@ -301,14 +301,23 @@ impl Metrics {
         self.reloads.with_label_values(&[if worked { "ok" } else { "failed" }]).inc();
     }
 
-    /// Replaces the hosts that have series: those under suspicion, and those that mailed most.
-    ///
-    /// However many hosts there are, at most [`METRIC_SUSPECTS`] and the top ones get series.
-    pub fn set_hosts(&self, hosts: &[HostReport]) {
-        for verdict in [Verdict::Suspicious, Verdict::Infected] {
-            let count = hosts.iter().filter(|host| host.verdict == verdict).count();
-            self.hosts.with_label_values(&[verdict.name()]).set(i64::try_from(count).unwrap_or(i64::MAX));
+    /// Says how many hosts are under suspicion, by verdict in the order of [`Verdict::ALL`], whether they have series or not.
+    pub fn set_suspects(&self, counts: [u64; Verdict::ALL.len()]) {
+        for (verdict, count) in Verdict::ALL.into_iter().zip(counts).filter(|(verdict, _)| *verdict != Verdict::Clean) {
+            self.hosts.with_label_values(&[verdict.name()]).set(signed(count));
         }
+    }
+
+    /// Replaces the hosts that have series: those under suspicion, and those that mailed most. Their number under suspicion
+    /// is that of `hosts`, until [`Metrics::set_suspects`] says another.
+    ///
+    /// However many hosts there are, at most [`METRIC_SUSPECTS`](crate::model::limits::METRIC_SUSPECTS) and the top ones get series.
+    pub fn set_hosts(&self, hosts: &[HostReport]) {
+        let mut counts = [0; Verdict::ALL.len()];
+        for host in hosts {
+            counts[host.verdict as usize] += 1;
+        }
+        self.set_suspects(counts);
         let mut state = self.state();
         let mut gone = std::mem::take(&mut state.hosts);
         for host in chosen(hosts, self.top_hosts) {

@@ -158,6 +158,16 @@ fn a_million_hosts_do_not_make_a_million_series() {
 }
 
 #[test]
+fn suspects_are_counted_whether_they_have_series_or_not() {
+    let metrics = Metrics::new("1").unwrap();
+    metrics.set_hosts(&[host(1, Verdict::Infected, 1)]);
+    metrics.set_suspects([90_000, 7, 5_000]);
+    assert_eq!(value(&metrics, "mailsnare_hosts{verdict=\"infected\"}"), "5000");
+    assert_eq!(value(&metrics, "mailsnare_hosts{verdict=\"suspicious\"}"), "7");
+    assert!(!text(&metrics).contains("verdict=\"clean\"} 90000"));
+}
+
+#[test]
 fn a_page_can_name_the_strongest_reasons() {
     let metrics = Metrics::new("1").unwrap();
     let reason = |source: &str, weight| Evidence {

@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
@@ -16,20 +15,13 @@ use time::OffsetDateTime;
 use super::NotifyStats;
 use crate::model::alert::{Alert, Incident, Severity, Verdict};
 use crate::model::limits::{SYSLOG_BYTES, SYSLOG_RETRY};
+use crate::model::settings::SyslogTarget;
 use crate::model::time::Timestamp;
-
-/// Where messages go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    Unix(PathBuf),
-    /// Host (name or address) and port.
-    Udp(String, u16),
-}
 
 /// Sends messages.
 #[derive(Debug)]
 pub struct Syslog {
-    target: Target,
+    target: SyslogTarget,
     patience: Option<Duration>,
     socket: Option<Socket>,
     /// No attempt to connect before this moment.
@@ -63,7 +55,7 @@ impl Syslog {
     ///
     /// # Errors
     /// The socket is not there, or the host's name has no address.
-    pub fn open(target: Target, hostname: &str, patience: Option<Duration>) -> Result<Self, SyslogError> {
+    pub fn open(target: SyslogTarget, hostname: &str, patience: Option<Duration>) -> Result<Self, SyslogError> {
         let socket = connect(&target, patience).map_err(|source| SyslogError { target: target.clone(), source })?;
         let hostname = if is_printable(hostname) && hostname.len() <= 255 { hostname } else { NIL };
         let hostname = hostname.to_owned();
@@ -124,16 +116,16 @@ impl Socket {
     }
 }
 
-fn connect(target: &Target, patience: Option<Duration>) -> io::Result<Socket> {
+fn connect(target: &SyslogTarget, patience: Option<Duration>) -> io::Result<Socket> {
     match target {
-        Target::Unix(path) => {
+        SyslogTarget::Unix(path) => {
             let socket = UnixDatagram::unbound()?;
             socket.connect(path)?;
             socket.set_nonblocking(patience.is_none())?;
             socket.set_write_timeout(patience)?;
             Ok(Socket::Unix(socket))
         }
-        Target::Udp(host, port) => {
+        SyslogTarget::Udp(host, port) => {
             let mut error = io::Error::new(io::ErrorKind::NotFound, "this name has no address");
             for address in (host.as_str(), *port).to_socket_addrs()? {
                 let any: SocketAddr = match address {
@@ -155,17 +147,8 @@ fn connect(target: &Target, patience: Option<Duration>) -> io::Result<Socket> {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot reach syslog at {target}: {source}; see that it listens there, or name another place with --syslog")]
 pub struct SyslogError {
-    target: Target,
+    target: SyslogTarget,
     source: io::Error,
-}
-
-impl std::fmt::Display for Target {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "{}", path.display()),
-            Self::Udp(host, port) => write!(f, "udp://{host}:{port}"),
-        }
-    }
 }
 
 /// An alert as a message; `texts` as in [`Message`].
@@ -301,7 +284,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let first = UnixDatagram::bind(&path).unwrap();
-        let mut syslog = Syslog::open(Target::Unix(path.clone()), "a", None).unwrap();
+        let mut syslog = Syslog::open(SyslogTarget::Unix(path.clone()), "a", None).unwrap();
         syslog.send(&message(&[], &["one"]));
         assert!(received(&first).ends_with(" one"));
         drop(first);
@@ -319,7 +302,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let server = UnixDatagram::bind(&path).unwrap();
-        let mut syslog = Syslog::open(Target::Unix(path), "a", None).unwrap();
+        let mut syslog = Syslog::open(SyslogTarget::Unix(path), "a", None).unwrap();
         for _ in 0..2_000 {
             syslog.send(&message(&[], &["x"]));
         }
@@ -331,7 +314,7 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_named() {
-        let error = Syslog::open(Target::Unix("/no/such/socket".into()), "a", None).unwrap_err().to_string();
+        let error = Syslog::open(SyslogTarget::Unix("/no/such/socket".into()), "a", None).unwrap_err().to_string();
         assert!(error.starts_with("cannot reach syslog at /no/such/socket: No such file"), "{error}");
     }
 
