@@ -28,6 +28,12 @@ pub const ZSTD_WINDOW: u64 = 128 << 20;
 /// Packets still taken from the kernel's ring after the stop: about what the default ring can hold.
 pub const LIVE_DRAIN_PACKETS: u64 = 1_000_000;
 
+/// An interface that is away is looked for at least this often: an operator who brings it back need not wait long, and
+/// one that stays away costs nothing.
+pub const REOPEN_PAUSE: Duration = Duration::from_secs(30);
+/// Kernel rings of one interface: more than any one machine has cores to spare for.
+pub const RINGS: u16 = 64;
+
 // --- decode -----------------------------------------------------------------------------------------------------
 
 /// VLAN tags, MPLS labels and tunnels taken off one packet: real networks stack a handful; more is an attack.
