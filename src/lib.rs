@@ -86,6 +86,7 @@
 pub mod capture;
 pub mod cli;
 pub mod config;
+pub mod confine;
 pub mod correlator;
 pub mod decode;
 pub mod detect;
