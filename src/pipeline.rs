@@ -203,8 +203,7 @@ pub fn run<S: Source + Send>(
             .filter(|_| complete)
             .filter_map(|(source, number)| {
                 let sensor = Sensor::new(plan.sensor.clone(), number);
-                let feed =
-                    Feed::new(jobs_in.clone(), batches_in.clone(), rules.clone(), shared, plan.pressure, number);
+                let feed = Feed::new(jobs_in.clone(), batches_in.clone(), rules.clone(), shared, plan.pressure, number);
                 let reader = start(scope, &format!("sensor {number}"), move || read(source, sensor, feed, stop));
                 if reader.is_none() {
                     stop.store(true, Ordering::Relaxed);
@@ -236,7 +235,9 @@ fn start<'scope, T: Send + 'scope>(
     work: impl FnOnce() -> T + Send + 'scope,
 ) -> Option<thread::ScopedJoinHandle<'scope, T>> {
     let started = thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, work);
-    started.inspect_err(|error| tracing::error!("cannot start the thread '{name}': {error}; raise the limit on threads")).ok()
+    started
+        .inspect_err(|error| tracing::error!("cannot start the thread '{name}': {error}; raise the limit on threads"))
+        .ok()
 }
 
 /// Serves metrics until the run is over, whatever one answer may run into.
@@ -365,7 +366,11 @@ impl<'a> Consumer<'a> {
     }
 
     fn run(mut self, batches: &Receiver<Batch>, merged: bool) -> Report {
-        if merged { self.merge(batches) } else { self.follow(batches) }
+        if merged {
+            self.merge(batches)
+        } else {
+            self.follow(batches)
+        }
         self.correlator.finish(&mut self.said);
         self.audience.hear_said(&self.said);
         self.inspect.events_dropped = self.shared.dropped.load(Ordering::Relaxed);

@@ -91,11 +91,7 @@ fn apply(grants: &Grants) -> Result<RulesetStatus, RulesetError> {
     Ok(ruleset.restrict_self()?.ruleset)
 }
 
-fn allow(
-    ruleset: RulesetCreated,
-    path: &Path,
-    access: BitFlags<AccessFs>,
-) -> Result<RulesetCreated, RulesetError> {
+fn allow(ruleset: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Result<RulesetCreated, RulesetError> {
     // What is not there is not granted: it may be a part of the system that this machine lacks.
     let Ok(opened) = PathFd::new(path) else { return Ok(ruleset) };
     let is_folder = fs::metadata(path).is_ok_and(|meta| meta.is_dir());
@@ -163,7 +159,8 @@ mod tests {
                 if status == RulesetStatus::NotEnforced {
                     return false;
                 }
-                let denied = |done: std::io::Result<()>| assert_eq!(done.unwrap_err().kind(), ErrorKind::PermissionDenied);
+                let denied =
+                    |done: std::io::Result<()>| assert_eq!(done.unwrap_err().kind(), ErrorKind::PermissionDenied);
                 // Rotation: moved away, and made anew.
                 fs::write(at("log/eve.json"), "{}\n").unwrap();
                 fs::rename(at("log/eve.json"), at("log/eve.json.1")).unwrap();

@@ -36,8 +36,7 @@ pub(super) fn give_up(account: Option<&Account>, keep_net_raw: bool) -> Result<R
     let was_root = geteuid().is_root();
     let refused = |error: caps::errors::CapsError| ConfineError::Capabilities(error.to_string());
     let had = caps::read(None, CapSet::Permitted).map_err(refused)?;
-    let keep: CapsHashSet =
-        had.iter().copied().filter(|cap| keep_net_raw && *cap == Capability::CAP_NET_RAW).collect();
+    let keep: CapsHashSet = had.iter().copied().filter(|cap| keep_net_raw && *cap == Capability::CAP_NET_RAW).collect();
     // The bounding set first: it takes a capability to shrink it.
     if had.contains(&Capability::CAP_SETPCAP) {
         for cap in caps::all() {

@@ -58,9 +58,8 @@ impl Merge {
         let heads = self.queues.iter().enumerate().filter_map(|(at, queue)| Some((queue.slots.front()?, at)));
         let (head, first) = heads.min_by_key(|(head, at)| (head.time, *at))?;
         let (time, since) = (head.time, head.since);
-        let may_still_bring = |(at, queue): (usize, &Queue)| {
-            queue.slots.is_empty() && told.get(at).is_some_and(|told| *told < time)
-        };
+        let may_still_bring =
+            |(at, queue): (usize, &Queue)| queue.slots.is_empty() && told.get(at).is_some_and(|told| *told < time);
         let waits = self.queues.iter().enumerate().any(may_still_bring);
         if waits && self.held <= limits::MERGE_EVENTS && now.duration_since(since) < limits::MERGE_PATIENCE {
             return None;
@@ -93,11 +92,12 @@ mod tests {
     fn out(merge: &mut Merge, told: &[i64], now: Instant) -> Vec<(u16, i64)> {
         let told: Vec<_> = told.iter().map(|nanos| Timestamp::from_nanos(*nanos)).collect();
         let slots = std::iter::from_fn(|| merge.next(&told, now));
-        slots.map(|(slot, _)| match slot {
-            Slot::Ready(event) => (event.source, event.time.as_nanos()),
-            _ => unreachable!("made ready above"),
-        })
-        .collect()
+        slots
+            .map(|(slot, _)| match slot {
+                Slot::Ready(event) => (event.source, event.time.as_nanos()),
+                _ => unreachable!("made ready above"),
+            })
+            .collect()
     }
 
     #[test]

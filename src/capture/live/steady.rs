@@ -128,7 +128,7 @@ impl SteadySource {
                 return Err(error);
             }
             if self.spokesman {
-                tracing::warn!(interface = self.interface, "interface is lost ({error}); looking for it until then");
+                tracing::warn!(interface = self.interface, %error, "interface is lost; looking for it until it is back");
             }
         } else if self.is_left_alone() {
             self.let_go(Duration::ZERO);
