@@ -203,6 +203,20 @@ fn flows_shared_among_live_sources_are_told_as_by_one() {
     }
 }
 
+#[test]
+fn a_wire_that_falls_silent_ages_flows_and_closes_incidents() {
+    let (packets, _) = sample("mimail-c-outbreak");
+    let (stop, rules) = (AtomicBool::new(false), SharedRules::new(RuleSet::builtin()));
+    let source = Live { packets: MemorySource::new(packets), stop: &stop, nap: None };
+    let mut ear = Ear { stop_when_closed: Some(&stop), ..Ear::default() };
+    pipeline::run(vec![source], live_plan(), &rules, &stop, None, &mut ear);
+    let last = ear.heard.incidents.last().unwrap();
+    assert_eq!((last.host, last.closed), (INFECTED.parse().unwrap(), true));
+    assert!(ear.closed_while_running, "by time, not by the end of the run");
+    let flow = &ear.heard.stats[0].flow;
+    assert_eq!((flow.active, flow.ended[5]), (0, 0), "none was left for the end: {flow:?}");
+}
+
 /// Packets from memory as an interface gives them: there is no end but the stop, and silence until then.
 struct Live<'a> {
     packets: MemorySource,
@@ -362,12 +376,24 @@ struct Ear<'a> {
     times: Vec<Timestamp>,
     /// Ends the run when so many packets are told of.
     stop_at: Option<(&'a AtomicBool, u64)>,
+    /// Ends the run when an incident is closed while it goes on.
+    stop_when_closed: Option<&'a AtomicBool>,
+    closed_while_running: bool,
 }
 
 impl Default for Ear<'_> {
     fn default() -> Self {
         let renderer = Renderer::new(EventFilter::default(), Origin::Replay(vec!["memory".into()]));
-        Self { heard: Heard::default(), renderer, next_seq: Vec::new(), slow: None, times: Vec::new(), stop_at: None }
+        Self {
+            heard: Heard::default(),
+            renderer,
+            next_seq: Vec::new(),
+            slow: None,
+            times: Vec::new(),
+            stop_at: None,
+            stop_when_closed: None,
+            closed_while_running: false,
+        }
     }
 }
 
@@ -397,6 +423,12 @@ impl Audience for Ear<'_> {
         self.slow.into_iter().for_each(std::thread::sleep);
         if event.flow.is_some() {
             self.times.push(event.time);
+        }
+        if let Some(stop) = self.stop_when_closed
+            && self.heard.incidents.iter().any(|incident| incident.closed)
+        {
+            self.closed_while_running = true;
+            stop.store(true, Ordering::Relaxed);
         }
         if let Some((stop, packets)) = self.stop_at
             && self.heard.stats.iter().map(|stats| stats.capture.packets).sum::<u64>() >= packets

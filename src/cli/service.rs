@@ -79,3 +79,78 @@ impl Watchdog {
         due
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::capture::{CaptureError, Source, Step};
+    use crate::config::{Config, Layer};
+    use crate::correlator::Said;
+    use crate::model::event::Event;
+    use crate::model::mail::Findings;
+    use crate::model::stats::CaptureStats;
+    use crate::model::time::Timestamp;
+    use crate::pipeline::{self, Audience, Pressure, SharedRules, View};
+    use crate::rules::RuleSet;
+
+    /// Two wires, on which nothing happens; one of them gets stuck after so many steps.
+    struct Stuck<'a>(usize, &'a AtomicBool);
+
+    impl Source for Stuck<'_> {
+        fn next(&mut self) -> Result<Step<'_>, CaptureError> {
+            while self.0 == 0 && !self.1.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+            self.0 = self.0.saturating_sub(1);
+            Ok(if self.1.load(Ordering::Relaxed) { Step::End } else { Step::Idle(Timestamp::default()) })
+        }
+
+        fn stats(&mut self) -> CaptureStats {
+            CaptureStats::default()
+        }
+    }
+
+    /// Pretends that a second passes between pauses; counts how often it fed, and pauses since.
+    struct Feeder<'a> {
+        watchdog: Watchdog,
+        now: Instant,
+        stop: &'a AtomicBool,
+        fed: usize,
+        starved: usize,
+    }
+
+    impl Audience for Feeder<'_> {
+        fn hear(&mut self, _: &Event, _: Option<&Findings>, _: &[Said], _: &View<'_>) {}
+
+        fn hear_said(&mut self, _: &[Said]) {}
+
+        fn pause(&mut self, view: &View<'_>) {
+            self.now += Duration::from_secs(1);
+            if self.watchdog.is_due(self.now, view.pulse) {
+                (self.fed, self.starved) = (self.fed + 1, 0);
+            } else {
+                self.starved += 1;
+            }
+            // More pauses than steps that move could leave unfed.
+            self.stop.fetch_or(self.starved > 20 || self.fed > MANY, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn one_source_that_is_stuck_starves_the_watchdog() {
+        let stop = AtomicBool::new(false);
+        let now = Instant::now();
+        let watchdog = Watchdog::new(Duration::from_secs(2), now);
+        let mut feeder = Feeder { watchdog, now, stop: &stop, fed: 0, starved: 0 };
+        let plan = super::super::outputs::plan(&Config::new(Layer::default(), None, 2), Pressure::Shed);
+        let sources = vec![Stuck(usize::MAX, &stop), Stuck(500, &stop)];
+        pipeline::run(sources, plan, &SharedRules::new(RuleSet::builtin()), &stop, None, &mut feeder);
+        // That it starved is what ended the run.
+        assert!((1..MANY).contains(&feeder.fed), "{}", feeder.fed);
+    }
+
+    const MANY: usize = 5_000;
+}

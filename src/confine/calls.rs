@@ -200,6 +200,22 @@ mod tests {
         .unwrap();
     }
 
+    /// A kernel without Landlock and seccomp answers as this filter does.
+    #[test]
+    fn a_kernel_that_offers_less_is_told_and_no_failure() {
+        std::thread::spawn(|| {
+            seccompiler::apply_filter(&program().unwrap()).unwrap();
+            let report = crate::confine::close_in(&crate::confine::Grants::system());
+            assert_eq!(report.applied, [""; 0]);
+            let [files, calls] = &report.missing[..] else { panic!("{report:?}") };
+            assert_eq!(files, "files: this kernel has no Landlock, or it is switched off");
+            assert!(calls.starts_with("system calls: "), "{calls}");
+            fs::read("/proc/self/status").unwrap();
+        })
+        .join()
+        .unwrap();
+    }
+
     #[test]
     fn no_call_stands_twice() {
         let mut calls = CALLS.to_vec();
