@@ -6,7 +6,7 @@
 //!
 //! A replay waits when a queue is full. Live capture never waits: a message that finds the inspectors busy goes on
 //! uninspected and is counted; batches that find the correlator busy are held up to a bound, then dropped and counted.
-//! Several live sources tell one story: their events are put in the order of packet time ([`merge`]).
+//! Several live sources tell one story: their events are put in the order of packet time (`merge`).
 //!
 //! What a panic costs, since no code is free of defects: in an inspector one message, which is counted; in a live
 //! source, the correlator or the audience the run, which ends as if stopped and says so in [`Run`], for whoever

@@ -76,11 +76,10 @@ mod tests {
 
     use super::*;
     use crate::model::event::{Event, EventKind};
-    use crate::model::stats::SensorStats;
     use crate::rules::RuleSet;
 
     fn event(source: u16, seq: u64, nanos: i64) -> Slot {
-        let kind = EventKind::Tick(Box::new(SensorStats::default()));
+        let kind = EventKind::Tick(Box::default());
         Slot::Ready(Event { seq, time: Timestamp::from_nanos(nanos), source, file: 0, packet: 0, flow: None, kind })
     }
 
