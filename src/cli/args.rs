@@ -231,8 +231,9 @@ Examples:
   mailsnare live -i eth1 eth2 --threads 4 --user mailsnare
   mailsnare live --config /etc/mailsnare/mailsnare.toml
 
-Rights. Capturing takes CAP_NET_RAW. Start it as root with --user, which is
-given up to once the interfaces are open; or as a plain user, after
+Rights. Capturing takes CAP_NET_RAW. Start it as root with --user NAME: it
+becomes that user once the interfaces are open. Or start it as a plain user,
+after
   sudo setcap cap_net_raw=ep /usr/local/bin/mailsnare
 Then it confines itself: no capability but CAP_NET_RAW (which re-opens an
 interface that comes back; --no-reopen gives that up too), no file but those

@@ -46,6 +46,9 @@ fn a_sensor_started_by_root_works_as_nobody_with_one_capability() {
     let log = sensor.log();
     assert!(log.contains("confined: files: Landlock") || log.contains("not confined: files: "), "{log}");
 
+    // The process metrics read /proc.
+    assert!(metric(&sensor.metrics(), "process_open_fds") > 3.0, "{}", sensor.metrics());
+
     // It captures, writes what was attached, and opens its lines anew after a rotation.
     let trace = trace("arrival");
     let messages =

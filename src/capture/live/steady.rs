@@ -198,7 +198,10 @@ impl Retry {
 
 impl Source for SteadySource {
     fn next(&mut self) -> Result<Step<'_>, CaptureError> {
-        self.see_to_it()?;
+        // Asked at every packet, so the answer that is nearly always no is cheap.
+        if self.lost.is_some() || self.live.is_none() || self.is_left_alone() {
+            self.see_to_it()?;
+        }
         let stopped = self.is_stopped();
         let Some(live) = &mut self.live else {
             if stopped {
