@@ -18,6 +18,7 @@ use serde::{Deserialize, Deserializer};
 pub use self::told::Alertmanager;
 use crate::model::alert::Severity;
 use crate::model::eve_type::{EventFilter, EventType};
+use crate::model::limits;
 use crate::model::net::HomeNet;
 use crate::model::settings::{DetectSettings, Ignore, InspectSettings, SensorSettings, SyslogTarget};
 
@@ -132,6 +133,11 @@ pub struct Layer {
     pub no_promiscuous: Option<bool>,
     #[serde(deserialize_with = "ring_mib")]
     pub ring_mib: Option<u32>,
+    #[serde(deserialize_with = "threads")]
+    pub threads: Option<u16>,
+    pub user: Option<String>,
+    pub no_reopen: Option<bool>,
+    pub no_confinement: Option<bool>,
     #[serde(deserialize_with = "text")]
     pub fail_on: Option<Severity>,
     #[serde(deserialize_with = "text")]
@@ -189,6 +195,10 @@ impl Layer {
             snaplen: self.snaplen.or(below.snaplen),
             no_promiscuous: self.no_promiscuous.or(below.no_promiscuous),
             ring_mib: self.ring_mib.or(below.ring_mib),
+            threads: self.threads.or(below.threads),
+            user: self.user.or(below.user),
+            no_reopen: self.no_reopen.or(below.no_reopen),
+            no_confinement: self.no_confinement.or(below.no_confinement),
             fail_on: self.fail_on.or(below.fail_on),
             format: self.format.or(below.format),
             detect: below.detect,
@@ -414,6 +424,10 @@ fn ring_mib<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error>
     ranged(from, 1, MAX_RING_MIB).map(Some)
 }
 
+fn threads<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u16>, D::Error> {
+    ranged(from, 1, u32::from(limits::RINGS)).map(|threads| u16::try_from(threads).ok())
+}
+
 fn ranged<'de, D: Deserializer<'de>>(from: D, least: u32, most: u32) -> Result<u32, D::Error> {
     let value = i64::deserialize(from)?;
     let within = u32::try_from(value).ok().filter(|value| (least..=most).contains(value));
@@ -526,6 +540,10 @@ mod tests {
             snaplen = 2000
             no-promiscuous = true
             ring-mib = 8
+            threads = 2
+            user = "mailsnare"
+            no-reopen = true
+            no-confinement = true
             fail-on = "high"
             format = "json"
             [detect.mail-volume]
@@ -538,6 +556,8 @@ mod tests {
         let layer = read(text).unwrap();
         assert_eq!(layer.interface, Some(vec!["eth0".to_owned()]));
         assert_eq!((layer.snaplen, layer.no_promiscuous, layer.ring_mib), (Some(2000), Some(true), Some(8)));
+        assert_eq!((layer.threads, layer.user.as_deref()), (Some(2), Some("mailsnare")));
+        assert_eq!((layer.no_reopen, layer.no_confinement), (Some(true), Some(true)));
         assert_eq!((layer.fail_on, layer.format), (Some(Severity::High), Some(Format::Json)));
         assert_eq!(layer.log_level, Some(LogLevel::Warn));
         let config = Config::new(layer, None, 8);
@@ -570,6 +590,7 @@ mod tests {
             ("home-net = [\n  \"10.0.0.0/8\",\n  \"ten\"]", "test.toml:3:3: 'ten' is no network; write it as"),
             ("events = [\"alrt\"]", "test.toml:1:11: unknown event type 'alrt'; did you mean 'alert'?"),
             ("workers = 0", "test.toml:1:11: 0 is out of range; use 1 to 256"),
+            ("threads = 65", "test.toml:1:11: 65 is out of range; use 1 to 64"),
             ("fail-on = \"worst\"", "test.toml:1:11: unknown severity 'worst'; use one of critical"),
             ("[inspect]\nhashes = [\"sha-256\"]", "test.toml:2:11: unknown value 'sha-256'; did you mean 'sha256'?"),
             ("metrics = \"9847\"", "test.toml:1:11: '9847' is no address with a port; write it as 127.0.0.1:9847"),

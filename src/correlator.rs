@@ -123,6 +123,24 @@ impl Correlator {
         self.rules = rules;
     }
 
+    /// Puts other settings in force, for events still to come: of `settings`, the networks, the declared mail servers,
+    /// the thresholds and what is to be ignored. Sizes and ports stay as they were. Of a host that is no longer at home
+    /// nothing more is learnt; its open incident closes when it has calmed.
+    pub fn set_settings(&mut self, settings: &CorrelatorSettings) {
+        let CorrelatorSettings { home, mail_servers, detect, ignore, mail_ports: _, hosts: _, host_entries: _ } =
+            settings.clone();
+        let times_of = |wish: &Ignore| {
+            let at = self.settings.ignore.iter().position(|before| before == wish);
+            at.and_then(|at| self.ignored.get(at).copied()).unwrap_or_default()
+        };
+        self.ignored = ignore.iter().map(times_of).collect();
+        self.detectors = Detectors::new(&detect);
+        for host in self.hosts.iter_mut() {
+            host.facts.role.declare(host.facts.addr, &mail_servers);
+        }
+        self.settings = CorrelatorSettings { home, mail_servers, detect, ignore, ..std::mem::take(&mut self.settings) };
+    }
+
     /// Takes the next event in order; appends what is to be said about it.
     pub fn take(&mut self, event: &Event, findings: &Findings, out: &mut Vec<Said>) {
         self.now = event.time;

@@ -51,7 +51,7 @@
 //!    |
 //!   sensor        inspector      correlator
 //!    |                |              |
-//!   capture decode flow protocol mail rules detect output config
+//!   capture decode flow protocol mail rules detect output config confine
 //!    |
 //!   model
 //! ```
@@ -73,6 +73,7 @@
 //! | [`detect`] | one detector a file, over the state of hosts |
 //! | [`output`] | EVE lines, extracted files, evidence, metrics, the summary |
 //! | [`config`] | what the settings mean, checked |
+//! | [`confine`] | what the process may still do once it listens |
 //! | [`model`] | the words all share: events, findings, alerts, times, limits |
 //!
 //! # Where to begin reading
@@ -86,6 +87,7 @@
 pub mod capture;
 pub mod cli;
 pub mod config;
+pub mod confine;
 pub mod correlator;
 pub mod decode;
 pub mod detect;

@@ -6,9 +6,16 @@
 //!
 //! A replay waits when a queue is full. Live capture never waits: a message that finds the inspectors busy goes on
 //! uninspected and is counted; batches that find the correlator busy are held up to a bound, then dropped and counted.
+//! Several live sources tell one story: their events are put in the order of packet time (`merge`).
+//!
+//! What a panic costs, since no code is free of defects: in an inspector one message, which is counted; in a live
+//! source, the correlator or the audience the run, which ends as if stopped and says so in [`Run`], for whoever
+//! supervises the process to start it again; in the metrics server one answer.
 
 pub mod courier;
 mod feed;
+mod merge;
+mod pulse;
 mod room;
 
 use std::net::TcpListener;
@@ -21,6 +28,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use feed::{Feed, read};
+use merge::Merge;
+pub use pulse::Pulse;
 use room::Room;
 
 use crate::capture::{CaptureError, Source};
@@ -32,6 +41,7 @@ use crate::model::mail::Findings;
 use crate::model::report::Report;
 use crate::model::settings::SensorSettings;
 use crate::model::stats::InspectStats;
+use crate::model::time::Timestamp;
 use crate::output::http::{self, Endpoints};
 use crate::rules::RuleSet;
 use crate::sensor::Sensor;
@@ -85,6 +95,8 @@ pub struct View<'a> {
     pub message_bytes: usize,
     /// Time each inspector has worked so far.
     pub busy: &'a [Duration],
+    /// Whether the sources move.
+    pub pulse: &'a Pulse,
 }
 
 /// The metrics server of a run.
@@ -101,30 +113,71 @@ pub struct Run<S> {
     pub sources: Vec<(S, Option<CaptureError>)>,
     /// Sources whose thread failed, which is a defect of ours: what they had given by then is in the report.
     pub failed: usize,
+    /// The correlator or the audience failed, which is a defect of ours too: the report is empty, and what was
+    /// written by then is all there is.
+    pub broken: bool,
 }
 
-/// The rules in force. Each batch of events is held against the set that was in force when it was made.
+/// The rules and settings in force. Each batch of events is held against those that were in force when it was made.
 #[derive(Clone, Debug)]
-pub struct SharedRules(Arc<Mutex<Arc<RuleSet>>>);
+pub struct SharedRules(Arc<Mutex<Arc<InForce>>>);
+
+/// Settings of the later stages that can be changed while they run.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub inspector: Inspector,
+    /// Of these [`Correlator::set_settings`] says which are heeded.
+    pub correlator: CorrelatorSettings,
+}
+
+/// What is in force at one time.
+#[derive(Debug)]
+struct InForce {
+    rules: Arc<RuleSet>,
+    /// None for that of the plan.
+    policy: Option<Policy>,
+    /// Which policy this is; it never goes back.
+    edition: u64,
+}
+
+impl InForce {
+    fn new(rules: RuleSet) -> Self {
+        Self { rules: Arc::new(rules), policy: None, edition: 0 }
+    }
+}
 
 impl SharedRules {
     /// Puts a first set in force.
     pub fn new(rules: RuleSet) -> Self {
-        Self(Arc::new(Mutex::new(Arc::new(rules))))
+        Self(Arc::new(Mutex::new(Arc::new(InForce::new(rules)))))
     }
 
-    /// The set in force.
+    /// The rules in force.
     pub fn get(&self) -> Arc<RuleSet> {
-        Arc::clone(&lock(&self.0))
+        Arc::clone(&lock(&self.0).rules)
     }
 
-    /// Puts another set in force.
+    /// Puts other rules in force; the policy stays.
     pub fn set(&self, rules: RuleSet) {
-        *lock(&self.0) = Arc::new(rules);
+        let mut force = lock(&self.0);
+        let (policy, edition) = (force.policy.clone(), force.edition);
+        *force = Arc::new(InForce { rules: Arc::new(rules), policy, edition });
+    }
+
+    /// Puts other rules and another policy in force, both at once.
+    pub fn replace(&self, rules: RuleSet, policy: Policy) {
+        let mut force = lock(&self.0);
+        let edition = force.edition + 1;
+        *force = Arc::new(InForce { rules: Arc::new(rules), policy: Some(policy), edition });
+    }
+
+    fn in_force(&self) -> Arc<InForce> {
+        Arc::clone(&lock(&self.0))
     }
 }
 
-/// Runs the sources to their end, or until `stop` is set and what is under way is finished.
+/// Runs the sources to their end, or until `stop` is set and what is under way is finished. Sets `stop` itself when
+/// the run cannot go on: live sources must heed it.
 pub fn run<S: Source + Send>(
     sources: Vec<S>,
     plan: Plan,
@@ -136,45 +189,79 @@ pub fn run<S: Source + Send>(
     let workers = plan.workers.max(1);
     let (jobs_in, jobs_out) = bounded(limits::INSPECT_QUEUE);
     let (batches_in, batches_out) = bounded(limits::BATCHES);
-    let shared = Shared::new(workers);
+    let shared = Shared::new(workers, sources.len());
     let (shared, inspector) = (&shared, &plan.inspector);
     let over = &AtomicBool::new(false);
+    let all = sources.len();
     thread::scope(|scope| {
         if let Some(Server { listener, endpoints }) = server {
-            scope.spawn(move || {
-                if let Err(error) = http::serve(&listener, over, endpoints) {
-                    tracing::error!("metrics are not served: {error}");
-                }
-            });
+            start(scope, "metrics", move || serve(&listener, over, endpoints));
         }
-        for worker in 0..workers {
+        // Without all its threads a run is given up, not run lame: the sources are not even begun.
+        let complete = (0..workers).all(|worker| {
             let jobs = jobs_out.clone();
-            scope.spawn(move || inspect_all(&jobs, inspector, &shared.busy[worker]));
-        }
+            let busy = shared.busy.get(worker);
+            start(scope, &format!("inspector {worker}"), move || inspect_all(&jobs, inspector, busy)).is_some()
+        });
         let readers: Vec<_> = sources
             .into_iter()
             .zip(0..)
-            .map(|(source, number)| {
+            .filter(|_| complete)
+            .filter_map(|(source, number)| {
                 let sensor = Sensor::new(plan.sensor.clone(), number);
-                let feed = Feed::new(jobs_in.clone(), batches_in.clone(), rules.clone(), shared, plan.pressure);
-                scope.spawn(move || read(source, sensor, feed, stop))
+                let feed = Feed::new(jobs_in.clone(), batches_in.clone(), rules.clone(), shared, plan.pressure, number);
+                let reader = start(scope, &format!("sensor {number}"), move || read(source, sensor, feed, stop));
+                if reader.is_none() {
+                    stop.store(true, Ordering::Relaxed);
+                }
+                reader
             })
             .collect();
         // Held by the readers alone from here on: when they end, so do the inspectors and this thread's loop.
         drop((jobs_in, batches_in));
+        let merged = plan.pressure == Pressure::Shed && all > 1;
         let consumer = Consumer::new(plan.correlator, rules, shared, (&jobs_out, inspector), audience);
-        let report = consumer.run(&batches_out);
-        over.store(true, Ordering::Relaxed);
-        let all = readers.len();
+        let report = catch_unwind(AssertUnwindSafe(|| consumer.run(&batches_out, merged)));
+        if report.is_err() {
+            // Nobody takes events any more: the sources must not wait for it.
+            stop.store(true, Ordering::Relaxed);
+            shared.room.open_wide();
+            drop(batches_out);
+        }
         let sources: Vec<_> = readers.into_iter().filter_map(|reader| reader.join().ok()).collect();
-        Run { report, failed: all - sources.len(), sources }
+        over.store(true, Ordering::Relaxed);
+        Run { failed: all - sources.len(), broken: report.is_err(), report: report.unwrap_or_default(), sources }
     })
+}
+
+/// Starts a thread with a name that a message about its panic will show; says so when there can be no more threads.
+fn start<'scope, T: Send + 'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Option<thread::ScopedJoinHandle<'scope, T>> {
+    let started = thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, work);
+    started
+        .inspect_err(|error| tracing::error!("cannot start the thread '{name}': {error}; raise the limit on threads"))
+        .ok()
+}
+
+/// Serves metrics until the run is over, whatever one answer may run into.
+fn serve(listener: &TcpListener, over: &AtomicBool, endpoints: &(dyn Endpoints + Sync)) {
+    while !over.load(Ordering::Relaxed) {
+        match catch_unwind(AssertUnwindSafe(|| http::serve(listener, over, endpoints))) {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => return tracing::error!("metrics are not served: {error}"),
+            Err(_) => tracing::error!("an answer about metrics failed, which is a defect: please report it"),
+        }
+    }
 }
 
 /// What threads share besides channels.
 #[derive(Debug)]
 struct Shared {
     room: Room,
+    pulse: Pulse,
     /// Events dropped because the correlator did not keep up.
     dropped: AtomicU64,
     /// Packets for evidence dropped for the same reason.
@@ -184,9 +271,10 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(workers: usize) -> Self {
+    fn new(workers: usize, sources: usize) -> Self {
         Self {
             room: Room::default(),
+            pulse: Pulse::new(sources),
             dropped: AtomicU64::new(0),
             packets_dropped: AtomicU64::new(0),
             busy: (0..workers).map(|_| AtomicU64::new(0)).collect(),
@@ -197,7 +285,7 @@ impl Shared {
 /// A message to be inspected, and where to put the result.
 struct Job {
     event: Event,
-    rules: Arc<RuleSet>,
+    force: Arc<InForce>,
     reply: Sender<Inspected>,
 }
 
@@ -214,24 +302,38 @@ enum Slot {
     Shed(Event),
     /// A packet kept as evidence, with the bytes of room it takes.
     Kept(Event, usize),
-    /// An inspector will fill it. With the bytes of room its message takes until then.
-    Waiting(Receiver<Inspected>, usize),
+    /// An inspector will fill it. With the bytes of room its message takes until then, and the event's time.
+    Waiting(Receiver<Inspected>, usize, Timestamp),
 }
 
+impl Slot {
+    fn time(&self) -> Timestamp {
+        match self {
+            Self::Ready(event) | Self::Shed(event) | Self::Kept(event, _) => event.time,
+            Self::Waiting(_, _, time) => *time,
+        }
+    }
+}
+
+/// Events of one source, in order.
 struct Batch {
     slots: Vec<Slot>,
-    rules: Arc<RuleSet>,
+    source: u16,
+    force: Arc<InForce>,
 }
 
 // --- inspectors -------------------------------------------------------------------------------------------------
 
 /// Works on messages until no more can come.
-fn inspect_all(jobs: &Receiver<Job>, inspector: &Inspector, busy: &AtomicU64) {
-    for Job { mut event, rules, reply } in jobs {
+fn inspect_all(jobs: &Receiver<Job>, planned: &Inspector, busy: Option<&AtomicU64>) {
+    for Job { mut event, force, reply } in jobs {
         let began = Instant::now();
+        let inspector = force.policy.as_ref().map_or(planned, |policy| &policy.inspector);
         // A defect in our handling of one hostile message must not cost its envelope, nor this thread.
-        let findings = catch_unwind(AssertUnwindSafe(|| inspector.inspect(&rules, &mut event))).ok();
-        busy.fetch_add(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let findings = catch_unwind(AssertUnwindSafe(|| inspector.inspect(&force.rules, &mut event))).ok();
+        if let Some(busy) = busy {
+            busy.fetch_add(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
         let _ = reply.send(Inspected { event, findings });
     }
 }
@@ -242,6 +344,8 @@ fn inspect_all(jobs: &Receiver<Job>, inspector: &Inspector, busy: &AtomicU64) {
 struct Consumer<'a> {
     correlator: Correlator,
     rules: Arc<RuleSet>,
+    /// Edition of the policy in force.
+    edition: u64,
     shared: &'a Shared,
     jobs: &'a Receiver<Job>,
     inspector: &'a Inspector,
@@ -263,6 +367,7 @@ impl<'a> Consumer<'a> {
         Self {
             correlator: Correlator::new(settings, rules.clone()),
             rules,
+            edition: 0,
             shared,
             jobs,
             inspector,
@@ -273,13 +378,11 @@ impl<'a> Consumer<'a> {
         }
     }
 
-    fn run(mut self, batches: &Receiver<Batch>) -> Report {
-        loop {
-            match batches.recv_timeout(PAUSE) {
-                Ok(batch) => self.batch(batch, batches),
-                Err(RecvTimeoutError::Timeout) => self.pause(batches),
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
+    fn run(mut self, batches: &Receiver<Batch>, merged: bool) -> Report {
+        if merged {
+            self.merge(batches)
+        } else {
+            self.follow(batches)
         }
         self.correlator.finish(&mut self.said);
         self.audience.hear_last(&self.said);
@@ -288,39 +391,86 @@ impl<'a> Consumer<'a> {
         Report { inspect: self.inspect, ..self.correlator.report() }
     }
 
-    fn batch(&mut self, batch: Batch, batches: &Receiver<Batch>) {
-        if !Arc::ptr_eq(&batch.rules, &self.rules) {
-            self.rules = Arc::clone(&batch.rules);
-            self.correlator.set_rules(batch.rules);
-        }
-        for slot in batch.slots {
-            let (mut event, findings, bytes) = match slot {
-                Slot::Ready(event) => (event, None, 0),
-                Slot::Kept(event, bytes) => (event, None, bytes),
-                Slot::Shed(event) => {
-                    self.inspect.shed_queue += 1;
-                    (event, None, 0)
+    /// Takes batches as they come, until no source is left.
+    fn follow(&mut self, batches: &Receiver<Batch>) {
+        loop {
+            match batches.recv_timeout(PAUSE) {
+                Ok(batch) => {
+                    self.enforce(&batch.force);
+                    batch.slots.into_iter().for_each(|slot| self.slot(slot, batches.len()));
                 }
-                Slot::Waiting(filled, bytes) => match filled.recv() {
-                    Ok(Inspected { event, findings }) => {
-                        self.inspect.shed_failed += u64::from(findings.is_none());
-                        (event, findings, bytes)
-                    }
-                    // Only if an inspector thread died, which `catch_unwind` rules out.
-                    Err(_) => {
-                        self.inspect.shed_failed += 1;
-                        self.shared.room.give_back(bytes);
-                        continue;
-                    }
-                },
-            };
-            if findings.is_none() {
-                self.inspector.pass(&mut event);
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
             }
-            self.hear(&event, findings.as_ref(), batches.len());
-            self.shared.room.give_back(bytes);
+            self.pause(batches);
         }
-        self.pause(batches);
+    }
+
+    /// The same with the events of all sources in the order of packet time.
+    fn merge(&mut self, batches: &Receiver<Batch>) {
+        let (mut merge, mut told, mut open) = (Merge::new(self.shared.pulse.sources()), Vec::new(), true);
+        while open || !merge.is_empty() {
+            // Before the channel is looked into, so that what is told is either taken in below or was before.
+            self.shared.pulse.told(&mut told);
+            let patience = if merge.is_empty() { PAUSE } else { MERGE_PAUSE };
+            match batches.recv_timeout(patience) {
+                Ok(batch) => {
+                    let now = Instant::now();
+                    merge.put(batch, now);
+                    batches.try_iter().take(limits::BATCHES).for_each(|batch| merge.put(batch, now));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => open = false,
+            }
+            let now = Instant::now();
+            while let Some((slot, force)) = merge.next(&told, now) {
+                self.enforce(&force);
+                self.slot(slot, batches.len());
+            }
+            self.pause(batches);
+        }
+    }
+
+    /// Goes over to other rules or settings, if these are others.
+    fn enforce(&mut self, force: &InForce) {
+        if !Arc::ptr_eq(&force.rules, &self.rules) {
+            self.rules = Arc::clone(&force.rules);
+            self.correlator.set_rules(Arc::clone(&self.rules) as _);
+        }
+        // Merged sources may bring a few more events made under the old policy: what was given up stays given up.
+        if let Some(policy) = &force.policy
+            && force.edition > self.edition
+        {
+            self.edition = force.edition;
+            self.correlator.set_settings(&policy.correlator);
+        }
+    }
+
+    fn slot(&mut self, slot: Slot, waiting: usize) {
+        let (mut event, findings, bytes) = match slot {
+            Slot::Ready(event) => (event, None, 0),
+            Slot::Kept(event, bytes) => (event, None, bytes),
+            Slot::Shed(event) => {
+                self.inspect.shed_queue += 1;
+                (event, None, 0)
+            }
+            Slot::Waiting(filled, bytes, _) => match filled.recv() {
+                Ok(Inspected { event, findings }) => {
+                    self.inspect.shed_failed += u64::from(findings.is_none());
+                    (event, findings, bytes)
+                }
+                // Only if an inspector thread died, which `catch_unwind` rules out.
+                Err(_) => {
+                    self.inspect.shed_failed += 1;
+                    return self.shared.room.give_back(bytes);
+                }
+            },
+        };
+        if findings.is_none() {
+            self.inspector.pass(&mut event);
+        }
+        self.hear(&event, findings.as_ref(), waiting);
+        self.shared.room.give_back(bytes);
     }
 
     fn hear(&mut self, event: &Event, findings: Option<&Findings>, waiting: usize) {
@@ -352,12 +502,13 @@ impl<'a> Consumer<'a> {
 fn view<'v>(
     correlator: &'v Correlator,
     inspect: &'v InspectStats,
-    shared: &Shared,
+    shared: &'v Shared,
     busy: &'v [Duration],
     jobs: usize,
     batches: usize,
 ) -> View<'v> {
-    View { correlator, inspect, queues: [jobs, batches], message_bytes: shared.room.taken(), busy }
+    let message_bytes = shared.room.taken();
+    View { correlator, inspect, queues: [jobs, batches], message_bytes, busy, pulse: &shared.pulse }
 }
 
 /// A lock whose holder panicked guards a plain number or pointer, which is sound whatever happened.
@@ -367,3 +518,5 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// How often the audience gets a moment for housekeeping when nothing happens.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How often held events are looked at again: what sources tell of their progress comes without a wake-up.
+const MERGE_PAUSE: Duration = Duration::from_millis(10);

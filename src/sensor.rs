@@ -134,6 +134,7 @@ impl Sensor {
         capture.kernel_drops = losses.kernel_drops;
         capture.interface_drops = losses.interface_drops;
         capture.damaged = losses.damaged;
+        (capture.outages, capture.rings, capture.rings_up) = (losses.outages, losses.rings, losses.rings_up);
     }
 
     /// The capture is over: ends all flows and tells the final counters.

@@ -162,6 +162,23 @@ fn no_permission_to_capture() {
     assert_failure(&output, "no permission to capture on 'lo'; run with sudo, or grant it once: sudo setcap ");
 }
 
+#[test]
+fn a_user_that_cannot_be_become() {
+    let dir = Dir::new();
+    let live = ["live", "-i", "lo", "--metrics", "off", "--user"];
+    assert_failure(
+        &dir.run(&[&live[..], &["no-such-user"]].concat()),
+        "no user 'no-such-user' on this machine; make it (adduser --system --group no-such-user) or name another with \
+         --user",
+    );
+    let both = dir.run(&[&live[..], &["root", "--no-confinement"]].concat());
+    assert_eq!(code(&both), 2);
+    dir.write("both.toml", b"user = \"root\"\nno-confinement = true\n");
+    let both = dir.run(&["live", "-i", "lo", "--config", "both.toml"]);
+    assert_eq!(code(&both), 2);
+    assert!(stderr(&both).contains("--user and --no-confinement exclude each other"), "{}", stderr(&both));
+}
+
 // --- outputs ------------------------------------------------------------------------------------------------------
 
 #[test]

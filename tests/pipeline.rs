@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mailsnare::capture::{CaptureError, FaultSource, Faults, MemorySource, OwnedPacket, Source, Step};
@@ -162,6 +162,132 @@ fn a_source_that_breaks_is_told_and_the_others_go_on() {
 }
 
 #[test]
+fn a_live_source_that_breaks_ends_the_run() {
+    let (packets, _) = sample("arrival");
+    let stop = AtomicBool::new(false);
+    let steady = Live { packets: MemorySource::new(packets.clone()), stop: &stop, nap: None };
+    let breaking = Breaking(MemorySource::new(packets.clone()), packets.len() / 2);
+    let sources: Vec<Box<dyn Source + Send>> = vec![Box::new(steady), Box::new(breaking)];
+    let (mut ear, rules) = (Ear::default(), SharedRules::new(RuleSet::builtin()));
+    let run = pipeline::run(sources, live_plan(), &rules, &stop, None, &mut ear);
+    // The steady one would go on for ever.
+    assert_eq!((run.failed, run.broken, stop.load(Ordering::Relaxed)), (1, false, true));
+    assert_eq!(ear.heard.stats[0].capture.packets, packets.len() as u64);
+}
+
+/// An audience in which something goes wrong at an event.
+struct Broken(usize);
+
+impl Audience for Broken {
+    fn hear(&mut self, _: &Event, _: Option<&Findings>, _: &[Said], _: &View<'_>) {
+        assert!(self.0 > 0, "a defect, made for the test");
+        self.0 -= 1;
+    }
+
+    fn hear_said(&mut self, _: &[Said]) {}
+
+    fn pause(&mut self, _: &View<'_>) {}
+}
+
+#[test]
+fn an_audience_that_breaks_ends_the_run_and_nobody_waits_for_it() {
+    // Many more messages, and bytes of them, than any queue holds.
+    let (packets, _) = sample("mimail-c-outbreak");
+    let rules = SharedRules::new(RuleSet::builtin());
+    for events in [0, 1, 100] {
+        let stop = AtomicBool::new(false);
+        let source = vec![MemorySource::new(packets.clone())];
+        let run = pipeline::run(source, plan(2), &rules, &stop, None, &mut Broken(events));
+        assert_eq!((run.broken, run.failed), (true, 0));
+
+        let stop = AtomicBool::new(false);
+        let live = || Live { packets: MemorySource::new(packets.clone()), stop: &stop, nap: None };
+        let run = pipeline::run(vec![live(), live()], live_plan(), &rules, &stop, None, &mut Broken(events));
+        assert_eq!((run.broken, run.failed), (true, 0));
+        assert!(run.report.hosts.is_empty(), "nothing is claimed of what was not looked at");
+    }
+}
+
+#[test]
+fn flows_shared_among_live_sources_are_told_as_by_one() {
+    let (packets, truth) = sample("mimail-c-outbreak");
+    let one = run(MemorySource::new(packets.clone()), 1);
+    let rules = SharedRules::new(RuleSet::builtin());
+    // The first is the slow one, then the last: what it sees comes long after what the others saw of the same moment.
+    for slow in [0, 2] {
+        let stop = AtomicBool::new(false);
+        let sources = (0..3_usize).map(|ring| {
+            let mine = packets.iter().filter(|packet| ring_of(&packet.data) == ring).cloned().collect();
+            let nap = (ring == slow).then_some(Duration::from_micros(100));
+            Live { packets: MemorySource::new(mine), stop: &stop, nap }
+        });
+        let mut ear = Ear { stop_at: Some((&stop, packets.len() as u64)), ..Ear::default() };
+        let run = pipeline::run(sources.collect(), live_plan(), &rules, &stop, None, &mut ear);
+        let lost = &run.report.inspect;
+        assert_eq!((lost.shed_queue, lost.shed_failed, lost.events_dropped), (0, 0, 0));
+        assert_eq!(ear.heard.messages, truth.transactions.iter().filter(|sent| sent.message.is_some()).count());
+        assert!(ear.times.is_sorted(), "events come in the order of their times");
+        let alerts = |heard: &Heard| -> Vec<_> {
+            heard.alerts.iter().map(|alert| (alert.time, alert.rule.clone(), alert.host, alert.severity)).collect()
+        };
+        assert_eq!(alerts(&ear.heard), alerts(&one));
+    }
+}
+
+#[test]
+fn a_wire_that_falls_silent_ages_flows_and_closes_incidents() {
+    let (packets, _) = sample("mimail-c-outbreak");
+    let (stop, rules) = (AtomicBool::new(false), SharedRules::new(RuleSet::builtin()));
+    let source = Live { packets: MemorySource::new(packets), stop: &stop, nap: None };
+    let mut ear = Ear { stop_when_closed: Some(&stop), ..Ear::default() };
+    pipeline::run(vec![source], live_plan(), &rules, &stop, None, &mut ear);
+    let last = ear.heard.incidents.last().unwrap();
+    assert_eq!((last.host, last.closed), (INFECTED.parse().unwrap(), true));
+    assert!(ear.closed_while_running, "by time, not by the end of the run");
+    let flow = &ear.heard.stats[0].flow;
+    assert_eq!((flow.active, flow.ended[5]), (0, 0), "none was left for the end: {flow:?}");
+}
+
+/// Packets from memory as an interface gives them: there is no end but the stop, and silence until then.
+struct Live<'a> {
+    packets: MemorySource,
+    stop: &'a AtomicBool,
+    /// How long it takes over ten packets.
+    nap: Option<Duration>,
+}
+
+impl Source for Live<'_> {
+    fn next(&mut self) -> Result<Step<'_>, CaptureError> {
+        if let Some(nap) = self.nap {
+            std::thread::sleep(nap / 10);
+        }
+        match self.packets.next()? {
+            Step::End if self.stop.load(Ordering::Relaxed) => Ok(Step::End),
+            Step::End => {
+                std::thread::sleep(Duration::from_millis(1));
+                Ok(Step::Idle(Timestamp::from_nanos(i64::MAX / 2)))
+            }
+            step => Ok(step),
+        }
+    }
+
+    fn stats(&mut self) -> CaptureStats {
+        self.packets.stats()
+    }
+}
+
+/// Which of three rings a frame goes to: the same for both directions of a flow.
+fn ring_of(frame: &[u8]) -> usize {
+    let ends = frame.get(26..38).unwrap_or_default();
+    let sum: usize = ends.iter().map(|byte| usize::from(*byte)).sum();
+    sum % 3
+}
+
+fn live_plan() -> Plan {
+    Plan { pressure: Pressure::Shed, ..plan(2) }
+}
+
+#[test]
 fn what_cannot_be_written_at_once_is_no_loss() {
     // More messages than all queues hold, and a listener that takes its time.
     let (packets, truth) = sample("mimail-c-outbreak");
@@ -270,23 +396,39 @@ fn plan(workers: usize) -> Plan {
 }
 
 /// Writes down what the pipeline says, and holds it to its order.
-struct Ear {
+struct Ear<'a> {
     heard: Heard,
     renderer: Renderer,
     /// The number that the next event of each source must have.
     next_seq: Vec<u64>,
     /// How long it takes over an event.
     slow: Option<Duration>,
+    /// Times of events with a flow, as they came.
+    times: Vec<Timestamp>,
+    /// Ends the run when so many packets are told of.
+    stop_at: Option<(&'a AtomicBool, u64)>,
+    /// Ends the run when an incident is closed while it goes on.
+    stop_when_closed: Option<&'a AtomicBool>,
+    closed_while_running: bool,
 }
 
-impl Default for Ear {
+impl Default for Ear<'_> {
     fn default() -> Self {
         let renderer = Renderer::new(EventFilter::default(), Origin::Replay(vec!["memory".into()]));
-        Self { heard: Heard::default(), renderer, next_seq: Vec::new(), slow: None }
+        Self {
+            heard: Heard::default(),
+            renderer,
+            next_seq: Vec::new(),
+            slow: None,
+            times: Vec::new(),
+            stop_at: None,
+            stop_when_closed: None,
+            closed_while_running: false,
+        }
     }
 }
 
-impl Audience for Ear {
+impl Audience for Ear<'_> {
     fn hear(&mut self, event: &Event, findings: Option<&Findings>, said: &[Said], _: &View<'_>) {
         let source = usize::from(event.source);
         self.next_seq.resize(self.next_seq.len().max(source + 1), 0);
@@ -310,6 +452,20 @@ impl Audience for Ear {
         }
         self.hear_said(said);
         self.slow.into_iter().for_each(std::thread::sleep);
+        if event.flow.is_some() {
+            self.times.push(event.time);
+        }
+        if let Some(stop) = self.stop_when_closed
+            && self.heard.incidents.iter().any(|incident| incident.closed)
+        {
+            self.closed_while_running = true;
+            stop.store(true, Ordering::Relaxed);
+        }
+        if let Some((stop, packets)) = self.stop_at
+            && self.heard.stats.iter().map(|stats| stats.capture.packets).sum::<u64>() >= packets
+        {
+            stop.store(true, Ordering::Relaxed);
+        }
     }
 
     fn hear_said(&mut self, said: &[Said]) {

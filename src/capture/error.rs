@@ -43,7 +43,7 @@ pub enum CaptureError {
 
     #[error(
         "no permission to capture on '{interface}'; run with sudo, or grant it once: \
-         sudo setcap cap_net_raw,cap_net_admin=eip PATH_OF_MAILSNARE"
+         sudo setcap cap_net_raw=ep PATH_OF_MAILSNARE"
     )]
     NoCapturePermission { interface: String },
 

@@ -1,4 +1,9 @@
-//! Live capture on one interface, through libpcap.
+//! Live capture on one interface, through libpcap: one ring of it ([`LiveSource`]).
+//!
+//! [`fanout`] shares an interface among several rings; [`steady`] outlives the interface.
+
+mod fanout;
+mod steady;
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -8,6 +13,9 @@ use std::time::{Duration, Instant, SystemTime};
 use pcap::{Active, Capture, Device, Precision};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+
+pub use fanout::Fanout;
+pub use steady::SteadySource;
 
 use super::error::CaptureError;
 use super::{Packet, Source, Step, bpf, link};
@@ -26,6 +34,8 @@ pub struct LiveOptions {
     pub promiscuous: bool,
     /// Size of the kernel's ring, which must hold what comes while the sensor is busy.
     pub ring_bytes: u32,
+    /// The rings that share the interface's packets with this one, if any do.
+    pub fanout: Option<Arc<Fanout>>,
     /// Hand over each packet at once, at the cost of a slower kind of ring. For tests and very quiet links.
     pub immediate: bool,
     /// Set it, from any thread or signal handler, to end the capture: what the ring holds then is still given.
@@ -39,6 +49,7 @@ impl Default for LiveOptions {
             snaplen: limits::CAPTURE_PACKET,
             promiscuous: true,
             ring_bytes: 64 << 20,
+            fanout: None,
             immediate: false,
             stop: Arc::default(),
         }
@@ -59,6 +70,10 @@ pub struct LiveSource {
     /// The ring was empty when last looked into.
     empty: bool,
     packets: u64,
+    /// Packets before this are not given: they came before this ring had its share of them, and others gave them.
+    since: Timestamp,
+    /// Which group of rings it belongs to.
+    group: u64,
     /// Packet time so far.
     now: Timestamp,
     kernel_drops: Widened,
@@ -100,8 +115,18 @@ impl LiveSource {
         }
         // With blocking reads libpcap would wait past its time-out on a silent interface, and never see the stop.
         let capture = capture.setnonblock().map_err(|error| classify(interface, &error))?;
+        let (mut since, mut group) = (Timestamp::default(), 0);
+        if let Some(fanout) = &options.fanout {
+            group = fanout.join(capture.as_fd()).map_err(|error| CaptureError::CaptureFailed {
+                interface: interface.to_owned(),
+                message: format!("its packets cannot be shared among threads: {error}"),
+            })?;
+            since = wall_clock();
+        }
         Ok(Self {
             interface: interface.to_owned(),
+            since,
+            group,
             link: link::from_dlt(capture.get_datalink().0),
             capture,
             stop: Arc::clone(&options.stop),
@@ -112,11 +137,6 @@ impl LiveSource {
             kernel_drops: Widened::default(),
             interface_drops: Widened::default(),
         })
-    }
-
-    /// The interface's name.
-    pub fn interface(&self) -> &str {
-        &self.interface
     }
 
     fn notice_stop(&mut self) {
@@ -138,15 +158,9 @@ impl LiveSource {
         let patience = Timespec::try_from(patience).ok();
         let mut ready = [PollFd::from_borrowed_fd(self.capture.as_fd(), PollFlags::IN)];
         match poll(&mut ready, patience.as_ref()) {
-            Ok(count) => {
-                // The kernel's word that the interface went down. libpcap goes on, since it may come up again, and
-                // reports an error only when the interface is gone.
-                if ready.iter().any(|fd| fd.revents().contains(PollFlags::ERR)) {
-                    let interface = self.interface.as_str();
-                    tracing::warn!(interface, "interface went down; nothing is captured until it is up again");
-                }
-                Ok(count > 0)
-            }
+            // Also an error: the interface went down. libpcap goes on, since it may come up again, and reports an error
+            // only when the interface is gone.
+            Ok(count) => Ok(count > 0),
             Err(Errno::INTR) => Ok(false),
             Err(error) => {
                 Err(CaptureError::CaptureFailed { interface: self.interface.clone(), message: error.to_string() })
@@ -175,6 +189,9 @@ impl Source for LiveSource {
                 let time = Timestamp::from_parts(header.ts.tv_sec, header.ts.tv_usec);
                 if self.draining.as_ref().is_some_and(|drain| time > drain.stopped) {
                     return Ok(Step::End);
+                }
+                if time < self.since {
+                    return Ok(Step::Idle(self.now));
                 }
                 self.packets += 1;
                 self.now = time;

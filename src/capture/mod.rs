@@ -1,6 +1,7 @@
 //! Where packets come from: capture files, standard input, live interfaces; and a source that spoils them for tests.
 //!
-//! [`ReplaySource`] reads pcap and pcapng, plain or compressed. [`LiveSource`] listens on an interface.
+//! [`ReplaySource`] reads pcap and pcapng, plain or compressed. [`LiveSource`] listens on an interface, and
+//! [`SteadySource`] goes on when that goes away and comes back.
 //! [`MemorySource`] serves packets held in memory, and [`FaultSource`] drops, doubles, reorders and damages those of
 //! any other source. All are pulled through [`Source`], one packet at a time, each borrowed from the source's buffer.
 //!
@@ -30,7 +31,7 @@ pub use error::CaptureError;
 pub use fault::{FaultCounts, FaultSource, Faults};
 pub use file::{ReplayOptions, ReplaySource};
 pub use finding::{FileFinding, FindingKind};
-pub use live::{LiveOptions, LiveSource};
+pub use live::{Fanout, LiveOptions, LiveSource, SteadySource};
 pub use memory::{MemorySource, OwnedPacket};
 
 use crate::model::stats::CaptureStats;
@@ -67,8 +68,8 @@ pub trait Source {
     /// The next packet. Not called again after `End` or an error.
     fn next(&mut self) -> Result<Step<'_>, CaptureError>;
 
-    /// What it counted so far: only what the source alone can know (`kernel_drops`, `interface_drops`, `damaged`);
-    /// packets and bytes are counted by the sensor.
+    /// What it counted so far: only what the source alone can know (`kernel_drops`, `interface_drops`, `damaged`,
+    /// `outages`, `rings`, `rings_up`); packets and bytes are counted by the sensor.
     fn stats(&mut self) -> CaptureStats;
 }
 

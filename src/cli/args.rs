@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use crate::config::{self, Alertmanager, Destination, Format, LogLevel, Metrics};
 use crate::model::alert::Severity;
 use crate::model::eve_type::EventFilter;
+use crate::model::limits;
 use crate::model::settings::SyslogTarget;
 
 /// Find hosts that mail themselves: mass-mailing worms and spam bots
@@ -76,7 +77,7 @@ pub struct Replay {
     pub common: Common,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Live {
     /// Interface to listen on; several may be named, or the option repeated
     #[arg(short, long, num_args = 1.., value_name = "NAME", value_delimiter = ',', value_hint = ValueHint::Other)]
@@ -90,9 +91,25 @@ pub struct Live {
     #[arg(long)]
     pub no_promiscuous: bool,
 
-    /// Kernel buffer for each interface, in MiB [default: 64]
+    /// Threads that capture on each interface, which share its flows; each has a kernel buffer of its own [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(limits::RINGS)))]
+    pub threads: Option<u16>,
+
+    /// Kernel buffer for each capture thread, in MiB [default: 64]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=i64::from(config::MAX_RING_MIB)))]
     pub ring_mib: Option<u32>,
+
+    /// Become this user once the interfaces are open (when started as root) [default: stay as started]
+    #[arg(long, value_name = "NAME", value_hint = ValueHint::Username)]
+    pub user: Option<String>,
+
+    /// When an interface goes away, end, in place of waiting for it; then no capability at all is kept
+    #[arg(long)]
+    pub no_reopen: bool,
+
+    /// Keep all rights that it was started with: no change of user, no Landlock, no seccomp
+    #[arg(long, conflicts_with = "user")]
+    pub no_confinement: bool,
 
     /// Serve /metrics, /healthz and /readyz here, or off [default: 127.0.0.1:9847]
     #[arg(long, value_name = "ADDR", value_hint = ValueHint::Hostname)]
@@ -107,7 +124,7 @@ pub struct Live {
 }
 
 /// What `replay` and `live` share.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Common {
     /// Configuration file (TOML) with the same settings; what is typed here wins
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -236,14 +253,37 @@ const LIVE_HELP: &str = "\
 Examples:
   mailsnare live --interface eth1 --eve /var/log/mailsnare/eve.json
   mailsnare live -i eth1 --home-net 192.0.2.0/24 --mail-server 192.0.2.25
-  mailsnare live -i eth1 --bpf 'not host 192.0.2.200' --rules my-rules/
+  mailsnare live -i eth1 eth2 --threads 4 --user mailsnare
+  mailsnare live --config /etc/mailsnare/mailsnare.toml
 
-Needs the right to capture: root, or CAP_NET_RAW. SIGHUP re-opens the EVE
-file and reads the files of --rules again. SIGINT and SIGTERM finish what is
-under way, print the summary and exit with 0.
+Rights. Capturing takes CAP_NET_RAW. Start it as root with --user NAME: it
+becomes that user once the interfaces are open. Or start it as a plain user,
+after
+  sudo setcap cap_net_raw=ep /usr/local/bin/mailsnare
+Then it confines itself: no capability but CAP_NET_RAW (which re-opens an
+interface that comes back; --no-reopen gives that up too), no file but those
+named in its settings, no system call that it has no use for. What the kernel
+could not offer is logged.
 
-A filter on ports misses packets with VLAN tags: write it twice, as
-'port 25 or (vlan and port 25)'.";
+Signals.
+  SIGHUP           re-opens the EVE file; reads the rules and --config again.
+                   What is broken leaves the old in force, and is logged with
+                   file, line and what is wrong. Settings that need a restart
+                   are named.
+  SIGTERM, SIGINT  finish what is under way, print the summary, exit with 0.
+
+Interfaces. One that goes down, is renamed or deleted is logged, counted
+(mailsnare_interface_outages_total, mailsnare_interface_up) and looked for
+until it is back, at least every 30 seconds. The others go on.
+
+Threads. --threads is for links that one core cannot follow: see whether
+mailsnare_kernel_drops_total grows. Both directions of a flow go to the same
+thread. Not for links of VXLAN, Geneve or GTP-U, where that cannot be.
+
+Filters. A filter on ports misses packets with VLAN tags: write it twice, as
+'port 25 or (vlan and port 25)'. None is needed: other traffic costs little.
+
+Under systemd use Type=notify and WatchdogSec=30; docs/live.md tells more.";
 
 const RULES_HELP: &str = "\
 Examples:

@@ -1,6 +1,7 @@
 //! The command line: what was typed ([`args`]), what it means ([`settings`]), and one file for each command.
 
 use std::io::{self, IsTerminal, Write};
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
@@ -13,8 +14,10 @@ mod health;
 mod live;
 mod man;
 mod outputs;
+mod reload;
 mod replay;
 mod rules;
+mod service;
 pub mod settings;
 mod told;
 
@@ -24,7 +27,14 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return explain(&error),
     };
-    match run(command, log_level) {
+    panic::set_hook(Box::new(|info| {
+        let thread = std::thread::current();
+        let thread = thread.name().unwrap_or("without a name").to_owned();
+        complain(&format!("defect in the thread '{thread}': {info}"));
+    }));
+    // A panic ends the process as any other failure does, so that whoever supervises it sees one kind only.
+    let done = panic::catch_unwind(AssertUnwindSafe(|| run(command, log_level)));
+    match done.unwrap_or_else(|_| Err(Failure::Failed(outputs::BROKEN.to_owned()))) {
         Ok(code) => code,
         Err(Failure::Failed(why)) => {
             complain(&why);
@@ -56,9 +66,9 @@ fn run(command: args::Command, log_level: Option<LogLevel>) -> Result<ExitCode, 
             replay::run(&settings)
         }
         args::Command::Live(typed) => {
-            let settings = settings::Live::new(typed, log_level)?;
+            let settings = settings::Live::new(typed.clone(), log_level)?;
             start_log(settings.log_level);
-            live::run(&settings)
+            live::run(typed, log_level, settings)
         }
         args::Command::Rules(typed) => {
             start_log(log_level.unwrap_or_default());

@@ -7,7 +7,6 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::health::Pulse;
@@ -19,6 +18,7 @@ use crate::detect::Detectors;
 use crate::inspector::Inspector;
 use crate::mail::privacy::Privacy;
 use crate::model::alert::Severity;
+use crate::model::eve_type::EventFilter;
 use crate::model::event::{Event, EventKind};
 use crate::model::limits;
 use crate::model::mail::Findings;
@@ -31,7 +31,7 @@ use crate::output::extract::Extractor;
 use crate::output::metrics::Metrics;
 use crate::output::summary::Notes;
 use crate::output::writer::{EveWriter, WriteError};
-use crate::pipeline::{Audience, Plan, Pressure, Run, SharedRules, View};
+use crate::pipeline::{Audience, Plan, Pressure, Run, View};
 use crate::rules::{RuleError, RuleSet};
 
 /// Everything a run writes while it goes on.
@@ -47,13 +47,11 @@ pub struct Outputs {
     sources: Vec<String>,
     /// Live capture: lines are flushed at each pause, delays are measured.
     live: bool,
-    /// Set by SIGHUP.
-    reload: Arc<AtomicBool>,
-    rules: SharedRules,
-    rule_paths: Option<Vec<std::path::PathBuf>>,
     notes: Notes,
     worst: Option<Severity>,
-    /// The newest counters of each source, for the last `stats` line.
+    /// The newest counters of each source.
+    counters: BTreeMap<u16, SensorStats>,
+    /// Those of each interface, all its threads together, for the last `stats` line: by its first source.
     last_ticks: BTreeMap<u16, Event>,
     inspect: InspectStats,
     /// What is said from now on is said because there is nothing more to hear.
@@ -64,17 +62,11 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// Opens what the configuration asks for.
+    /// Opens what the configuration asks for; `rules` is how many are in force.
     ///
     /// # Errors
     /// A file or folder that cannot be opened.
-    pub fn open(
-        config: &Config,
-        origin: Origin,
-        metrics: Arc<Metrics>,
-        rules: SharedRules,
-        reload: Arc<AtomicBool>,
-    ) -> Result<Self, Failure> {
+    pub fn open(config: &Config, origin: Origin, metrics: Arc<Metrics>, rules: usize) -> Result<Self, Failure> {
         let (live, sources) = match &origin {
             Origin::Live(interfaces) => (true, interfaces.clone()),
             Origin::Replay(_) => (false, vec!["replay".to_owned()]),
@@ -91,7 +83,7 @@ impl Outputs {
         let writer = writer.transpose().map_err(|error: WriteError| Failure::Failed(error.to_string()))?;
         let extractor = config.extract.as_deref().map(Extractor::new).transpose();
         let evidence = config.evidence.as_deref().map(EvidenceWriter::new).transpose();
-        metrics.set_rules(rules.get().rules().len());
+        metrics.set_rules(rules);
         Ok(Self {
             renderer: Renderer::new(config.events, origin),
             writer,
@@ -102,11 +94,9 @@ impl Outputs {
             told,
             sources,
             live,
-            reload,
-            rules,
-            rule_paths: config.rules.clone(),
             notes: Notes::default(),
             worst: None,
+            counters: BTreeMap::new(),
             last_ticks: BTreeMap::new(),
             inspect: InspectStats::default(),
             capture_is_over: false,
@@ -200,13 +190,27 @@ impl Outputs {
     }
 
     fn tick(&mut self, event: &Event, stats: &SensorStats, view: &View<'_>) {
-        let source = self.sources.get(usize::from(event.source)).map_or("", String::as_str);
-        self.metrics.update_sensor(source, event.time, stats);
+        self.counters.insert(event.source, stats.clone());
+        let (first, stats) = self.together(event.source);
+        let name = self.sources.get(usize::from(first)).map_or("", String::as_str);
+        self.metrics.update_sensor(name, event.time, &stats);
         self.metrics.update_inspect(view.inspect);
         self.inspect = view.inspect.clone();
-        self.renderer.stats(event, stats, view.inspect, false, &mut self.lines);
-        let copy = Event { kind: EventKind::Tick(Box::new(stats.clone())), flow: None, ..*event };
-        self.last_ticks.insert(event.source, copy);
+        let event = Event { kind: EventKind::Tick(Box::new(stats.clone())), flow: None, source: first, ..*event };
+        self.renderer.stats(&event, &stats, view.inspect, false, &mut self.lines);
+        self.last_ticks.insert(first, event);
+    }
+
+    /// The counters of a source and of all others on the same interface, which share its packets; with the first of
+    /// them, in whose name they are told.
+    fn together(&self, source: u16) -> (u16, SensorStats) {
+        let name = self.sources.get(usize::from(source));
+        let is_same = |other: u16| self.sources.get(usize::from(other)) == name;
+        let first = (0..source).find(|other| is_same(*other)).unwrap_or(source);
+        let mut sum = SensorStats::default();
+        let same = self.counters.iter().filter(|(other, _)| is_same(**other));
+        same.for_each(|(_, stats)| sum.add(stats));
+        (first, sum)
     }
 
     fn write(&mut self) {
@@ -232,24 +236,20 @@ impl Outputs {
         }
     }
 
-    /// SIGHUP: re-opens the EVE file, reads the rules anew. What is broken leaves the old in force.
-    fn reload(&mut self) {
+    /// Opens the EVE file anew, after it was moved away. When that fails, the old one is written on.
+    pub fn reopen(&mut self) {
         self.flush();
         if let Some(Err(error)) = self.writer.as_mut().map(EveWriter::reopen) {
             tracing::error!("{error}");
         }
-        let Some(paths) = &self.rule_paths else { return };
-        match RuleSet::load(paths) {
-            Ok(rules) => {
-                tracing::info!("{} rules read anew", rules.rules().len());
-                self.metrics.set_rules(rules.rules().len());
-                self.metrics.observe_reload(true);
-                self.rules.set(rules);
-            }
-            Err(errors) => {
-                self.metrics.observe_reload(false);
-                tracing::error!("rules not replaced, the old ones stay in force: {}", sentences(&errors));
-            }
+    }
+
+    /// Settings were read anew, with so many rules and these types of EVE lines; or could not be.
+    pub fn reloaded(&mut self, fresh: Option<(usize, EventFilter)>) {
+        self.metrics.observe_reload(fresh.is_some());
+        if let Some((rules, events)) = fresh {
+            self.metrics.set_rules(rules);
+            self.renderer.set_filter(events);
         }
     }
 
@@ -284,7 +284,10 @@ impl Audience for Outputs {
         self.pulse.beat();
         self.metrics.observe_event(event, findings);
         if let EventKind::Tick(stats) = &event.kind {
-            self.pulse.source(event.source);
+            // Of an interface that is away there is no sign of life.
+            if stats.capture.rings_up == stats.capture.rings {
+                self.pulse.source(event.source);
+            }
             self.tick(event, stats, view);
         }
         let stored: Vec<bool> = match (self.extractor.as_mut(), findings) {
@@ -312,9 +315,6 @@ impl Audience for Outputs {
 
     fn pause(&mut self, view: &View<'_>) {
         self.pulse.beat();
-        if self.reload.swap(false, Ordering::Relaxed) {
-            self.reload();
-        }
         if self.live {
             self.flush();
             if let Some(evidence) = &mut self.evidence {
@@ -428,6 +428,9 @@ const RANDOM: &str = "/dev/urandom";
 /// How often gauges that cost something to gather are gathered.
 const METRICS_PAUSE: Duration = Duration::from_secs(1);
 
+/// When the correlator or the outputs ended in a defect: what was written by then is all there is.
+pub const BROKEN: &str = "mailsnare failed on what it read, which is a defect: please report it with the message above; \
+     lines that were written by then are whole";
 /// When a thread of the pipeline ended in a defect.
 const SENSOR_FAILED: &str = "the sensor failed on what it read, which is a defect: please report it with the \
      message above; what had been read by then is in the results";

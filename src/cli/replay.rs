@@ -36,7 +36,7 @@ pub fn run(settings: &settings::Replay) -> Result<ExitCode, Failure> {
     let metrics =
         Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")).map_err(|error| Failure::Failed(error.to_string()))?);
     let origin = Origin::Replay(source.file_names());
-    let mut outputs = Outputs::open(config, origin, Arc::clone(&metrics), rules.clone(), Arc::default())?;
+    let mut outputs = Outputs::open(config, origin, Arc::clone(&metrics), rules.get().rules().len())?;
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&stop))
             .map_err(|error| Failure::Failed(format!("cannot handle signals: {error}")))?;
@@ -48,6 +48,9 @@ pub fn run(settings: &settings::Replay) -> Result<ExitCode, Failure> {
     health.pulse.start();
     let run = pipeline::run(vec![watched], plan, &rules, &stop, server, &mut outputs);
     health.pulse.end();
+    if run.broken {
+        return Err(Failure::Failed(outputs::BROKEN.to_owned()));
+    }
     let notes = outputs.finish();
     if stop.load(Ordering::Relaxed) {
         complain("stopped before the end; what had been read by then is in the results");

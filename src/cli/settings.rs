@@ -26,6 +26,14 @@ pub struct Live {
     pub snaplen: u32,
     pub promiscuous: bool,
     pub ring_mib: u32,
+    /// Capture threads of each interface.
+    pub threads: u16,
+    /// Whom to become once the interfaces are open.
+    pub user: Option<String>,
+    /// Look for an interface that went away.
+    pub reopen: bool,
+    /// Give up what rights are not needed.
+    pub confine: bool,
     pub log_level: LogLevel,
     pub config: Config,
 }
@@ -61,13 +69,22 @@ impl Live {
     /// # Errors
     /// The file cannot be used, or no interface is named in either place.
     pub fn new(typed: args::Live, log_level: Option<LogLevel>) -> Result<Self, Failure> {
-        let args::Live { interface, snaplen, no_promiscuous, ring_mib, metrics, alertmanager, common } = typed;
-        let file = file(&common)?;
-        let interface = given(interface);
-        let no_promiscuous = no_promiscuous.then_some(true);
-        let layer =
-            Layer { interface, snaplen, no_promiscuous, ring_mib, metrics, alertmanager, log_level, ..shared(common) }
-                .over(file);
+        let file = file(&typed.common)?;
+        let typed = Layer {
+            interface: given(typed.interface),
+            snaplen: typed.snaplen,
+            no_promiscuous: typed.no_promiscuous.then_some(true),
+            ring_mib: typed.ring_mib,
+            threads: typed.threads,
+            user: typed.user,
+            no_reopen: typed.no_reopen.then_some(true),
+            no_confinement: typed.no_confinement.then_some(true),
+            metrics: typed.metrics,
+            alertmanager: typed.alertmanager,
+            log_level,
+            ..shared(typed.common)
+        };
+        let layer = typed.over(file);
         let interfaces = layer.interface.clone().unwrap_or_default();
         if interfaces.is_empty() {
             return Err(Failure::Usage(
@@ -76,11 +93,21 @@ impl Live {
             ));
         }
         no_mail_itself(&layer)?;
+        if layer.no_confinement == Some(true) && layer.user.is_some() {
+            return Err(Failure::Usage(
+                "--user and --no-confinement exclude each other: the one gives rights up, the other keeps them"
+                    .to_owned(),
+            ));
+        }
         Ok(Self {
             interfaces,
             snaplen: layer.snaplen.unwrap_or(MAX_SNAPLEN),
             promiscuous: !layer.no_promiscuous.unwrap_or_default(),
             ring_mib: layer.ring_mib.unwrap_or(RING_MIB),
+            threads: layer.threads.unwrap_or(1),
+            user: layer.user.clone(),
+            reopen: !layer.no_reopen.unwrap_or_default(),
+            confine: !layer.no_confinement.unwrap_or_default(),
             log_level: layer.log_level.unwrap_or_default(),
             config: Config::new(layer, Some(METRICS), cores()),
         })

@@ -50,6 +50,11 @@ impl Role {
         Self { declared: declared.iter().find(|net| net.contains(&host)).copied(), ..Self::default() }
     }
 
+    /// The declarations changed: the host is what they say now, and what it was seen to do stays known.
+    pub fn declare(&mut self, host: IpAddr, declared: &[IpNet]) {
+        self.declared = declared.iter().find(|net| net.contains(&host)).copied();
+    }
+
     /// The host greeted `client` with 220 (RFC 5321, section 3.1) on one of its mail ports. Ports of submission count
     /// as port 25 does: a host that takes mail from others passes it on.
     pub fn greets(&mut self, client: IpAddr, port: u16, now: Timestamp, needs: &settings::Roles) {

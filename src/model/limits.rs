@@ -28,6 +28,12 @@ pub const ZSTD_WINDOW: u64 = 128 << 20;
 /// Packets still taken from the kernel's ring after the stop: about what the default ring can hold.
 pub const LIVE_DRAIN_PACKETS: u64 = 1_000_000;
 
+/// An interface that is away is looked for at least this often: an operator who brings it back need not wait long, and
+/// one that stays away costs nothing.
+pub const REOPEN_PAUSE: Duration = Duration::from_secs(30);
+/// Kernel rings of one interface: more than any one machine has cores to spare for.
+pub const RINGS: u16 = 64;
+
 // --- decode -----------------------------------------------------------------------------------------------------
 
 /// VLAN tags, MPLS labels and tunnels taken off one packet: real networks stack a handful; more is an attack.
@@ -134,6 +140,11 @@ pub const BATCHES: usize = 256;
 pub const BACKLOG: usize = 4_096;
 /// Packet time that an event may wait for its batch to fill, in live capture.
 pub const BATCH_PATIENCE: Duration = Duration::from_millis(5);
+/// An event of one live source waits this long for another source to catch up, when that tells nothing: a thread that
+/// lives tells its time every 100 ms.
+pub const MERGE_PATIENCE: Duration = Duration::from_millis(1_000);
+/// ... and so many events of all sources wait at most: more than a busy network raises in that second.
+pub const MERGE_EVENTS: usize = 65_536;
 /// Messages waiting for an inspector.
 pub const INSPECT_QUEUE: usize = 1_024;
 /// Bytes of messages waiting for or under inspection.

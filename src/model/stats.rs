@@ -27,6 +27,12 @@ pub struct CaptureStats {
     pub interface_drops: u64,
     /// Records of a capture file that could not be read.
     pub damaged: u64,
+    /// Times the interface went away or down while it was listened to.
+    pub outages: u64,
+    /// Kernel rings that are to be filled from an interface: one a live source, none of a replay.
+    pub rings: u64,
+    /// Of these, rings whose interface is there and up now.
+    pub rings_up: u64,
 }
 
 /// What became of the packets.
@@ -200,7 +206,7 @@ impl<const N: usize> Sum for [u64; N] {
 
 impl CaptureStats {
     fn add(&mut self, other: &Self) {
-        add_fields!(self, other: packets, bytes, cut, kernel_drops, interface_drops, damaged);
+        add_fields!(self, other: packets, bytes, cut, kernel_drops, interface_drops, damaged, outages, rings, rings_up);
     }
 }
 

@@ -3,19 +3,20 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 
-use super::{Batch, Job, Pressure, Shared, SharedRules, Slot};
+use super::pulse::Beat;
+use super::{Batch, InForce, Job, Pressure, Shared, SharedRules, Slot};
 use crate::capture::{CaptureError, Source, Step};
 use crate::model::event::{Event, EventKind};
 use crate::model::limits;
 use crate::model::settings::TICK;
 use crate::model::time::Timestamp;
-use crate::rules::RuleSet;
 use crate::sensor::Sensor;
 
-/// Reads a source to its end.
+/// Reads a source to its end. A live one that fails ends the run: half of what was to be watched would go unseen.
 pub(super) fn read<S: Source>(
     mut source: S,
     mut sensor: Sensor,
@@ -25,7 +26,9 @@ pub(super) fn read<S: Source>(
     let mut error = None;
     let mut losses_due = Timestamp::default();
     let live = feed.pressure == Pressure::Shed;
+    let _guard = StopsOnPanic(live.then_some(stop));
     while !stop.load(Ordering::Relaxed) || live {
+        feed.beat.step();
         let now = match source.next() {
             Ok(Step::Packet(packet)) => {
                 let now = packet.time;
@@ -45,6 +48,9 @@ pub(super) fn read<S: Source>(
         };
         if sensor.waiting() >= limits::BATCH || (live && feed.is_due(now, sensor.waiting())) {
             feed.send(sensor.drain());
+        }
+        if live && sensor.waiting() == 0 {
+            feed.tell(now);
         }
         if live && now >= losses_due {
             losses_due = now.plus(TICK);
@@ -68,6 +74,24 @@ pub(super) struct Feed<'a> {
     backlog: VecDeque<Batch>,
     /// Packet time at which the oldest event not yet sent was first noticed.
     waiting_since: Option<Timestamp>,
+    /// Number of the source.
+    source: u16,
+    beat: Beat<'a>,
+    /// Packet time last told as that up to which all is sent.
+    told: Timestamp,
+}
+
+/// Ends the run when its thread panics.
+struct StopsOnPanic<'a>(Option<&'a AtomicBool>);
+
+impl Drop for StopsOnPanic<'_> {
+    fn drop(&mut self) {
+        if let Some(stop) = self.0
+            && std::thread::panicking()
+        {
+            stop.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 impl<'a> Feed<'a> {
@@ -77,8 +101,18 @@ impl<'a> Feed<'a> {
         rules: SharedRules,
         shared: &'a Shared,
         pressure: Pressure,
+        source: u16,
     ) -> Self {
-        Self { jobs, batches, rules, shared, pressure, backlog: VecDeque::new(), waiting_since: None }
+        let (backlog, beat, told) = (VecDeque::new(), shared.pulse.beat(source.into()), Timestamp::default());
+        Self { jobs, batches, rules, shared, pressure, backlog, waiting_since: None, source, beat, told }
+    }
+
+    /// Nothing waits here, and it is `now`: others need not wait for us up to then.
+    fn tell(&mut self, now: Timestamp) {
+        if self.backlog.is_empty() && now.since(self.told) >= TELL_EVERY {
+            self.told = now;
+            self.beat.told(now);
+        }
     }
 
     /// Whether events have waited long enough for more to share their batch.
@@ -93,7 +127,7 @@ impl<'a> Feed<'a> {
 
     fn send(&mut self, events: Vec<Event>) {
         self.waiting_since = None;
-        let rules = self.rules.get();
+        let force = self.rules.in_force();
         let mut slots = Vec::with_capacity(events.len());
         for event in events {
             let bytes = match &event.kind {
@@ -102,7 +136,11 @@ impl<'a> Feed<'a> {
                     if self.shared.room.try_take(bytes) {
                         slots.push(Slot::Kept(event, bytes));
                     } else if self.pressure == Pressure::Wait {
-                        self.pass_on(Batch { slots: std::mem::take(&mut slots), rules: Arc::clone(&rules) });
+                        self.pass_on(Batch {
+                            slots: std::mem::take(&mut slots),
+                            source: self.source,
+                            force: Arc::clone(&force),
+                        });
                         self.shared.room.take(bytes);
                         slots.push(Slot::Kept(event, bytes));
                     } else {
@@ -120,19 +158,20 @@ impl<'a> Feed<'a> {
                 Pressure::Wait => {
                     if !self.shared.room.try_take(bytes) {
                         // The correlator must get to what we hold before there can be room.
-                        self.pass_on(Batch { slots: std::mem::take(&mut slots), rules: Arc::clone(&rules) });
+                        let slots = std::mem::take(&mut slots);
+                        self.pass_on(Batch { slots, source: self.source, force: Arc::clone(&force) });
                         self.shared.room.take(bytes);
                     }
-                    self.assign(event, bytes, &rules)
+                    self.assign(event, bytes, &force)
                 }
                 Pressure::Shed if !self.jobs.is_full() && self.shared.room.try_take(bytes) => {
-                    self.assign(event, bytes, &rules)
+                    self.assign(event, bytes, &force)
                 }
                 Pressure::Shed => Slot::Shed(without_bytes(event)),
             };
             slots.push(slot);
         }
-        self.pass_on(Batch { slots, rules });
+        self.pass_on(Batch { slots, source: self.source, force });
     }
 
     fn finish(&mut self, events: Vec<Event>) {
@@ -143,15 +182,16 @@ impl<'a> Feed<'a> {
     }
 
     /// Hands a message to the inspectors.
-    fn assign(&self, event: Event, bytes: usize, rules: &Arc<RuleSet>) -> Slot {
+    fn assign(&self, event: Event, bytes: usize, force: &Arc<InForce>) -> Slot {
         let (reply, filled) = bounded(1);
-        let job = Job { event, rules: Arc::clone(rules), reply };
+        let time = event.time;
+        let job = Job { event, force: Arc::clone(force), reply };
         let refused = match self.pressure {
             Pressure::Wait => self.jobs.send(job).err().map(|refused| refused.0),
             Pressure::Shed => self.jobs.try_send(job).err().map(TrySendError::into_inner),
         };
         match refused {
-            None => Slot::Waiting(filled, bytes),
+            None => Slot::Waiting(filled, bytes, time),
             Some(job) => {
                 self.shared.room.give_back(bytes);
                 Slot::Shed(without_bytes(job.event))
@@ -164,7 +204,7 @@ impl<'a> Feed<'a> {
         match self.backlog.back_mut() {
             _ if batch.slots.is_empty() => {}
             Some(last)
-                if last.slots.len() + batch.slots.len() <= limits::BATCH && Arc::ptr_eq(&last.rules, &batch.rules) =>
+                if last.slots.len() + batch.slots.len() <= limits::BATCH && Arc::ptr_eq(&last.force, &batch.force) =>
             {
                 last.slots.extend(batch.slots);
             }
@@ -190,7 +230,7 @@ impl<'a> Feed<'a> {
         {
             self.shared.dropped.fetch_add(batch.slots.len() as u64, Ordering::Relaxed);
             for slot in batch.slots {
-                if let Slot::Waiting(_, bytes) | Slot::Kept(_, bytes) = slot {
+                if let Slot::Waiting(_, bytes, _) | Slot::Kept(_, bytes) = slot {
                     self.shared.room.give_back(bytes);
                 }
             }
@@ -208,6 +248,9 @@ fn without_bytes(mut event: Event) -> Event {
     event
 }
 
+/// How much packet time passes between two tellings.
+const TELL_EVERY: Duration = Duration::from_millis(5);
+
 /// What an event and its findings take besides its message's bytes, roughly.
 const OVERHEAD: usize = 2_048;
 /// What the event of a packet takes besides the packet's bytes, roughly.
@@ -219,6 +262,7 @@ mod tests {
 
     use super::*;
     use crate::model::event::{Message, SmtpEvent};
+    use crate::rules::RuleSet;
 
     /// A feed of a live source whose inspectors are all busy, the correlator's end, with room for one batch, and
     /// theirs, which is always full.
@@ -226,7 +270,7 @@ mod tests {
         let (jobs, busy) = bounded(0);
         let (batches_in, batches_out) = bounded(1);
         let rules = SharedRules::new(RuleSet::builtin());
-        (Feed::new(jobs, batches_in, rules, shared, Pressure::Shed), batches_out, busy)
+        (Feed::new(jobs, batches_in, rules, shared, Pressure::Shed, 0), batches_out, busy)
     }
 
     fn mail(seq: u64, bytes: usize) -> Event {
@@ -237,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_message_that_is_shed_goes_on_without_its_bytes() {
-        let shared = Shared::new(1);
+        let shared = Shared::new(1, 1);
         let (mut feed, batches, _busy) = feed(&shared);
         feed.send(vec![mail(0, 1_000)]);
         let batch = batches.try_recv().expect("a batch");
@@ -249,7 +293,7 @@ mod tests {
 
     #[test]
     fn events_that_wait_for_the_correlator_share_places_and_silence_takes_none() {
-        let shared = Shared::new(1);
+        let shared = Shared::new(1, 1);
         let (mut feed, batches, _busy) = feed(&shared);
         for seq in 0..1_000 {
             feed.send(vec![mail(seq, 0)]);
@@ -270,7 +314,7 @@ mod tests {
 
     #[test]
     fn what_waits_past_the_bound_is_dropped_and_counted() {
-        let shared = Shared::new(1);
+        let shared = Shared::new(1, 1);
         let (mut feed, _batches, _busy) = feed(&shared);
         let sent = (limits::BACKLOG + 11) * limits::BATCH;
         for seq in 0..sent {

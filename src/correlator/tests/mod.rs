@@ -4,6 +4,7 @@ mod cases;
 mod fanout;
 mod guessing;
 mod invariants;
+mod policy;
 mod roles;
 mod spreading;
 mod wire;

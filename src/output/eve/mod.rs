@@ -55,6 +55,11 @@ impl Renderer {
         Self { filter, origin, began: None, stats_at: Vec::new() }
     }
 
+    /// Writes the types that `filter` holds from here on.
+    pub fn set_filter(&mut self, filter: EventFilter) {
+        self.filter = filter;
+    }
+
     /// Which types it writes.
     pub fn filter(&self) -> EventFilter {
         self.filter

@@ -16,6 +16,7 @@ pub struct SensorFamilies {
     active: IntGaugeVec,
     streams: IntGaugeVec,
     last_packet: IntGaugeVec,
+    up: IntGaugeVec,
 }
 
 impl SensorFamilies {
@@ -28,6 +29,11 @@ impl SensorFamilies {
             ended: made.counters("flows_ended_total", "Flows ended, by cause.", &["interface", "reason"])?,
             active: made.gauges("flows_active", "Flows in the table.", by_interface)?,
             streams: made.gauges("streams_active", "TCP streams followed in full.", by_interface)?,
+            up: made.gauges(
+                "interface_up",
+                "1 while the interface is there, up, and listened to; 0 while it is away or down (live capture).",
+                by_interface,
+            )?,
             last_packet: made.gauges(
                 "last_packet_timestamp_seconds",
                 "When the packet counter last moved, in packet time.",
@@ -49,6 +55,10 @@ impl SensorFamilies {
         }
         self.active.with_label_values(&[source]).set(signed(flow.active));
         self.streams.with_label_values(&[source]).set(signed(flow.streams));
+        if stats.capture.rings > 0 {
+            let up = stats.capture.rings_up == stats.capture.rings;
+            self.up.with_label_values(&[source]).set(i64::from(up));
+        }
         if stats.capture.packets > last.capture.packets {
             self.last_packet.with_label_values(&[source]).set(now.seconds());
         }
@@ -71,6 +81,7 @@ const COUNTERS: &[Counter] = &[
     counter("packets_cut_total", "Packets captured only in part (snaplen).", |s| s.capture.cut),
     counter("kernel_drops_total", "Packets the kernel dropped for want of buffer.", |s| s.capture.kernel_drops),
     counter("interface_drops_total", "Packets the interface or its driver dropped.", |s| s.capture.interface_drops),
+    counter("interface_outages_total", "Times the interface went down or away.", |s| s.capture.outages),
     counter("damaged_records_total", "Capture file records that could not be read.", |s| s.capture.damaged),
     counter("ipv4_packets_total", "IPv4 packets.", |s| s.decode.ipv4),
     counter("ipv6_packets_total", "IPv6 packets.", |s| s.decode.ipv6),

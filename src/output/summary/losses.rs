@@ -45,6 +45,12 @@ pub fn losses(report: &Report, notes: &Notes) -> Vec<Loss> {
             "packets dropped by the interface",
         ),
         loss(
+            "interface_outages",
+            capture.outages,
+            "time an interface was down or away",
+            "times an interface was down or away",
+        ),
+        loss(
             "damaged_records",
             capture.damaged,
             "damaged record in the capture files",

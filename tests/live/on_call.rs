@@ -14,15 +14,15 @@ use serde_json::Value;
 
 use mailsnare_lab::bulk;
 use mailsnare_lab::capture::{PcapFormat, PcapWriter};
-use netns::{Namespace, PATIENCE, Wire, run, skip, wait_until};
 
-mod netns;
+use crate::netns::{Namespace, PATIENCE, Wire, require, run, skip, wait_until};
+use crate::sensor::Sensor;
 
 const INFECTED: &str = "10.20.1.26";
 
 #[test]
 fn the_page_for_the_infected_host_comes_and_goes() {
-    if let Err(why) = netns::require(&["prometheus", "prometheus-alertmanager", "python3"]) {
+    if let Err(why) = require(&["prometheus", "prometheus-alertmanager", "python3"]) {
         return skip(&why);
     }
     let wire = match Wire::lay() {
@@ -47,8 +47,7 @@ fn the_page_for_the_infected_host_comes_and_goes() {
     prometheus.arg("--web.listen-address=127.0.0.1:9090");
     let _prometheus = Program::start(prometheus, dir, "prometheus");
 
-    let sensor = Program::start(live(&wire), dir, "sensor");
-    assert!(wait_until(PATIENCE, || get(place, "http://127.0.0.1:9847/readyz").is_some()), "{}", sensor.log());
+    let mut sensor = Sensor::start(&wire, &[]);
     let scraped = || query(place, "up{job=\"mailsnare\"}").as_deref() == Some("1");
     assert!(wait_until(PATIENCE, scraped), "Prometheus does not scrape the sensor");
 
@@ -65,10 +64,10 @@ fn the_page_for_the_infected_host_comes_and_goes() {
     assert!(query(place, &said("query")).is_some(), "{page}");
 
     // The sensor dies as hard as can be, and is started anew: nobody knows of an infection any more, and lines stay whole.
-    let killed = sensor.kill();
-    let down = pager.wait_for("firing", "MailsnareDown");
-    assert!(down.is_some(), "that the sensor is down is a page too; {killed}");
-    let sensor = Program::start(live(&wire), dir, "sensor");
+    sensor.signal("KILL");
+    assert!(wait_until(PATIENCE, || sensor.ended().is_some()));
+    assert!(pager.wait_for("firing", "MailsnareDown").is_some(), "that the sensor is down is a page too");
+    let sensor = Sensor::start(&wire, &[]);
     assert!(pager.wait_for("resolved", "MailsnareDown").is_some(), "{}", sensor.log());
     assert!(pager.wait_for("resolved", "MailsnareHostInfected").is_some(), "{:?}", pager.pages());
     let eve = fs::read_to_string(dir.join("eve.json")).unwrap();
@@ -88,16 +87,8 @@ fn a_full_disk_costs_lines_and_nothing_else() {
     };
     let disk = Disk::mount(wire.dir(), "128k");
     let eve = disk.0.join("eve.json");
-    let place = &wire.receiver;
-    let mut command = place.command(env!("CARGO_BIN_EXE_mailsnare"));
-    command.args(["live", "--interface", &place.interface, "--eve"]).arg(&eve);
-    let sensor = Program::start(command, wire.dir(), "sensor");
-    assert!(wait_until(PATIENCE, || get(place, "http://127.0.0.1:9847/readyz").is_some()), "{}", sensor.log());
-    let metric = |name: &str| {
-        let text = get(place, "http://127.0.0.1:9847/metrics").unwrap_or_default();
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next_back());
-        value.map_or(0.0, |value| value.parse::<f64>().unwrap())
-    };
+    let sensor = Sensor::start(&wire, &["--eve", eve.to_str().unwrap()]);
+    let metric = |name: &str| value(&sensor.metrics(), name);
     let infections = || metric("mailsnare_alerts_total{rule=\"mimail-c\",severity=\"critical\"}");
 
     play(&wire);
@@ -125,13 +116,8 @@ fn under_load_the_counters_tell_the_truth() {
         Ok(wire) => wire,
         Err(why) => return skip(&why),
     };
-    let place = &wire.receiver;
-    let mut command = place.command(env!("CARGO_BIN_EXE_mailsnare"));
     // A small ring, so that packets are lost on any machine.
-    command.args(["live", "--interface", &place.interface, "--ring-mib", "1"]);
-    let sensor = Program::start(command, wire.dir(), "sensor");
-    assert!(wait_until(PATIENCE, || get(place, "http://127.0.0.1:9847/readyz").is_some()), "{}", sensor.log());
-
+    let sensor = Sensor::start(&wire, &["--ring-mib", "1"]);
     let traffic = wire.dir().join("web.pcap");
     let mut sink =
         PcapWriter::new(std::io::BufWriter::new(fs::File::create(&traffic).unwrap()), PcapFormat::default()).unwrap();
@@ -143,12 +129,8 @@ fn under_load_the_counters_tell_the_truth() {
     let sent: f64 = sent.parse().unwrap();
     assert!(sent > 100_000.0, "{sent}");
     let told = || {
-        let text = get(place, "http://127.0.0.1:9847/metrics").unwrap_or_default();
-        ["packets", "kernel_drops", "interface_drops"].map(|name| {
-            let family = format!("mailsnare_{name}_total{{");
-            let value = text.lines().find_map(|line| line.strip_prefix(&family)?.split_whitespace().next_back());
-            value.map_or(0.0, |value| value.parse::<f64>().unwrap())
-        })
+        let text = sensor.metrics();
+        ["packets", "kernel_drops", "interface_drops"].map(|name| value(&text, &format!("mailsnare_{name}_total{{")))
     };
     let all = || told().iter().sum::<f64>();
     assert!(wait_until(PATIENCE, || all() >= sent), "{:?} of {sent}", told());
@@ -156,18 +138,17 @@ fn under_load_the_counters_tell_the_truth() {
     assert!(all() < sent + 500.0, "{:?} of {sent}", told());
 }
 
-/// The sensor at the receiver's end of the wire.
-fn live(wire: &Wire) -> Command {
-    let mut command = wire.receiver.command(env!("CARGO_BIN_EXE_mailsnare"));
-    command.args(["live", "--interface", &wire.receiver.interface, "--eve"]).arg(wire.dir().join("eve.json"));
-    command
-}
-
 /// Plays the outbreak at the sender's end: as fast as takes seconds.
 fn play(wire: &Wire) {
     let trace = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps/mimail-c-outbreak/trace.pcap");
     let interface = format!("--intf1={}", wire.sender.interface);
     wire.sender.output("tcpreplay", &[&interface, "--pps=5000", "--duration=60", trace.to_str().unwrap()]);
+}
+
+/// The first series that begins so.
+fn value(metrics: &str, name: &str) -> f64 {
+    let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next_back());
+    value.map_or(0.0, |value| value.parse().unwrap())
 }
 
 fn assert_whole_lines(eve: &Path) {
@@ -216,41 +197,21 @@ fn query(place: &Namespace, expression: &str) -> Option<String> {
     answer["data"]["result"][0]["value"][1].as_str().map(str::to_owned)
 }
 
-fn get(place: &Namespace, url: &str) -> Option<String> {
-    let output = place.command("curl").args(["-sf", "--max-time", "5", url]).output().unwrap();
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
 /// A program that runs until it is dropped.
-struct Program {
-    process: Child,
-    log: PathBuf,
-}
+struct Program(Child);
 
 impl Program {
     fn start(mut command: Command, dir: &Path, name: &str) -> Self {
-        let log = dir.join(format!("{name}.log"));
-        let file = fs::File::create(&log).unwrap();
+        let file = fs::File::create(dir.join(format!("{name}.log"))).unwrap();
         command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
-        Self { process: command.spawn().unwrap(), log }
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
-    /// Ends it at once, without a chance to write anything; gives its log.
-    fn kill(mut self) -> String {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-        self.log()
+        Self(command.spawn().unwrap())
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
