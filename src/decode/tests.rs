@@ -88,6 +88,7 @@ fn leak(decoded: Decoded<'_>) -> Decoded<'static> {
             ..datagram
         }),
         Decoded::Other(ip, protocol) => Decoded::Other(ip, protocol),
+        Decoded::Echo(ip, protocol) => Decoded::Echo(ip, protocol),
         Decoded::Nothing => Decoded::Nothing,
     }
 }
@@ -225,7 +226,7 @@ fn what_is_not_ip_or_not_known_is_counted_apart() {
     assert_eq!(decode(&mut decoder, 1, &ethernet(0x0806, &[0; 28])), Decoded::Nothing);
     assert_eq!(decode(&mut decoder, 147, &mail(b"")), Decoded::Nothing);
     let ping = decode(&mut decoder, 1, &ethernet(0x0800, &ipv4(1, &[8, 0, 0, 0, 0, 0, 0, 0])));
-    assert!(matches!(ping, Decoded::Other(ip, 1) if ip.ttl == 9 && ip.bytes == 28));
+    assert!(matches!(ping, Decoded::Echo(ip, 1) if ip.ttl == 9 && ip.bytes == 28));
     assert_eq!(*decoder.stats(), DecodeStats { ipv4: 1, other: 2, unsupported_link: 1, ..DecodeStats::default() });
 }
 

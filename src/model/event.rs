@@ -41,6 +41,9 @@ pub enum EventKind {
     FlowEnd(Box<FlowEnd>),
     /// Something that ought not to be on a wire.
     Anomaly(Anomaly),
+    /// A host sends one other more connection attempts or echo requests than anyone has use for; the flow's client is
+    /// who sends them.
+    Flood(Box<Flood>),
     /// Packet time went on: all counters so far. Raised about once a second of packet time, and at the end.
     Tick(Box<SensorStats>),
 }
@@ -362,6 +365,19 @@ impl FlowEnd {
     pub fn age(&self, started: Timestamp) -> Duration {
         self.last.since(started)
     }
+}
+
+/// What one host sent another since that was last told: told when [`super::limits::FLOOD_PACKETS`] is passed, then once
+/// in each [`super::limits::FLOOD_WINDOW`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flood {
+    /// SYN segments without ACK; those to mail ports and of DNS are not counted.
+    pub syns: u64,
+    /// Echo requests of ICMP or ICMPv6.
+    pub echoes: u64,
+    /// Time of the first and the last of them.
+    pub since: Timestamp,
+    pub last: Timestamp,
 }
 
 /// Why a flow ended.

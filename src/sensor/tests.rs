@@ -4,6 +4,7 @@
 mod account;
 mod checksums;
 mod ends;
+mod floods;
 mod hostile;
 mod speech;
 
@@ -201,6 +202,7 @@ impl Told {
             EventKind::Dns(_) => Some("dns"),
             EventKind::FlowEnd(_) => Some("end"),
             EventKind::Anomaly(_) => Some("anomaly"),
+            EventKind::Flood(_) => Some("flood"),
             EventKind::Tick(_) => None,
         })
     }
