@@ -247,7 +247,14 @@ impl Core {
             && !is_served(entry.server().port(), &self.mail_ports)
         {
             let identity = || entry.identity();
-            self.floods.count(segment.ip.src, segment.ip.dst, Knock::Syn, now, identity, &mut self.told);
+            self.floods.count(
+                segment.ip.src,
+                segment.ip.dst,
+                Knock::Syn(segment.dst_port),
+                now,
+                identity,
+                &mut self.told,
+            );
         }
         let reset = is_believed_reset(entry, segment, side);
         entry.tcp_flags[side.index()] |= segment.flags;

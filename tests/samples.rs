@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use assert_cmd::Command;
 use serde_json::{Value, json};
 
-const SAMPLES: [&str; 3] = ["mimail-c-outbreak", "office-day", "arrival"];
+const SAMPLES: [&str; 4] = ["mimail-c-outbreak", "office-day", "arrival", "tls-outbreak"];
 const INFECTED: &str = "10.20.1.26";
 
 #[test]

@@ -62,8 +62,8 @@ struct Name {
 struct Target {
     syns: u64,
     echoes: u64,
-    /// Of the SYN segments of the flow that was told.
-    port: u16,
+    /// That of the last SYN segment.
+    port: Option<u16>,
     since: Timestamp,
     last: Timestamp,
     verdict: Verdict,
@@ -203,7 +203,7 @@ impl Watch {
         let mut target = known.cloned().unwrap_or(Target {
             syns: 0,
             echoes: 0,
-            port: 0,
+            port: None,
             since: flood.since,
             last: flood.last,
             verdict: scene.verdict,
@@ -211,9 +211,7 @@ impl Watch {
         target.syns = target.syns.saturating_add(flood.syns);
         target.echoes = target.echoes.saturating_add(flood.echoes);
         target.last = target.last.max(flood.last);
-        if scene.flow.server.port() != 0 {
-            target.port = scene.flow.server.port();
-        }
+        target.port = flood.port.or(target.port);
         self.targets.insert(scene.peer, target.clone());
         target
     }
@@ -225,7 +223,7 @@ fn evidence(address: IpAddr, target: &Target, named: Option<&Name>) -> Evidence 
     let sent = syns.saturating_add(*echoes);
     // Less than a second is no time to speak of a rate.
     let rate = (sent as f64 / seconds.max(1.0) * 10.0).round() / 10.0;
-    let to_port = if *port == 0 { String::new() } else { format!(" (to TCP port {port})") };
+    let to_port = port.map(|port| format!(" (the last to TCP port {port})")).unwrap_or_default();
     let whom = match named {
         None => format!("{address}, of whose name nothing is known"),
         Some(Name { name, rule: None, .. }) => format!("{address}, asked for as {name}"),
@@ -249,9 +247,7 @@ fn evidence(address: IpAddr, target: &Target, named: Option<&Name>) -> Evidence 
         ("seconds", Figure::Real((seconds * 10.0).round() / 10.0)),
         ("per_second", Figure::Real(rate)),
     ];
-    if *port != 0 {
-        figures.push(("port", Figure::Count((*port).into())));
-    }
+    figures.extend(port.map(|port| ("port", Figure::Count(port.into()))));
     if let Some(Name { name, rule, asked }) = named {
         figures.push(("name", Figure::Text(name.to_string())));
         figures.push(("asked", Figure::Text(asked.to_string())));

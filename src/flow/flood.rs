@@ -23,8 +23,8 @@ use super::table::words;
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Knock {
-    /// A SYN without ACK.
-    Syn,
+    /// A SYN without ACK, to this port.
+    Syn(u16),
     /// An echo request.
     Echo,
 }
@@ -49,6 +49,7 @@ struct Slot {
     /// Not told yet, with its first and last time.
     syns: u32,
     echoes: u32,
+    port: u16,
     since: Timestamp,
     last: Timestamp,
 }
@@ -162,7 +163,10 @@ impl Slot {
         self.in_window = self.in_window.saturating_add(1);
         match knock {
             // Told every window, so neither comes near its end.
-            Knock::Syn => self.syns = (self.syns + 1).min(MOST),
+            Knock::Syn(port) => {
+                self.syns = (self.syns + 1).min(MOST);
+                self.port = port;
+            }
             Knock::Echo => self.echoes = (self.echoes + 1).min(MOST),
         }
     }
@@ -177,6 +181,7 @@ impl Slot {
         let flood = Flood {
             syns: self.syns.into(),
             echoes: self.echoes.into(),
+            port: (self.syns > 0).then_some(self.port),
             since: self.since.min(self.last),
             last: self.last.max(self.since),
         };
@@ -250,7 +255,7 @@ mod tests {
         let (mut floods, mut told) = (Floods::default(), Told::new());
         for number in 0..2_000_i64 {
             // 100 a second, one in four an echo request, for 20 seconds.
-            let kind = if number % 4 == 0 { Knock::Echo } else { Knock::Syn };
+            let kind = if number % 4 == 0 { Knock::Echo } else { Knock::Syn(80) };
             knock(&mut floods, 1, 2, kind, number * 10, &mut told);
             if number == 98 {
                 assert!(told.is_empty());
@@ -274,7 +279,7 @@ mod tests {
         let (mut floods, mut told) = (Floods::default(), Told::new());
         // Nine a second for an hour: 90 in ten seconds.
         for number in 0..32_400_i64 {
-            knock(&mut floods, 1, 2, Knock::Syn, number * 1_000 / 9, &mut told);
+            knock(&mut floods, 1, 2, Knock::Syn(80), number * 1_000 / 9, &mut told);
             floods.tick(at(number * 1_000 / 9), &mut told);
         }
         floods.finish(&mut told);
@@ -286,10 +291,10 @@ mod tests {
         let (mut floods, mut told) = (Floods::default(), Told::new());
         for number in 0..200_000_u32 {
             let millis = i64::from(number) / 20;
-            knock(&mut floods, 0x0a00_0000 + number % 5_000, number, Knock::Syn, millis, &mut told);
+            knock(&mut floods, 0x0a00_0000 + number % 5_000, number, Knock::Syn(80), millis, &mut told);
             // Among 20,000 a second, one that sends 20.
             if number % 1_000 == 0 {
-                knock(&mut floods, 7, 9, Knock::Syn, millis, &mut told);
+                knock(&mut floods, 7, 9, Knock::Syn(80), millis, &mut told);
             }
         }
         floods.finish(&mut told);
@@ -305,7 +310,7 @@ mod tests {
             let (mut now, mut passed) = (0, 0_u64);
             for (src, dst, step) in &knocks {
                 now += step;
-                knock(&mut floods, *src, *dst, Knock::Syn, now, &mut told);
+                knock(&mut floods, *src, *dst, Knock::Syn(80), now, &mut told);
             }
             floods.finish(&mut told);
             for (_, flood) in &told {

@@ -375,6 +375,8 @@ pub struct Flood {
     pub syns: u64,
     /// Echo requests of ICMP or ICMPv6.
     pub echoes: u64,
+    /// The port that the last of the SYN segments was sent to.
+    pub port: Option<u16>,
     /// Time of the first and the last of them.
     pub since: Timestamp,
     pub last: Timestamp,

@@ -16,7 +16,7 @@ fn flood(wire: &mut Wire, from: &str, to: &str, syns: u64, echoes: u64) {
     let flow = wire.flow(from, to, 80);
     let since = wire.now;
     wire.wait(1);
-    let flood = Flood { syns, echoes, since, last: wire.now };
+    let flood = Flood { syns, echoes, port: Some(80), since, last: wire.now };
     wire.feed(Some(&flow), EventKind::Flood(Box::new(flood)), &Findings::default());
 }
 
@@ -43,8 +43,8 @@ fn a_flagged_host_that_floods_is_told_in_figures_and_named() {
     assert_eq!((alerts.len(), alerts[0].severity), (1, Severity::Medium));
     assert_eq!(
         evidence.text,
-        "flooded 203.0.113.200, asked for as victim.example when it was suspicious already: 60 connection attempts (to \
-         TCP port 80) and 40 echo requests within 1.0 s (100 a second)"
+        "flooded 203.0.113.200, asked for as victim.example when it was suspicious already: 60 connection attempts \
+         (the last to TCP port 80) and 40 echo requests within 1.0 s (100 a second)"
     );
     for (name, expected) in [("packets", 100), ("connection_attempts", 60), ("echo_requests", 40), ("port", 80)] {
         assert_eq!(*figure(evidence, name), Figure::Count(expected), "{name}");
