@@ -149,7 +149,7 @@ impl Correlator {
         }
         if let EventKind::Smtp(smtp) = &event.kind
             && !findings.files.is_empty()
-            && parties.direction != Direction::External
+            && parties.server_is_home()
         {
             self.sightings.note(parties.client, parties.server, event.time, smtp, findings);
         }

@@ -3,7 +3,7 @@
 use crate::clock::{MILLI, MINUTE, Nanos, SECOND, utc};
 use crate::dns;
 use crate::host::Host;
-use crate::internet::{Age, Internet, household, person};
+use crate::internet::{Age, Internet, Temper, household, person};
 use crate::office::{DOMAIN, Letter, Office, somebody};
 use crate::prng::{LETTERS, Rng};
 use crate::smtp::{Client, Leave, Security};
@@ -14,6 +14,8 @@ use crate::wire::{self, SYN, Tcp};
 
 /// Attempts of the bot, failed ones included.
 const VICTIMS: usize = 30;
+/// Where it finds victims.
+const FIRMS: u8 = 40;
 /// Whom it attacks.
 const TARGET: &str = "www.victim.example";
 
@@ -22,25 +24,38 @@ pub fn make(name: &str, seed: u64) -> Sample {
     let mut stage = Stage::new(name, seed);
     let mut internet = Internet::new(&mut stage, Age::Today);
     let target = stage.add(household(TARGET, [203, 0, 113, 200]));
+    // Firms all over the address space (RFC 2544), since behind TLS networks are all that tells them apart.
+    let mut firms: Vec<String> = vec!["gorse.example".into(), "heather.test".into()];
+    for number in 1..=FIRMS {
+        let domain = format!("firm{number}.example");
+        let temper = if number % 9 == 4 { Temper::Refuses } else { Temper::Takes };
+        internet.exchanger(&mut stage, &domain, 10, [198, 18, number, 25], temper);
+        firms.push(domain);
+    }
     let office = Office::new(&mut stage, &mut internet, 5);
     let bot = office.users[3].clone();
 
     everyday(&mut stage, &mut internet, &office, start, &bot);
-    let done = spread(&mut stage, &mut internet, &office, start + 3 * MINUTE, &bot);
+    let done = spread(&mut stage, &mut internet, &office, start + 3 * MINUTE, (&bot, &firms));
     attack(&mut stage, &office, done + 20 * SECOND, &bot, &target);
     stage.finish()
 }
 
 /// One session a victim: exchanger, address, EHLO, STARTTLS, and then nobody can tell.
-fn spread(stage: &mut Stage, internet: &mut Internet, office: &Office, start: Nanos, bot: &Host) -> Nanos {
+fn spread(
+    stage: &mut Stage,
+    internet: &mut Internet,
+    office: &Office,
+    start: Nanos,
+    (bot, firms): (&Host, &[String]),
+) -> Nanos {
     let mut rng = Rng::new(stage.rng.next_u64());
-    let domains = [internet.domains.as_slice(), &internet.missing].concat();
     let mut at = start;
     for _ in 0..VICTIMS {
         at += rng.between(3 * SECOND, 9 * SECOND);
-        let victim = somebody(&mut rng, &domains);
-        let domain = victim.split('@').nth(1).unwrap_or_default();
-        let (known, answer) = stage.lookup(at, bot, &office.resolver, Ask::new(domain, dns::MX));
+        let domain = rng.pick(firms).clone();
+        let victim = person(&mut rng, &domain);
+        let (known, answer) = stage.lookup(at, bot, &office.resolver, Ask::new(&domain, dns::MX));
         let Some((_, exchanger)) = answer.exchangers().into_iter().next() else { continue };
         let (known, answer) = stage.lookup(known + MILLI, bot, &office.resolver, Ask::new(&exchanger, dns::A));
         let Some(ip) = answer.addresses().first().copied() else { continue };
