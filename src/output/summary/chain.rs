@@ -88,10 +88,10 @@ impl<'a> Step<'a> {
     fn text(&self) -> String {
         // As the rest of the summary shows times.
         let at = self.at.get(.."2003-10-31T09:02:16".len()).unwrap_or(self.at).replace('T', " ");
-        let how = if self.direct { "" } else { ", most likely" };
+        let how = if self.direct { "by" } else { "most likely by" };
         let [file, recipient, subject] = [self.file, self.recipient, self.subject].map(plain);
         let subject = subject.split_whitespace().collect::<Vec<_>>().join(" ");
-        format!("{at} UTC{how}, \"{file}\" to <{recipient}>, subject \"{subject}\"")
+        format!("{how} \"{file}\" in the message of {at} UTC to <{recipient}>, subject \"{subject}\"")
     }
 }
 
@@ -142,8 +142,8 @@ mod tests {
             ["  203.0.113.50", "    10.0.0.5", "      10.0.0.6", "        10.0.0.7", "      10.0.0.9"]
         );
         let text = chain(&report(&pairs[1..2]), Style::default()).unwrap();
-        let line =
-            "    10.0.0.5: 2003-10-31 09:02:16 UTC, \"photos.zip\" to <anna@example.org>, subject \"our photos\"";
+        let line = "    10.0.0.5: by \"photos.zip\" in the message of 2003-10-31 09:02:16 UTC to <anna@example.org>, \
+                    subject \"our photos\"";
         assert!(text.ends_with(line), "{text}");
     }
 

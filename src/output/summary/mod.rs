@@ -418,7 +418,7 @@ const REASONS: usize = 5;
 /// Ends of moments that are left out of the timeline.
 const QUIET: [&str; 2] = [" at low", ", not held against it"];
 /// Moments of the timeline given for one host in the text; the JSON has all.
-const MOMENTS: usize = 12;
+const MOMENTS: usize = 16;
 /// Characters of advice shown: rules are written by hand, and what to do is what the reader came for.
 const ADVICE: usize = 2_000;
 /// Alerts from this severity on are to be noticed though no host is judged.
