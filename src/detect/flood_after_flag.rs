@@ -225,18 +225,19 @@ fn evidence(address: IpAddr, target: &Target, named: Option<&Name>) -> Evidence 
     let rate = (sent as f64 / seconds.max(1.0) * 10.0).round() / 10.0;
     let to_port = port.map(|port| format!(" (the last to TCP port {port})")).unwrap_or_default();
     let whom = match named {
-        None => format!("{address}, of whose name nothing is known"),
-        Some(Name { name, rule: None, .. }) => format!("{address}, asked for as {name}"),
+        None => format!("{address} (not asked for by name)"),
+        Some(Name { name, rule: None, .. }) => format!("{address} (asked for as {name})"),
         Some(Name { name, rule: Some(rule), asked }) => {
-            format!("{address}, asked for as {name} (rule {rule}) {} s before", since.since(*asked).as_secs())
+            let before = since.since(*asked).as_secs();
+            format!("{address} (asked for as {name}, a name of {rule}, {before} s before)")
         }
     };
     let held = match verdict {
         Verdict::Clean => String::new(),
-        verdict => format!(" when it was {} already", verdict.name()),
+        verdict => format!("{} by then, it ", verdict.name()),
     };
     let text = format!(
-        "flooded {whom}{held}: {syns} connection attempts{to_port} and {echoes} echo requests within {seconds:.1} s \
+        "{held}flooded {whom}: {syns} connection attempts{to_port} and {echoes} echo requests within {seconds:.1} s \
          ({rate} a second)"
     );
     let mut figures = vec![

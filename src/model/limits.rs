@@ -228,8 +228,9 @@ pub const RULE_TEST_DEPTH: usize = ARCHIVE_DEPTH + 1;
 
 /// Home hosts with state.
 pub const HOSTS: usize = 100_000;
-/// Names, addresses and domains remembered for all hosts' chains together: at about 150 bytes each, some 45 MB.
-pub const HOST_ENTRIES: usize = 300_000;
+/// Names, addresses and domains remembered for all hosts' chains together. A host that asked once for an exchanger has
+/// four, so that `HOSTS` such hosts fit; of those that deliver, some tens of thousands.
+pub const HOST_ENTRIES: usize = 500_000;
 /// Exchangers, addresses and domains remembered for one host's chain, each kind by itself.
 pub const CHAIN_ENTRIES: usize = 512;
 /// Domains that wait for a connection to an exchanger they share: large providers serve millions, a host asks a few

@@ -43,8 +43,8 @@ fn a_flagged_host_that_floods_is_told_in_figures_and_named() {
     assert_eq!((alerts.len(), alerts[0].severity), (1, Severity::Medium));
     assert_eq!(
         evidence.text,
-        "flooded 203.0.113.200, asked for as victim.example when it was suspicious already: 60 connection attempts \
-         (the last to TCP port 80) and 40 echo requests within 1.0 s (100 a second)"
+        "suspicious by then, it flooded 203.0.113.200 (asked for as victim.example): 60 connection attempts (the last to \
+         TCP port 80) and 40 echo requests within 1.0 s (100 a second)"
     );
     for (name, expected) in [("packets", 100), ("connection_attempts", 60), ("echo_requests", 40), ("port", 80)] {
         assert_eq!(*figure(evidence, name), Figure::Count(expected), "{name}");
@@ -117,7 +117,7 @@ fn a_name_that_a_rule_knows_and_the_flood_at_it_are_one_story() {
     let evidence = &alerts[0].evidence[0];
     assert!(
         evidence.text.starts_with(
-            "flooded 203.0.113.200, asked for as www.darkprofits.com (rule mimail-c-dos) 5 s before: 60 connection attempts"
+            "flooded 203.0.113.200 (asked for as www.darkprofits.com, a name of mimail-c-dos, 5 s before): 60 connection"
         ),
         "{}",
         evidence.text
