@@ -220,6 +220,23 @@ fn malformed_headers_are_counted_and_give_nothing() {
     }
 }
 
+/// RFC 792: type 8 asks, 0 answers, 3 says that something was not reached. RFC 4443: 128 asks, 129 answers.
+#[test]
+fn echo_requests_are_told_from_their_answers_and_from_the_rest() {
+    for (protocol, kind, asks) in [(1, 8, true), (1, 0, false), (1, 3, false), (1, 128, false)] {
+        let ping = ethernet(0x0800, &ipv4(protocol, &[kind, 0, 0, 0, 0, 0, 0, 0]));
+        assert_eq!(matches!(decode(&mut Decoder::new(), 1, &ping), Decoded::Echo(_, 1)), asks, "{kind}");
+    }
+    for (kind, asks) in [(128, true), (129, false), (8, false), (135, false)] {
+        let ping = ipv6(58, &[kind, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(matches!(decode(&mut Decoder::new(), 101, &ping), Decoded::Echo(_, 58)), asks, "{kind}");
+    }
+    assert!(
+        matches!(decode(&mut Decoder::new(), 101, &ipv6(58, &[])), Decoded::Other(_, 58)),
+        "nothing of it is there"
+    );
+}
+
 #[test]
 fn what_is_not_ip_or_not_known_is_counted_apart() {
     let mut decoder = Decoder::new();

@@ -5,7 +5,7 @@
 //! Datagrams are left out: where a mirror shows one side only, every QUIC upload would look like a flood.
 //!
 //! Nothing is allocated for a pair, and nothing said of it, before it passes [`limits::FLOOD_PACKETS`] within
-//! [`limits::FLOOD_WINDOW`]. Pairs live in buckets of [`WAYS`]; a new pair takes the place of the one that was counted
+//! [`limits::FLOOD_WINDOW`]. Pairs live in buckets of four; a new pair takes the place of the one that was counted
 //! least in its window, after the Space-Saving of Metwally, Agrawal and El Abbadi (ICDT 2005), but begins at zero: no
 //! count is ever too high. The hash has no key, so that the same capture gives the same events. To push a flood out of
 //! its bucket one needs as many larger ones in it.
