@@ -16,7 +16,7 @@
 //! | delivered ten times, under suspicion | 16,100 |
 //! | delivered 500 times to as many domains, infected | 449,000 |
 //!
-//! The last two are bounded by `limits::HOST_ENTRIES` over all hosts long before `limits::HOSTS`.
+//! All but the first are bounded by `limits::HOST_ENTRIES` over all hosts before they are by `limits::HOSTS`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
