@@ -167,7 +167,7 @@ impl Correlator {
         }
         if let EventKind::Smtp(smtp) = &event.kind
             && !findings.files.is_empty()
-            && parties.direction != Direction::External
+            && parties.server_is_home()
         {
             self.sightings.note(parties.client, parties.server, event.time, smtp, findings);
         }
@@ -311,6 +311,8 @@ impl Correlator {
                 end.app_proto == "smtp" || self.settings.mail_ports.contains(&moment.flow.server.port())
             }
             EventKind::Greeting(_) | EventKind::Anomaly(_) | EventKind::Packet(_) | EventKind::Tick(_) => false,
+            // Whoever floods and is not known yet is not under suspicion either.
+            EventKind::Flood(_) => known(),
         }
     }
 
@@ -331,7 +333,8 @@ impl Correlator {
             host.facts.note(&load, &event.kind, flow, event.time, captured);
             self.mailing_hosts += u64::from(!mailed_before && host.facts.first_mail.is_some());
         }
-        let scene = moment.scene(part, peer, load, Known { rules: &*self.rules, sightings: &self.sightings, captured });
+        let known = Known { rules: &*self.rules, sightings: &self.sightings, captured, verdict: host.verdict() };
+        let scene = moment.scene(part, peer, load, known);
         self.detectors.see(&host.facts, &mut host.states, &scene, &mut self.signals);
         let weighing = &self.settings.detect.verdict;
         for detector in self.signals.again.drain(..) {
@@ -359,7 +362,7 @@ impl Correlator {
     /// A message between strangers.
     fn pass_by(&mut self, moment: &Moment<'_>, out: &mut Vec<Said>) {
         let (peer, captured) = (moment.parties.server, self.link.captured);
-        let known = Known { rules: &*self.rules, sightings: &self.sightings, captured };
+        let known = Known { rules: &*self.rules, sightings: &self.sightings, captured, verdict: Verdict::Clean };
         let scene = moment.scene(Side::Client, peer, Load::default(), known);
         for alert in content_rule::passing(&scene) {
             count(&mut self.alerts, &alert);
@@ -516,6 +519,7 @@ impl<'a> Moment<'a> {
             peer,
             part,
             direction: self.parties.direction,
+            verdict: known.verdict,
             load,
             hits: self.hits,
             rules: known.rules,
@@ -525,12 +529,13 @@ impl<'a> Moment<'a> {
     }
 }
 
-/// What is known of the world beyond the host.
+/// What is known beyond the event and the host's own facts.
 #[derive(Clone, Copy)]
 struct Known<'a> {
     rules: &'a dyn RuleBook,
     sightings: &'a Sightings,
     captured: u64,
+    verdict: Verdict,
 }
 
 /// The last tick of each source.

@@ -14,13 +14,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conversation::{App, Conversation, Heard, Listener, close_framers, detail, read_dns};
-use judge::{PortSet, Wanted, is_believed_reset, is_reuse, is_verified, sender_is_client, wanted};
+use judge::{PortSet, Wanted, is_believed_reset, is_reuse, is_served, is_verified, sender_is_client, wanted};
 use keep::Keep;
 
 use crate::capture::Packet;
 use crate::decode::{Datagram, Decoded, Decoder, IpFacts, Segment};
 use crate::flow::flags::{ACK, FIN, RST, SYN};
-use crate::flow::{Clock, Entry, FlowTable, Key, Place, TcpPart, Trust};
+use crate::flow::flood::Told;
+use crate::flow::{Clock, Entry, Floods, FlowTable, Key, Knock, Place, TcpPart, Trust, lone_identity};
 use crate::model::event::{Anomaly, ConnectOutcome, EndReason, Event, EventKind, FlowEnd, Layer};
 use crate::model::limits;
 use crate::model::net::{Flow, Side, Transport};
@@ -43,6 +44,7 @@ struct Core {
     settings: SensorSettings,
     mail_ports: PortSet,
     table: FlowTable<Conversation>,
+    floods: Floods,
     stats: SensorStats,
     source: u16,
     at: At,
@@ -55,6 +57,8 @@ struct Core {
     heard: Heard,
     /// How much of the packet at hand may be kept as evidence.
     keep: Keep,
+    /// Floods that are to be told.
+    told: Told,
 }
 
 /// Where we are in the capture.
@@ -80,6 +84,7 @@ impl Sensor {
         let core = Core {
             mail_ports: PortSet::new(&settings.mail_ports),
             table: FlowTable::new(settings.flows),
+            floods: Floods::default(),
             settings,
             stats: SensorStats::default(),
             source,
@@ -90,6 +95,7 @@ impl Sensor {
             ended: Vec::new(),
             heard: Heard::default(),
             keep: Keep::Nothing,
+            told: Told::new(),
         };
         Self { decoder: Decoder::new(), core }
     }
@@ -112,6 +118,7 @@ impl Sensor {
                 core.keep_packet(packet, &datagram.ip, datagram.payload);
             }
             Decoded::Other(ip, protocol) => core.other(&ip, protocol),
+            Decoded::Echo(ip, protocol) => core.echo(&ip, protocol),
             Decoded::Nothing => {}
         }
         for anomaly in self.decoder.take_anomalies() {
@@ -144,6 +151,8 @@ impl Sensor {
         let mut table = std::mem::replace(&mut core.table, FlowTable::new(1));
         table.drain(|entry| core.ended.push((entry, EndReason::Shutdown)));
         core.end_flows();
+        core.floods.finish(&mut core.told);
+        core.push_floods();
         core.stats.decode = self.decoder.stats().clone();
         core.stats.flow.active = 0;
         core.push_stats();
@@ -189,6 +198,8 @@ impl Core {
             self.end_flows();
             slots -= piece;
         }
+        self.floods.tick(now, &mut self.told);
+        self.push_floods();
         self.next_tick = Some(now.plus(TICK));
         self.push_stats();
     }
@@ -243,6 +254,20 @@ impl Core {
         if answers {
             entry.first_seq[side.other().index()] = segment.ack;
         }
+        if segment.flags & (SYN | ACK) == SYN
+            && side == Side::Client
+            && !is_served(entry.server().port(), &self.mail_ports)
+        {
+            let identity = || entry.identity();
+            self.floods.count(
+                segment.ip.src,
+                segment.ip.dst,
+                Knock::Syn(segment.dst_port),
+                now,
+                identity,
+                &mut self.told,
+            );
+        }
         let reset = is_believed_reset(entry, segment, side);
         entry.tcp_flags[side.index()] |= segment.flags;
         let both_fin = entry.tcp_flags[0] & entry.tcp_flags[1] & FIN != 0;
@@ -257,6 +282,9 @@ impl Core {
             self.connect(place, side, segment.flags & !RST | if reset { RST } else { 0 });
         }
         self.follow(place, low, segment);
+        if !self.told.is_empty() {
+            self.push_floods();
+        }
     }
 
     /// Whether a segment is damaged, so that its receiver drops it, and what it says must not count. It is judged by
@@ -519,6 +547,28 @@ impl Core {
             entry.vlans = ip.vlans;
         }
         entry.count(entry.side(low), ip.bytes, now);
+    }
+
+    /// An echo request: counted, since floods are made of them.
+    fn echo(&mut self, ip: &IpFacts, protocol: u8) {
+        self.other(ip, protocol);
+        let now = self.at.time;
+        let identity = || {
+            let (key, low) = Key::new(ip.src, 0, ip.dst, 0, Transport::Other(protocol));
+            lone_identity(key, low, ip.vlans, now)
+        };
+        self.floods.count(ip.src, ip.dst, Knock::Echo, now, identity, &mut self.told);
+        if !self.told.is_empty() {
+            self.push_floods();
+        }
+    }
+
+    fn push_floods(&mut self) {
+        let mut told = std::mem::take(&mut self.told);
+        for (flow, flood) in told.drain(..) {
+            self.push(Some(flow), EventKind::Flood(Box::new(flood)));
+        }
+        self.told = told;
     }
 
     // --- ends ---------------------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ fn flows_of(case: &Path) -> BTreeSet<Ends> {
         let (ip, ports) = match decoder.decode(link, data, wire_len, now) {
             Decoded::Tcp(segment) => (segment.ip, (segment.src_port, segment.dst_port)),
             Decoded::Udp(datagram) => (datagram.ip, (datagram.src_port, datagram.dst_port)),
-            Decoded::Other(ip, _) => (ip, (0, 0)),
+            Decoded::Other(ip, _) | Decoded::Echo(ip, _) => (ip, (0, 0)),
             Decoded::Nothing => return,
         };
         flows.insert(sorted((ip.src, ports.0), (ip.dst, ports.1)));

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 use assert_cmd::Command;
 use serde_json::{Value, json};
 
-const SAMPLES: [&str; 3] = ["mimail-c-outbreak", "office-day", "arrival"];
+const SAMPLES: [&str; 4] = ["mimail-c-outbreak", "office-day", "arrival", "tls-outbreak"];
 const INFECTED: &str = "10.20.1.26";
 
 #[test]
@@ -58,6 +58,78 @@ fn the_arrival_is_an_alert_about_a_message_and_judges_nobody() {
         assert!(alert["alert"]["remediation"].as_str().unwrap().to_lowercase().contains("unopened"));
     }
     assert!(lines.iter().all(|line| line["event_type"] != "incident"));
+}
+
+#[test]
+fn the_bot_behind_tls_is_named_by_behaviour_alone() {
+    let bot = "10.20.1.23";
+    let (code, out, _) = replay("tls-outbreak", &["--fail-on", "high"]);
+    assert_eq!(code, 3);
+    let truth = truth("tls-outbreak");
+    let sessions = truth["sessions"].as_array().unwrap().iter();
+    let hidden = sessions.filter(|entry| entry["connect"] == "answered" && entry["tls"] != "none").count();
+    let hidden = format!("({hidden} hidden by TLS)");
+    for told in ["none of it needs a message's content", &hidden, "no message that could be seen"] {
+        assert!(out.contains(told), "{told}: {out}");
+    }
+    let lines = eve("tls-outbreak");
+    let from_bot = |line: &&Value| line["event_type"] == "smtp" && line["src_ip"] == bot;
+    assert!(lines.iter().filter(from_bot).all(|line| line["smtp"]["mail_from"].is_null()), "something was read");
+    for line in lines.iter().filter(|line| line["event_type"] == "alert") {
+        assert_eq!(
+            (&line["alert"]["category"], &line["alert"]["metadata"]["host"]),
+            (&json!("behaviour"), &json!([bot]))
+        );
+    }
+    let incidents: Vec<_> = lines.iter().filter(|line| line["event_type"] == "incident").collect();
+    assert!(incidents.iter().all(|line| line["incident"]["host"] == bot), "{incidents:?}");
+    let infected = incidents.iter().find(|line| line["incident"]["verdict"] == "infected").unwrap();
+    let last = &incidents.last().unwrap()["incident"];
+    let evidence = last["evidence"].as_array().unwrap();
+    assert!(
+        evidence.len() >= 3 && evidence.iter().all(|evidence| evidence["figures"]["content_free"] == "yes"),
+        "{last}"
+    );
+    let flood = evidence.iter().find(|evidence| evidence["source"] == "flood-after-flag").unwrap();
+    // As the recipe sends it.
+    let figures = &flood["figures"];
+    assert_eq!((&figures["connection_attempts"], &figures["echo_requests"]), (&json!(300), &json!(100)));
+    assert_eq!((&figures["destination"], &figures["name"]), (&json!("203.0.113.200"), &json!("www.victim.example")));
+    let flooded = lines.iter().find(|line| line["alert"]["rule"] == "flood-after-flag").unwrap();
+    assert!(infected["timestamp"].as_str() < flooded["timestamp"].as_str(), "named before it attacked");
+}
+
+#[test]
+fn the_outbreak_is_summed_up_with_chain_timeline_and_cost() {
+    let (_, out, _) = replay("mimail-c-outbreak", &[]);
+    let truth = truth("mimail-c-outbreak");
+    let arrival = truth["transactions"].as_array().unwrap().iter().find(|entry| entry["kind"] == "worm").unwrap();
+    assert!(
+        out.contains(&format!(
+            "Who infected whom, by the file that was passed on:\n  {}\n    {INFECTED}: ",
+            arrival["src"].as_str().unwrap()
+        )),
+        "{out}"
+    );
+    assert!(out.contains(&format!(" UTC to <{}>", arrival["rcpt_to"][0].as_str().unwrap())), "{out}");
+    let host = truth["hosts"].as_array().unwrap().iter().find(|host| host["addresses"] == json!([INFECTED])).unwrap();
+    let (bytes, mx) = (host["mail_ip_bytes"].as_f64().unwrap(), host["mx_questions"].as_u64().unwrap());
+    assert!(out.contains(&format!(", {mx} MX questions, {:.2} MB of mail traffic: ", bytes / 1e6)), "{out}");
+    let at = |text: &str| out.find(text).unwrap_or_else(|| panic!("{text}: {out}"));
+    let steps = ["first MX lookup", "first message", "first mimail-c at critical", "verdict: infected (mimail-c)"];
+    assert!(steps.windows(2).all(|pair| at(pair[0]) < at(pair[1])), "{out}");
+    // The name asked and the flood at it are one story.
+    let lines = eve("mimail-c-outbreak");
+    let last = lines.iter().rfind(|line| line["event_type"] == "incident").unwrap();
+    let flood = last["incident"]["evidence"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|evidence| evidence["source"] == "flood-after-flag")
+        .unwrap();
+    let figures = &flood["figures"];
+    assert_eq!((&figures["rule"], &figures["name"]), (&json!("mimail-c-dos"), &json!("www.darkprofits.com")));
+    assert_eq!((&figures["connection_attempts"], &figures["echo_requests"]), (&json!(120), &json!(80)));
 }
 
 #[test]

@@ -89,7 +89,9 @@ fn detectors() -> String {
     table.set_header(["DETECTOR", "SID", "SETTING", "DEFAULT", "MEANING"]);
     for about in about(&DetectSettings::default()) {
         let sid = about.sid.map(|sid| sid.to_string()).unwrap_or_default();
-        table.add_row([about.name, &sid, "", "", about.title]);
+        let after = if about.references.is_empty() { "" } else { "; after " };
+        let title = format!("{}{after}{}", about.title, about.references.join("; "));
+        table.add_row([about.name, &sid, "", "", &title]);
         for Parameter { key, value, meaning } in &about.parameters {
             table.add_row(["", "", key, &shown(value).to_string(), meaning]);
         }

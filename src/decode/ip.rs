@@ -96,10 +96,22 @@ impl Walk {
             137 => Layer::Mpls,
             // Ethernet in segment routing (RFC 8986).
             143 if version == 6 => Layer::Ethernet,
+            ICMP | ICMPV6 => return self.end(self.icmp(ip, protocol, bytes)),
             _ => return self.end(Found::other(ip, protocol)),
         };
         self.enter(Found::other(ip, protocol), context)?;
         Ok(Next::Layer(inner))
+    }
+
+    /// A control message; of a fragment, which has no first byte to look at, or a later one, no more is said.
+    fn icmp(&self, ip: IpFacts, protocol: u8, bytes: &[u8]) -> Found {
+        let request = if protocol == ICMP { ECHO_REQUEST } else { ECHO_REQUEST_V6 };
+        match self.rest(bytes).first() {
+            Some(&kind) if kind == request => {
+                Found { decoded: Decoded::Echo(ip, protocol), ..Found::other(ip, protocol) }
+            }
+            _ => Found::other(ip, protocol),
+        }
     }
 
     /// An extension header: the next header's number, and a length in units of eight bytes after the first eight
@@ -189,6 +201,11 @@ const IPV6_HEADER: usize = 40;
 
 // IANA's protocol numbers.
 const HOP_BY_HOP: u8 = 0;
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
+/// Types of control messages (RFC 792; RFC 4443, section 4.1).
+const ECHO_REQUEST: u8 = 8;
+const ECHO_REQUEST_V6: u8 = 128;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 const ROUTING: u8 = 43;

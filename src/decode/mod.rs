@@ -104,6 +104,8 @@ pub enum Decoded<'a> {
     Udp(Datagram<'a>),
     /// IP with a transport that is not followed; its protocol number (1 ICMP, 58 ICMPv6, 132 SCTP ...).
     Other(IpFacts, u8),
+    /// An echo request (RFC 792; RFC 4443, section 4.1), with the protocol number of ICMP or ICMPv6.
+    Echo(IpFacts, u8),
     /// Nothing to follow: not IP, malformed, or a fragment that waits for others. Counted.
     Nothing,
 }
@@ -165,7 +167,7 @@ impl Context {
         match decoded {
             Decoded::Tcp(_) => self.stats.tcp += 1,
             Decoded::Udp(_) => self.stats.udp += 1,
-            Decoded::Other(..) => self.stats.other += 1,
+            Decoded::Other(..) | Decoded::Echo(..) => self.stats.other += 1,
             Decoded::Nothing => {}
         }
     }

@@ -88,6 +88,7 @@ fn leak(decoded: Decoded<'_>) -> Decoded<'static> {
             ..datagram
         }),
         Decoded::Other(ip, protocol) => Decoded::Other(ip, protocol),
+        Decoded::Echo(ip, protocol) => Decoded::Echo(ip, protocol),
         Decoded::Nothing => Decoded::Nothing,
     }
 }
@@ -219,13 +220,30 @@ fn malformed_headers_are_counted_and_give_nothing() {
     }
 }
 
+/// RFC 792: type 8 asks, 0 answers, 3 says that something was not reached. RFC 4443: 128 asks, 129 answers.
+#[test]
+fn echo_requests_are_told_from_their_answers_and_from_the_rest() {
+    for (protocol, kind, asks) in [(1, 8, true), (1, 0, false), (1, 3, false), (1, 128, false)] {
+        let ping = ethernet(0x0800, &ipv4(protocol, &[kind, 0, 0, 0, 0, 0, 0, 0]));
+        assert_eq!(matches!(decode(&mut Decoder::new(), 1, &ping), Decoded::Echo(_, 1)), asks, "{kind}");
+    }
+    for (kind, asks) in [(128, true), (129, false), (8, false), (135, false)] {
+        let ping = ipv6(58, &[kind, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(matches!(decode(&mut Decoder::new(), 101, &ping), Decoded::Echo(_, 58)), asks, "{kind}");
+    }
+    assert!(
+        matches!(decode(&mut Decoder::new(), 101, &ipv6(58, &[])), Decoded::Other(_, 58)),
+        "nothing of it is there"
+    );
+}
+
 #[test]
 fn what_is_not_ip_or_not_known_is_counted_apart() {
     let mut decoder = Decoder::new();
     assert_eq!(decode(&mut decoder, 1, &ethernet(0x0806, &[0; 28])), Decoded::Nothing);
     assert_eq!(decode(&mut decoder, 147, &mail(b"")), Decoded::Nothing);
     let ping = decode(&mut decoder, 1, &ethernet(0x0800, &ipv4(1, &[8, 0, 0, 0, 0, 0, 0, 0])));
-    assert!(matches!(ping, Decoded::Other(ip, 1) if ip.ttl == 9 && ip.bytes == 28));
+    assert!(matches!(ping, Decoded::Echo(ip, 1) if ip.ttl == 9 && ip.bytes == 28));
     assert_eq!(*decoder.stats(), DecodeStats { ipv4: 1, other: 2, unsupported_link: 1, ..DecodeStats::default() });
 }
 

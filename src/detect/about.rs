@@ -27,6 +27,7 @@ pub struct Parameter {
 /// All of them, in the order of the table of detectors, with their values in `settings`; then the rest of `[detect]`.
 pub fn about(settings: &DetectSettings) -> Vec<About> {
     let (fanout, volume, spread) = (&settings.recipient_fanout, &settings.mail_volume, &settings.self_propagation);
+    let flood = &settings.flood_after_flag;
     let entry = |name, sid, title, references, parameters| About { name, sid, title, references, parameters };
     vec![
         entry("content-rule", None, "A message matched a rule", &[][..], vec![]),
@@ -113,6 +114,21 @@ pub fn about(settings: &DetectSettings) -> Vec<About> {
                     volume.baseline_floor,
                     "share of the ceiling below which nothing is compared",
                 ),
+            ],
+        ),
+        entry(
+            "flood-after-flag",
+            Some(9_000_107),
+            "A host under suspicion floods one destination outside",
+            &["Mirkovic, Prier, Reiher 2002 (D-WARD)", "Wang, Zhang, Shin 2002"],
+            vec![
+                setting(
+                    "packets",
+                    flood.packets,
+                    "connection attempts and echo requests to it: medium (from 100 in 10 s)",
+                ),
+                setting("heavy", flood.heavy, "so many of them, or a target that a rule names: high"),
+                setting("window-seconds", flood.window_seconds, "a longer pause begins another flood"),
             ],
         ),
         entry(

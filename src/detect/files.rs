@@ -39,7 +39,7 @@ pub struct Sighting {
     pub subject: String,
 }
 
-/// Bounded memory of such files.
+/// Bounded memory of such files, as they came to home hosts: what goes out infects nobody here.
 #[derive(Debug)]
 pub struct Sightings(Recent<FileKey, Vec<Sighting>>);
 

@@ -63,6 +63,7 @@ pub fn host_report(host: &Host, view: View<'_>, worst: bool) -> HostReport {
         mx_lookups: tally.mx_lookups,
         share_of_link: facts.share_of_link(view.captured),
         evidence: evidence(host, view),
+        timeline: timeline(host),
     };
     match host.past.as_deref().filter(|past| worst && past.verdict > report.verdict) {
         Some(past) => HostReport {
@@ -70,6 +71,7 @@ pub fn host_report(host: &Host, view: View<'_>, worst: bool) -> HostReport {
             score: past.score,
             since: past.first_seen,
             evidence: past.evidence.clone(),
+            timeline: past.timeline.clone(),
             ..report
         },
         None => report,

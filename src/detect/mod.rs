@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use crate::model::alert::{Alert, Evidence, Severity};
+use crate::model::alert::{Alert, Evidence, Severity, Verdict};
 use crate::model::event::EventKind;
 use crate::model::mail::{Findings, RuleHit};
 use crate::model::net::{Direction, Flow, Side};
@@ -20,6 +20,7 @@ pub mod chain;
 pub mod content_rule;
 pub mod direct_to_mx;
 pub mod files;
+pub mod flood_after_flag;
 pub mod host;
 pub mod hosts;
 pub mod incident;
@@ -46,6 +47,7 @@ detectors! {
     self_propagation: self_propagation::SelfPropagation,
     smtp_dialect: smtp_dialect::SmtpDialect,
     mail_volume: mail_volume::MailVolume,
+    flood_after_flag: flood_after_flag::FloodAfterFlag,
 }
 
 /// One way of telling that a host mails itself.
@@ -88,6 +90,8 @@ pub struct Scene<'a> {
     /// The host's part in the flow.
     pub part: Side,
     pub direction: Direction,
+    /// What is thought of the host before this event.
+    pub verdict: Verdict,
     /// What the event adds; nothing where the host is the server.
     pub load: Load,
     /// Rules that matched: the message, or the name asked for.

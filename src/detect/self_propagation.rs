@@ -67,12 +67,13 @@ impl Detector for SelfPropagation {
         }
         for (file, key) in harmful(&scene.findings.files).take(limits::SIGHTED_PER_MESSAGE) {
             let brought = scene.sightings.brought(key, host.addr);
-            if host.role.may_be_mail_server() && brought.is_some_and(|(_, direct)| direct) {
-                // It was given this very file, and passes it on.
+            let outbox = state.outbox();
+            let messages = outbox.send(key, smtp, scene.time, self.settings.window_seconds);
+            // It was given this very file, and may pass it on as often as it was given anything.
+            let may_be_given = host.role.taken().saturating_add(limits::ROLE_SLACK);
+            if host.role.may_be_mail_server() && brought.is_some_and(|(_, direct)| direct) && messages <= may_be_given {
                 continue;
             }
-            let outbox = state.outbox();
-            outbox.send(key, smtp, scene.time, self.settings.window_seconds);
             self.tell(host, outbox, (file, key), brought, scene, signals);
         }
     }
@@ -154,7 +155,8 @@ impl State {
 }
 
 impl Outbox {
-    fn send(&mut self, key: FileKey, smtp: &SmtpEvent, now: Timestamp, window: u64) {
+    /// Takes a message down; how many there were of this file.
+    fn send(&mut self, key: FileKey, smtp: &SmtpEvent, now: Timestamp, window: u64) -> u64 {
         let known = self.files.get_mut(&key).filter(|sent| apart(sent.since, now).as_secs() <= window);
         let mut sent = match known {
             Some(sent) => Sent { recipients: std::mem::take(&mut sent.recipients), ..*sent },
@@ -173,7 +175,9 @@ impl Outbox {
                 sent.recipients.push(address.into());
             }
         }
+        let messages = sent.messages;
         self.files.insert(key, sent);
+        messages
     }
 }
 

@@ -1,14 +1,16 @@
 //! Flows: who talks to whom, and what they said, in order.
 //!
 //! [`table`] finds the flow of a packet with one look-up and forgets idle ones; [`stream`] puts the two directions
-//! of a TCP connection back in order. Neither knows a protocol: whoever owns the table attaches what a flow needs.
+//! of a TCP connection back in order; [`flood`] counts who knocks where too often. Neither knows a protocol: whoever owns the table attaches what a flow needs.
 
+pub mod flood;
 pub mod stream;
 pub mod table;
 pub mod trust;
 
+pub use flood::{Floods, Knock};
 pub use stream::{Sink, Stream, TcpPart};
-pub use table::{Clock, Entry, FlowTable, Key, Place};
+pub use table::{Clock, Entry, FlowTable, Key, Place, lone_identity};
 pub use trust::Trust;
 
 /// TCP flag bits (RFC 9293, section 3.1).

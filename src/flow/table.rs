@@ -165,6 +165,11 @@ impl<T> Entry<T> {
     }
 }
 
+/// The identity of a packet's flow that has no entry: of a transport that is not followed.
+pub fn lone_identity(key: Key, sender_is_low: bool, vlans: Vlans, now: Timestamp) -> Flow {
+    Entry { vlans, ..Entry::<()>::new(key, sender_is_low, now) }.identity()
+}
+
 /// All flows of one source.
 #[derive(Debug)]
 pub struct FlowTable<T> {
@@ -370,7 +375,7 @@ impl<T> Entry<T> {
     }
 }
 
-fn words(address: IpAddr) -> [u64; 2] {
+pub(super) fn words(address: IpAddr) -> [u64; 2] {
     match address {
         // As an IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2).
         IpAddr::V4(v4) => [0, 0xffff_0000_0000 | u64::from(u32::from(v4))],

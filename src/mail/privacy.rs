@@ -39,6 +39,7 @@ impl Privacy {
             EventKind::Connect(_)
             | EventKind::Dns(_)
             | EventKind::FlowEnd(_)
+            | EventKind::Flood(_)
             // Packets are kept as they are, and none where privacy is wanted.
             | EventKind::Packet(_)
             | EventKind::Tick(_) => {}

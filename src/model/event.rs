@@ -43,6 +43,9 @@ pub enum EventKind {
     Anomaly(Anomaly),
     /// A packet of a home host's mail or of its DNS questions, kept as evidence; told only where evidence is wanted.
     Packet(Box<KeptPacket>),
+    /// A host sends one other more connection attempts or echo requests than anyone has use for; the flow's client is
+    /// who sends them.
+    Flood(Box<Flood>),
     /// Packet time went on: all counters so far. Raised about once a second of packet time, and at the end.
     Tick(Box<SensorStats>),
 }
@@ -376,6 +379,21 @@ impl FlowEnd {
     pub fn age(&self, started: Timestamp) -> Duration {
         self.last.since(started)
     }
+}
+
+/// What one host sent another since that was last told: told when [`super::limits::FLOOD_PACKETS`] is passed, then once
+/// in each [`super::limits::FLOOD_WINDOW`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flood {
+    /// SYN segments without ACK; those to mail ports and of DNS are not counted.
+    pub syns: u64,
+    /// Echo requests of ICMP or ICMPv6.
+    pub echoes: u64,
+    /// The port that the last of the SYN segments was sent to.
+    pub port: Option<u16>,
+    /// Time of the first and the last of them.
+    pub since: Timestamp,
+    pub last: Timestamp,
 }
 
 /// Why a flow ended.

@@ -85,6 +85,14 @@ pub const GAP_PATIENCE_PACKETS: u32 = 64;
 pub const STREAM_TAIL: usize = 4_096;
 /// Delivered bytes kept by all streams together; past it late copies go unjudged. Some 3,000 busy sessions fit.
 pub const STREAMS_TAIL_BYTES: usize = 32 << 20;
+/// Connection attempts and echo requests from one host to one other within `FLOOD_WINDOW` that are worth telling: ten a
+/// second for ten seconds. A browser opens six connections to a host and keeps them (RFC 9112, section 9.4 asks for few),
+/// ping sends one a second; the floods of this family send a hundred a second.
+pub const FLOOD_PACKETS: u32 = 100;
+pub const FLOOD_WINDOW: Duration = Duration::from_secs(10);
+/// Pairs of hosts for which they are counted at once, some 600 KB: in buckets of four, so that at 10,000 new pairs a
+/// second a flood is still found in the place where it was counted last.
+pub const FLOOD_PAIRS: usize = 8_192;
 
 // --- smtp -------------------------------------------------------------------------------------------------------
 
@@ -231,8 +239,10 @@ pub const RULE_TEST_DEPTH: usize = ARCHIVE_DEPTH + 1;
 
 /// Home hosts with state.
 pub const HOSTS: usize = 100_000;
-/// Names, addresses and domains remembered for all hosts' chains together: at about 150 bytes each, some 45 MB.
-pub const HOST_ENTRIES: usize = 300_000;
+/// Names, addresses and domains remembered for all hosts' chains together. `benches/correlate.rs` measures 460 to 540 bytes
+/// for each with all that belongs to its host, so some 225 MB. A host that asked once for an exchanger has four, so that
+/// `HOSTS` such hosts fit; one that delivered once has twelve, and 35,000 of those fit.
+pub const HOST_ENTRIES: usize = 420_000;
 /// Exchangers, addresses and domains remembered for one host's chain, each kind by itself.
 pub const CHAIN_ENTRIES: usize = 512;
 /// Domains that wait for a connection to an exchanger they share: large providers serve millions, a host asks a few
@@ -250,6 +260,11 @@ pub const FANOUT_FLOWS: usize = 64;
 pub const FANOUT_SESSION_BYTES: u64 = 600;
 /// Domains one host guessed under, names and addresses it learnt on the way, each.
 pub const GUESS_ENTRIES: usize = 256;
+/// Names of addresses one host under suspicion was given, for the day it floods one: a worm asks for its target shortly
+/// before.
+pub const FLOOD_NAMES: usize = 128;
+/// Destinations one host floods, remembered: an attack is aimed at one or two.
+pub const FLOOD_TARGETS: usize = 16;
 /// Windows kept of one host to know what is usual for it: a median of some two dozen is steady enough.
 pub const BASELINE_WINDOWS: usize = 24;
 /// Harmful files remembered over all hosts: at some 2 KB each with their sightings, 20 MB.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::alert::{Evidence, Severity, Verdict};
+use super::alert::{Evidence, Moment, Severity, Verdict};
 use super::settings::Ignore;
 use super::stats::{CorrelateStats, InspectStats, SensorStats};
 use super::time::Timestamp;
@@ -54,4 +54,6 @@ pub struct HostReport {
     pub share_of_link: f64,
     /// Strongest first.
     pub evidence: Vec<Evidence>,
+    /// First steps, first alerts and changes of verdict, in order of time.
+    pub timeline: Vec<Moment>,
 }

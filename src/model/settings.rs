@@ -22,6 +22,7 @@ pub struct DetectSettings {
     pub self_propagation: SelfPropagation,
     pub smtp_dialect: SmtpDialect,
     pub mail_volume: MailVolume,
+    pub flood_after_flag: FloodAfterFlag,
 }
 
 /// How a home host earns the role of a mail server that was not declared.
@@ -211,6 +212,25 @@ impl fmt::Display for SyslogTarget {
             Self::Unix(path) => write!(f, "{}", path.display()),
             Self::Udp(host, port) => write!(f, "udp://{host}:{port}"),
         }
+    }
+}
+
+/// `flood-after-flag`: floods of one destination by a host under suspicion.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct FloodAfterFlag {
+    /// Connection attempts and echo requests to one destination from which it is told as medium. Below
+    /// [`limits::FLOOD_PACKETS`] in [`limits::FLOOD_WINDOW`] nothing is counted.
+    pub packets: u64,
+    /// So many are high: at the least rate that is counted, some minutes of it.
+    pub heavy: u64,
+    /// After a longer pause it is another flood.
+    pub window_seconds: u64,
+}
+
+impl Default for FloodAfterFlag {
+    fn default() -> Self {
+        Self { packets: 100, heavy: 2_000, window_seconds: 60 }
     }
 }
 

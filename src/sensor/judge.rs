@@ -107,6 +107,11 @@ pub(super) fn is_verified(entry: &Entry<Conversation>, mail_ports: &PortSet) -> 
     }
 }
 
+/// Whether a port is that of mail or DNS, whose connections are told one by one and judged by what is said on them.
+pub(super) fn is_served(port: u16, mail_ports: &PortSet) -> bool {
+    port == dns::PORT || mail_ports.contains(port)
+}
+
 /// Whether a reset ends a flow: one that its receiver would ignore (RFC 9293, sections 3.10.7.3 and 3.10.7.4) must
 /// not blind us either.
 pub(super) fn is_believed_reset(entry: &Entry<Conversation>, segment: &Segment<'_>, side: Side) -> bool {

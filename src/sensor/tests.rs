@@ -4,6 +4,7 @@
 mod account;
 mod checksums;
 mod ends;
+mod floods;
 mod hostile;
 mod speech;
 
@@ -202,6 +203,7 @@ impl Told {
             EventKind::FlowEnd(_) => Some("end"),
             EventKind::Anomaly(_) => Some("anomaly"),
             EventKind::Packet(_) => Some("packet"),
+            EventKind::Flood(_) => Some("flood"),
             EventKind::Tick(_) => None,
         })
     }

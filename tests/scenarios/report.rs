@@ -257,6 +257,7 @@ This page is written by `cargo run --release --example scenarios`: do not edit i
     [[mailer]]                       # who sends, how it finds the next hop, pace, refusals, TLS, dialect, letter
     [[inbound]]                      # mail to a host's port 25, from the world or from = \"pc1\"
     [[lookup]]                       # questions without mail
+    [[flood]]                        # connection attempts, echo requests or pages to one destination, at a pace
     [expect]                         # infected = [...]; verdict, alerts, never, suspected_within, named_within, chain
 
 All keys, with what they mean, are in `tests/support/src/scenario/plan.rs`; an unknown key is an error. Payloads are inert: `MZ` and zeros.

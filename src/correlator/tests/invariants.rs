@@ -7,6 +7,9 @@ use proptest::prelude::*;
 use super::wire::*;
 use crate::correlator::CorrelatorSettings;
 use crate::model::alert::Verdict;
+use crate::model::event::{EventKind, Flood, QTYPE_MX};
+use crate::model::limits;
+use crate::model::mail::Findings;
 use crate::model::time::Timestamp;
 use std::sync::Arc;
 
@@ -40,11 +43,17 @@ proptest! {
                     3 => { let flow = wire.connect(from, to, 25); wire.end(&flow, bytes); }
                     4 => wire.ask(from, to, "darkprofits.com", 1, None, false),
                     5 => wire.correlator.advance(wire.now, &mut wire.said),
+                    11 => {
+                        let flow = wire.flow(from, to, 80);
+                        let (since, last) = (Timestamp::from_parts(second.saturating_sub(9), 0), wire.now);
+                        let flood = Flood { syns: bytes, echoes: bytes / 2, port: Some(80), since, last };
+                        wire.feed(Some(&flow), EventKind::Flood(Box::new(flood)), &Findings::default());
+                    }
                     6 => { let flow = wire.flow(from, to, 25); wire.message(&flow, 3, vec![hit(WORM), hit(99)]); }
                     _ => { let flow = wire.connect(from, to, 25); wire.message(&flow, 30, vec![hit(POLICY)]); }
                 }
             }
-            messages += u64::from(is_home && kind >= 6);
+            messages += u64::from(is_home && (6..11).contains(&kind));
             prop_assert!(tight.correlator.stats().hosts <= 2);
         }
         for wire in [&mut tight, &mut wide] {
@@ -65,4 +74,31 @@ proptest! {
         let sum: u64 = wide.correlator.report().hosts.iter().map(|host| host.messages).sum();
         prop_assert_eq!(sum, messages);
     }
+}
+
+/// The bound that stands by default: whatever passes through, the infected, then those under suspicion, are the last to go.
+#[test]
+fn the_default_bound_on_hosts_holds_and_the_infected_outlast_a_crowd() {
+    let mut wire = Wire::new();
+    let infected = ["10.200.0.1", "10.200.0.2"];
+    for host in infected {
+        let flow = wire.connect(host, OUTSIDE, 25);
+        wire.message(&flow, 1, vec![hit(WORM)]);
+    }
+    let suspicious = "10.200.0.3";
+    for domain in 1..=3 {
+        wire.deliver(suspicious, RESOLVER, domain, false);
+    }
+    // The three above and the resolver come on top.
+    let crowd = limits::HOSTS as u32 + 200;
+    for number in 0..crowd {
+        let host = std::net::Ipv4Addr::from(0x0a01_0000 + number).to_string();
+        wire.ask(&host, RESOLVER, "d1.example", QTYPE_MX, None, false);
+        assert!(wire.correlator.stats().hosts <= limits::HOSTS as u64);
+    }
+    let stats = wire.correlator.stats();
+    assert_eq!((stats.hosts, stats.hosts_evicted), (limits::HOSTS as u64, 204), "{stats:?}");
+    assert!(stats.entries <= limits::HOST_ENTRIES as u64, "{stats:?}");
+    assert!(infected.iter().all(|host| wire.verdict(host) == Verdict::Infected));
+    assert_eq!(wire.verdict(suspicious), Verdict::Suspicious);
 }

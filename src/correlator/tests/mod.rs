@@ -2,6 +2,7 @@
 
 mod cases;
 mod fanout;
+mod floods;
 mod guessing;
 mod invariants;
 mod policy;

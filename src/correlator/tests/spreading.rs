@@ -76,6 +76,47 @@ fn who_infected_whom_is_told_along_the_chain() {
     assert!(words.contains("subject \"our private photos\""), "{words}");
 }
 
+/// As it goes in a house: letters come to the server, and are fetched from it. All the while the first one goes on
+/// mailing the world; what it sends there infects nobody here.
+#[test]
+fn three_generations_are_told_apart_though_all_came_through_the_server() {
+    let (first, second, third) = (HOST, "10.0.0.6", "10.0.0.7");
+    let mut wire = wire();
+    wire.serve(SERVER, 3);
+    let spread = |wire: &mut Wire, from: &str, next: &str| {
+        send(wire, from, SERVER, ("photos.exe", "pe", 7), &[next.to_owned()]);
+        for number in 1..=12 {
+            send(wire, from, OUTSIDE, ("photos.exe", "pe", 7), &to(number));
+        }
+    };
+    send(&mut wire, OUTSIDE, SERVER, ("photos.exe", "pe", 7), &["first@home.example".to_owned()]);
+    spread(&mut wire, first, "second@home.example");
+    spread(&mut wire, second, "third@home.example");
+    for number in 1..=12 {
+        send(&mut wire, third, OUTSIDE, ("photos.exe", "pe", 7), &to(number));
+        send(&mut wire, first, OUTSIDE, ("photos.exe", "pe", 7), &to(number));
+    }
+    let told: Vec<_> = said(&wire, "self-propagation")
+        .iter()
+        .map(|alert| {
+            let text = |name| match figure(&alert.evidence[0], name) {
+                Figure::Text(text) => text.clone(),
+                other => panic!("{other:?}"),
+            };
+            (alert.host.unwrap(), text("infected_by"), text("brought_for"), text("brought_directly"))
+        })
+        .collect();
+    let step = |host, by: &str, recipient: &str| (ip(host), by.to_owned(), recipient.to_owned(), "no".to_owned());
+    assert_eq!(
+        told,
+        [
+            step(first, OUTSIDE, "first@home.example"),
+            step(second, first, "second@home.example"),
+            step(third, second, "third@home.example"),
+        ]
+    );
+}
+
 #[test]
 fn a_server_passes_programs_on() {
     for clients in [1, 3] {

@@ -76,7 +76,11 @@ impl Renderer {
             EventKind::Dns(message) => self.dns(event, message, out),
             EventKind::FlowEnd(end) => self.flow(event, end, out),
             EventKind::Anomaly(anomaly) => self.anomaly(event, anomaly, None, out),
-            EventKind::Greeting(_) | EventKind::Connect(_) | EventKind::Packet(_) | EventKind::Tick(_) => {}
+            EventKind::Greeting(_)
+            | EventKind::Connect(_)
+            | EventKind::Flood(_)
+            | EventKind::Packet(_)
+            | EventKind::Tick(_) => {}
         }
     }
 

@@ -284,5 +284,6 @@ fn host(number: u32, verdict: Verdict, mail_bytes: u64) -> HostReport {
         mx_lookups: 1,
         share_of_link: 0.0,
         evidence: Vec::new(),
+        timeline: Vec::new(),
     }
 }

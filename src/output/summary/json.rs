@@ -65,7 +65,15 @@ struct Host<'a> {
     /// Of all bytes read, which is what the table shows.
     share_of_all: f64,
     evidence: Each<'a, Evidence, fn(&'a Evidence) -> EvidenceBody<'a>>,
+    timeline: Vec<Step<'a>>,
     remediation: Option<&'a str>,
+}
+
+/// What happened when.
+#[derive(serde::Serialize)]
+struct Step<'a> {
+    time: Time,
+    text: &'a str,
 }
 
 impl<'a> Host<'a> {
@@ -84,6 +92,7 @@ impl<'a> Host<'a> {
             share_of_link: host.share_of_link,
             share_of_all: share(host, report),
             evidence: Each(&host.evidence, EvidenceBody),
+            timeline: host.timeline.iter().map(|step| Step { time: Time(step.time), text: &step.text }).collect(),
             remediation: (host.verdict != Verdict::Clean).then(|| advice(host, notes)),
         }
     }

@@ -3,6 +3,7 @@
 //! [`text`] is for people, [`json()`] for programs; both say the same. Text that came off the wire is shown with control
 //! characters spelt out, since a worm's file name must not drive the analyst's terminal.
 
+mod chain;
 mod json;
 mod losses;
 mod words;
@@ -13,6 +14,7 @@ use std::net::IpAddr;
 
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 
+use self::chain::chain;
 pub use self::json::json;
 use self::losses::losses;
 use self::words::{bytes, count, counted, duration, percent, plain, plain_to, time, wrapped};
@@ -69,7 +71,10 @@ pub fn text(report: &Report, notes: &Notes, style: Style) -> String {
     }
     let suspects = report.hosts.iter().filter(|host| host.verdict != Verdict::Clean);
     for host in suspects.take(EXPLAINED) {
-        section(&mut out, &why(host, notes, style));
+        section(&mut out, &why(host, report, notes, style));
+    }
+    if let Some(chain) = chain(report, style) {
+        section(&mut out, &chain);
     }
     if !report.alerts.is_empty() {
         section(&mut out, &alerts(report, notes, style));
@@ -192,7 +197,7 @@ fn hosts(report: &Report, style: Style) -> String {
     text
 }
 
-fn why(host: &HostReport, notes: &Notes, style: Style) -> String {
+fn why(host: &HostReport, report: &Report, notes: &Notes, style: Style) -> String {
     let title = format!("{} is {}:", host.host, host.verdict.name());
     let mut text = paint(&title, host.verdict, style);
     let mut item = |item: &str| {
@@ -208,30 +213,75 @@ fn why(host: &HostReport, notes: &Notes, style: Style) -> String {
     if let Some(sum) = score(host) {
         item(&sum);
     }
+    item(&cost(host, report));
+    for line in timeline(host) {
+        item(&line);
+    }
     item(&format!("  To do: {}", plain_to(advice(host, notes), ADVICE)));
     text
 }
 
+/// What its mail has taken.
+fn cost(host: &HostReport, report: &Report) -> String {
+    let seen = match host.messages {
+        // Hidden by TLS, or lost.
+        0 => "no message that could be seen".into(),
+        some => {
+            let to = counted(host.recipients, "recipient", "recipients");
+            format!("{} to {to}", counted(some, "message", "messages"))
+        }
+    };
+    format!(
+        "  Cost: {seen}, {}, {} of mail traffic: {} of all bytes read",
+        counted(host.mx_lookups, "MX question", "MX questions"),
+        bytes(host.mail_bytes),
+        percent(share(host, report)),
+    )
+}
+
+/// What happened when. What was only of low severity, or says nothing about the host, is left to the JSON.
+fn timeline(host: &HostReport) -> Vec<String> {
+    let telling: Vec<_> =
+        host.timeline.iter().filter(|moment| !QUIET.iter().any(|end| moment.text.ends_with(end))).collect();
+    let mut lines: Vec<String> = telling
+        .iter()
+        .take(MOMENTS)
+        .map(|moment| format!("    {}  {}", time(moment.time).trim_end_matches(" UTC"), plain(&moment.text)))
+        .collect();
+    if telling.len() > MOMENTS {
+        lines.push(format!("    and {} more", telling.len() - MOMENTS));
+    }
+    if !lines.is_empty() {
+        lines.insert(0, "  Timeline (UTC):".into());
+    }
+    lines
+}
+
+/// A figure of evidence by its name.
+fn figure<'a>(evidence: &'a Evidence, name: &str) -> Option<&'a Figure> {
+    evidence.figures.iter().find(|(known, _)| *known == name).map(|(_, figure)| figure)
+}
+
 /// What a rule matched: that convinces, where its name alone would have to be believed.
 fn matched(evidence: &Evidence) -> String {
-    let figure = evidence.figures.iter().find(|(name, _)| *name == MATCHED).map(|(_, figure)| figure);
-    let Some(Figure::List(marks)) = figure else { return String::new() };
+    let Some(Figure::List(marks)) = figure(evidence, MATCHED) else { return String::new() };
     let marks: Vec<_> = marks.iter().map(|mark| plain(mark)).collect();
     if marks.is_empty() { String::new() } else { format!("; matched {}", listed(&marks, NAMED)) }
 }
 
 /// How the score adds up, and which evidence needed no message's content; none where nothing was weighed.
 fn score(host: &HostReport) -> Option<String> {
-    let mut parts = Vec::new();
+    let (mut parts, mut all_free) = (Vec::new(), true);
     for evidence in &host.evidence {
-        let figure = |name| evidence.figures.iter().find(|(known, _)| *known == name).map(|(_, figure)| figure);
-        let Some(Figure::Real(weight)) = figure(WEIGHT).filter(|weight| **weight != Figure::Real(0.0)) else {
+        let Some(Figure::Real(weight)) = figure(evidence, WEIGHT).filter(|weight| **weight != Figure::Real(0.0)) else {
             continue;
         };
-        let free = figure(CONTENT_FREE) == Some(&Figure::Text("yes".into()));
+        let free = figure(evidence, CONTENT_FREE) == Some(&Figure::Text("yes".into()));
+        all_free &= free;
         parts.push(format!("{weight} {}{}", plain(&evidence.source), if free { "*" } else { "" }));
     }
-    (!parts.is_empty()).then(|| format!("  Score {}: {} (* needs no message's content)", host.score, parts.join(" + ")))
+    let note = if all_free { "* none of it needs a message's content" } else { "* needs no message's content" };
+    (!parts.is_empty()).then(|| format!("  Score {}: {} ({note})", host.score, parts.join(" + ")))
 }
 
 /// What was left unsaid at the operator's wish.
@@ -291,8 +341,12 @@ fn read(report: &Report, style: Style) -> String {
     );
     let mut mail = String::from("Mail: none");
     if smtp.sessions + smtp.transactions + smtp.messages > 0 {
+        let hidden = match smtp.tls_sessions {
+            0 => String::new(),
+            some => format!(" ({} hidden by TLS)", count(some)),
+        };
         mail = format!(
-            "Mail: {}, {}, {}, {} opened, {}",
+            "Mail: {}{hidden}, {}, {}, {} opened, {}",
             counted(smtp.sessions, "session", "sessions"),
             counted(smtp.transactions, "transaction", "transactions"),
             counted(smtp.messages, "message", "messages"),
@@ -363,6 +417,10 @@ const LISTED_MOST: usize = 100;
 const EXPLAINED: usize = 20;
 /// Reasons given for one host in the text; the JSON has all.
 const REASONS: usize = 5;
+/// Ends of moments that are left out of the timeline.
+const QUIET: [&str; 2] = [" at low", ", not held against it"];
+/// Moments of the timeline given for one host in the text; the JSON has all.
+const MOMENTS: usize = 16;
 /// Characters of advice shown: rules are written by hand, and what to do is what the reader came for.
 const ADVICE: usize = 2_000;
 /// Alerts from this severity on are to be noticed though no host is judged.

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::alert::Severity;
+use crate::model::alert::{Moment, Severity};
 use crate::model::stats::SmtpStats;
 use crate::model::time::Timestamp;
 
@@ -19,6 +19,9 @@ fn an_infected_host_comes_first_with_its_reasons_and_what_to_do() {
 10.20.1.17 is infected:
   - mimail-c: attachment.name \"photos.zip\"
   - direct-to-mx: 21 domains in 60 s
+  Cost: 1,022 messages to 1,022 recipients, 21 MX questions, 440 kB of mail traffic: 2.9 % of all bytes read
+  Timeline (UTC):
+    2003-10-31 12:00:09  verdict: infected (mimail-c)
   To do: Disconnect the host; apply MS03-014.
 
  ALERTS  SEVERITY  RULE          HOSTS
@@ -202,6 +205,10 @@ fn json_says_the_same_under_stable_keys() {
                 {"source": "mimail-c", "text": "attachment.name \"photos.zip\"", "figures": {}},
                 {"source": "direct-to-mx", "text": "21 domains in 60 s", "figures": {"domains": 21}}
             ],
+            "timeline": [
+                {"time": "2003-10-31T12:00:05.000000+0000", "text": "first direct-to-mx at low"},
+                {"time": "2003-10-31T12:00:09.000000+0000", "text": "verdict: infected (mimail-c)"}
+            ],
             "remediation": "Disconnect the host; apply MS03-014."
         })
     );
@@ -231,7 +238,7 @@ fn notes() -> Notes {
     Notes { advice: advice.into(), alerted: alerted.into(), ..Notes::default() }
 }
 
-fn outbreak() -> Report {
+pub(super) fn outbreak() -> Report {
     let at = |seconds: i64| Timestamp::from_parts(1_067_601_600 + seconds, 0);
     let evidence =
         |source: &str, text: &str| Evidence { source: source.into(), text: text.into(), figures: Vec::new() };
@@ -250,6 +257,10 @@ fn outbreak() -> Report {
         mx_lookups: 21,
         share_of_link: 0.25,
         evidence: vec![evidence("mimail-c", "attachment.name \"photos.zip\""), chain],
+        timeline: vec![
+            Moment { time: at(5), text: "first direct-to-mx at low".into() },
+            Moment { time: at(9), text: "verdict: infected (mimail-c)".into() },
+        ],
     };
     let server = HostReport {
         host: [10, 20, 1, 2].into(),
@@ -263,6 +274,7 @@ fn outbreak() -> Report {
         mx_lookups: 0,
         share_of_link: 0.000_5,
         evidence: Vec::new(),
+        timeline: Vec::new(),
         ..worm.clone()
     };
     let mut report = Report {

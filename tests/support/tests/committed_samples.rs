@@ -125,12 +125,26 @@ fn in_the_arrival_the_worm_only_comes_in() {
 }
 
 #[test]
+fn in_the_tls_outbreak_nothing_of_the_bot_is_in_clear() {
+    let sample = sample("tls-outbreak");
+    let truth = &sample.truth;
+    let bot = |src: &str| src == "10.20.1.23";
+    assert!(!truth.transactions.iter().any(|t| bot(&t.src)));
+    let sessions: Vec<_> = truth.sessions.iter().filter(|s| bot(&s.src)).collect();
+    assert!(sessions.len() > 20 && sessions.iter().all(|s| s.tls == "starttls"));
+    let networks: BTreeSet<_> = sessions.iter().map(|s| s.dst.rsplit_once('.').unwrap().0).collect();
+    assert!(networks.len() > 10, "strangers are told apart by their networks: {networks:?}");
+    assert!(sample.trace(true).len() < 1_000_000);
+}
+
+#[test]
 fn samples_stay_small_and_addresses_stay_in_documentation_space() {
     for recipe in samples::ALL {
         let sample = recipe.make();
         assert!(sample.trace(recipe.nanoseconds).len() < 5_000_000, "{}", recipe.name);
         for address in sample.truth.hosts.iter().flat_map(|host| &host.addresses) {
-            let nets = ["10.20.", "192.0.2.", "198.51.100.", "203.0.113.", "fd00:20::", "2001:db8:"];
+            // RFC 5737, RFC 2544, RFC 3849.
+            let nets = ["10.20.", "192.0.2.", "198.51.100.", "203.0.113.", "198.18.", "fd00:20::", "2001:db8:"];
             assert!(nets.iter().any(|net| address.starts_with(net)), "{address}");
         }
     }

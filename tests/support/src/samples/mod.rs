@@ -5,6 +5,7 @@ use crate::stage::Sample;
 mod arrival;
 mod mimail_c_outbreak;
 mod office_day;
+mod tls_outbreak;
 
 /// How a sample is made.
 #[derive(Clone, Copy, Debug)]
@@ -48,5 +49,12 @@ pub const ALL: &[Recipe] = &[
         nanoseconds: false,
         about: "the worm reaches a home mailbox from outside; nobody is infected",
         make: arrival::make,
+    },
+    Recipe {
+        name: "tls-outbreak",
+        seed: 20_260_312,
+        nanoseconds: true,
+        about: "a bot mails the world behind STARTTLS and attacks a site; only behaviour shows it",
+        make: tls_outbreak::make,
     },
 ];

@@ -42,6 +42,8 @@ pub struct Plan {
     pub inbound: Vec<Inbound>,
     #[serde(default)]
     pub lookup: Vec<Lookup>,
+    #[serde(default)]
+    pub flood: Vec<FloodPlan>,
     pub expect: Expect,
 }
 
@@ -298,6 +300,27 @@ pub struct Lookup {
     pub every: f64,
     #[serde(default)]
     pub resolver: Resolver,
+}
+
+/// Connection attempts and echo requests to one destination outside.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FloodPlan {
+    pub host: String,
+    #[serde(default = "minute")]
+    pub start: f64,
+    /// The destination, asked for first; a web site of the world when empty.
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub syns: u32,
+    #[serde(default)]
+    pub echoes: u32,
+    /// Whole connections, answered, with a page each.
+    #[serde(default)]
+    pub pages: u32,
+    /// Of all of them together.
+    pub per_second: f64,
 }
 
 /// What is asked for.

@@ -6,16 +6,17 @@ use std::net::IpAddr;
 use crate::clock::{MILLI, MINUTE, Nanos, SECOND, utc};
 use crate::dns;
 use crate::host::Host;
-use crate::internet::{Age, person};
+use crate::internet::{Age, household, person};
 use crate::office::{DOMAIN, Letter, somebody, unknown_user};
 use crate::prng::Rng;
 use crate::smtp::{Auth, Client, Leave, Reply, Security, Server, Session, Transaction};
 use crate::stage::{Ask, Mailing, Route, Sample, Stage};
-use crate::tcp::{Faults, Opening};
+use crate::tcp::{Faults, Opening, Step};
 use crate::tls::Era as TlsEra;
+use crate::wire::{self, SYN, Tcp};
 
 use super::letter::{self, Places, Written};
-use super::plan::{Era, Find, Inbound, Leaving, Lookup, Mailer, Plan, Record, Resolver, Speech, Tls};
+use super::plan::{Era, Find, FloodPlan, Inbound, Leaving, Lookup, Mailer, Plan, Record, Resolver, Speech, Tls};
 use super::world::World;
 
 /// What a plan came to.
@@ -53,6 +54,7 @@ pub fn play(name: &str, plan: &Plan) -> Outcome {
     plan.inbound.iter().for_each(|inbound| player.inbound(inbound));
     plan.lookup.iter().for_each(|lookup| player.ask(lookup));
     plan.mailer.iter().for_each(|mailer| player.mailer(mailer));
+    plan.flood.iter().for_each(|flood| player.flood(flood));
     player.finish(plan)
 }
 
@@ -157,6 +159,51 @@ impl Player {
                 let name = names[number % names.len()].clone();
                 let resolver = self.resolver(plan.resolver, &host, number);
                 self.stage.lookup(at, &host, &resolver, Ask::new(&name, qtype));
+            }
+        }
+    }
+
+    /// A host knocks at one destination, over and over; echo requests and pages are spread evenly over the rest.
+    fn flood(&mut self, plan: &FloodPlan) {
+        let target = match plan.name.as_str() {
+            "" => self.world.internet.sites[0].clone(),
+            name => self.stage.add(household(name, ATTACKED)),
+        };
+        for (_, host) in self.world.named(&plan.host) {
+            let resolver = self.resolver(Resolver::Home, &host, 0);
+            let mut at = self.start + seconds(plan.start);
+            at = self.stage.lookup(at, &host, &resolver, Ask::new(&target.name, dns::A)).0 + MILLI;
+            let (all, pause) = (plan.syns + plan.echoes + plan.pages, seconds(1.0 / plan.per_second));
+            for number in 0..all {
+                at += pause;
+                // Bresenham: the nth of them where n * share / all comes to the next whole number.
+                let is_due = |share: u32| {
+                    u64::from(number + 1) * u64::from(share) / u64::from(all)
+                        > u64::from(number) * u64::from(share) / u64::from(all)
+                };
+                if is_due(plan.echoes) {
+                    self.stage.frame(at, &host, &target, |out, link, ip| {
+                        wire::echo(out, link, ip, false, 0x200, number as u16, &[0x61; 32]);
+                    });
+                } else if is_due(plan.pages) {
+                    let steps = [
+                        Step::Client(b"GET / HTTP/1.1\r\nHost: site\r\n\r\n".to_vec()),
+                        Step::Server(b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()),
+                        Step::ClientFin,
+                        Step::ServerFin,
+                    ];
+                    self.stage.connect(at, Route::new(&host, &target, 80), Opening::Answered, &steps);
+                } else {
+                    let header = Tcp {
+                        src_port: 2_000 + (number % 30_000) as u16,
+                        dst_port: 80,
+                        seq: self.stage.rng.next_u32(),
+                        flags: SYN,
+                        window: 16_384,
+                        ..Tcp::default()
+                    };
+                    self.stage.frame(at, &host, &target, |out, link, ip| wire::tcp(out, link, ip, &header, &[]));
+                }
             }
         }
     }
@@ -475,6 +522,9 @@ fn thousandths(share: f64) -> u32 {
 }
 
 const SEED: u64 = 4;
+
+/// Where a name stands that is attacked and nothing else.
+const ATTACKED: [u8; 4] = [203, 0, 113, 200];
 
 const SUBJECTS: [&str; 4] = ["Minutes", "Re: budget", "Lunch on Thursday?", "Draft for review"];
 
