@@ -10,13 +10,14 @@
 //!   what the sensor says with that, not with what the sensor said before.
 //! - [`internet`], [`office`] and [`worm`] are the cast; [`samples`] are the plays under `pcaps/`.
 //! - [`scenario`] makes captures of files that describe who mails how, with what must be said of it.
-//! - [`bulk`] streams gigabytes for benches.
+//! - [`bulk`] streams gigabytes for benches; [`attack`] makes what is meant to break a sensor.
 //!
 //! Nothing depends on clocks, threads or a crate's idea of randomness: one seed, one capture, byte for byte. No file
 //! holds anything that could do harm: a worm is the shape of its mail, and its program is `MZ` and zeros.
 //!
 //! This crate does not depend on mailsnare, so that an error cannot agree with itself.
 
+pub mod attack;
 pub mod bulk;
 pub mod capture;
 pub mod clock;

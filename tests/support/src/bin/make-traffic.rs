@@ -5,7 +5,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Parser, ValueEnum};
+use mailsnare_lab::attack::{self, Attack};
 use mailsnare_lab::bulk::{self, Totals};
 use mailsnare_lab::capture::{PcapFormat, PcapWriter};
 
@@ -20,9 +22,12 @@ struct Args {
     /// Web: bytes of one flow, about.
     #[arg(long, default_value_t = 200_000)]
     flow_bytes: u64,
-    /// Mail, DNS, SYN flood: sessions, questions, packets.
+    /// Mail, DNS, SYN flood: sessions, questions, packets. Attacks: what each counts.
     #[arg(long, default_value_t = 1_000)]
     count: u64,
+    /// Which attack.
+    #[arg(long, value_name = "NAME", required_if_eq("kind", "attack"), value_parser = attacks())]
+    attack: Option<String>,
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The file to write; - is standard output.
@@ -36,6 +41,11 @@ enum Kind {
     Mail,
     Dns,
     Synflood,
+    Attack,
+}
+
+fn attacks() -> PossibleValuesParser {
+    PossibleValuesParser::new(attack::ALL.iter().map(|attack| PossibleValue::new(attack.name).help(attack.about)))
 }
 
 fn main() -> ExitCode {
@@ -60,6 +70,10 @@ fn run(args: &Args) -> io::Result<Totals> {
         Kind::Web => bulk::web(&mut sink, args.bytes, args.flow_bytes, args.seed),
         Kind::Mail => bulk::mail(&mut sink, args.count, args.seed),
         Kind::Dns => bulk::dns(&mut sink, args.count, args.seed),
+        Kind::Attack => match args.attack.as_deref().and_then(Attack::named) {
+            Some(attack) => attack.write(&mut sink, args.count, args.seed),
+            None => Err(io::Error::other("name an attack with --attack")),
+        },
         Kind::Synflood => bulk::syn_flood(&mut sink, args.count, args.seed),
     }?;
     sink.finish()?;
