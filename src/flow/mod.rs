@@ -8,7 +8,7 @@ pub mod table;
 pub mod trust;
 
 pub use stream::{Sink, Stream, TcpPart};
-pub use table::{Clock, Entry, FlowTable, Key, Place};
+pub use table::{Clock, Entry, FlowTable, Flows, Key, Place};
 pub use trust::Trust;
 
 /// TCP flag bits (RFC 9293, section 3.1).
