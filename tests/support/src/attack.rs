@@ -2,7 +2,7 @@
 //! stay within bounds, and still find that host. Hosts and addresses are those of [`crate::bulk`].
 
 use std::io::{self, Cursor, Write};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
@@ -11,12 +11,13 @@ use crate::bulk::Totals;
 use crate::capture::{Merge, Packet, Sink};
 use crate::clock::{MILLI, MINUTE, Nanos, SECOND};
 use crate::dns::{self, Message};
-use crate::host::{Endpoint, Host, LINUX, WINDOWS_XP};
+use crate::host::{Host, WINDOWS_XP};
 use crate::mail::{Attachment, Builder};
 use crate::prng::{LETTERS, Rng};
 use crate::smtp::{Client, Server, Session, Transaction};
+use crate::talk::{Talk, datagram, mail_server, outside, segment};
 use crate::tcp::Conversation;
-use crate::wire::{self, ACK, FIN, Ip, Link, PSH, RST, SYN, Tcp};
+use crate::wire::{self, ACK, FIN, PSH, RST, SYN, Tcp};
 use crate::worm;
 
 /// The infected host at home whose one mail is hidden in each attack.
@@ -269,72 +270,6 @@ fn slow_senders(wave: Wave) -> Packets {
     }))
 }
 
-/// A session of a host outside with the mail server at home, far enough to send a message's bytes.
-#[derive(Clone, Copy)]
-struct Talk(u64);
-
-impl Talk {
-    /// Packets until the message may begin.
-    const OPENING: u64 = 3 + Self::WORDS.len() as u64;
-    /// By the server and the client in turn.
-    const WORDS: [&str; 9] = [
-        "220 mail.home.example ESMTP\r\n",
-        "EHLO slow.example.net\r\n",
-        "250 mail.home.example\r\n",
-        "MAIL FROM:<a@example.net>\r\n",
-        "250 ok\r\n",
-        "RCPT TO:<b@home.example>\r\n",
-        "250 ok\r\n",
-        "DATA\r\n",
-        "354 go ahead\r\n",
-    ];
-
-    /// Its packet `step` until the message begins.
-    fn open(self, at: Nanos, step: u64) -> Packet {
-        match step {
-            0 => self.send(at, 0, Tcp { seq: self.first(0).wrapping_sub(1), flags: SYN, ..Tcp::default() }, &[]),
-            1 => {
-                let (seq, ack) = (self.first(1).wrapping_sub(1), self.first(0));
-                self.send(at, 1, Tcp { seq, ack, flags: SYN | ACK, ..Tcp::default() }, &[])
-            }
-            2 => self.send(at, 0, Tcp { seq: self.first(0), ack: self.first(1), flags: ACK, ..Tcp::default() }, &[]),
-            _ => {
-                let word = step as usize - 3;
-                let side = 1 - word % 2;
-                let [seq, ack] = [side, 1 - side].map(|side| self.first(side).wrapping_add(Self::said(side, word)));
-                let header = Tcp { seq, ack, flags: ACK | PSH, ..Tcp::default() };
-                self.send(at, side, header, Self::WORDS[word].as_bytes())
-            }
-        }
-    }
-
-    /// A segment of the client, `offset` bytes behind the beginning of the message.
-    fn client(self, at: Nanos, offset: u32, flags: u8, data: &[u8]) -> Packet {
-        let [seq, ack] = [0, 1].map(|side| self.first(side).wrapping_add(Self::said(side, Self::WORDS.len())));
-        let ack = if flags & ACK == 0 { 0 } else { ack };
-        self.send(at, 0, Tcp { seq: seq.wrapping_add(offset), ack, flags, ..Tcp::default() }, data)
-    }
-
-    fn send(self, at: Nanos, side: usize, header: Tcp<'_>, data: &[u8]) -> Packet {
-        let number = self.0 as u32;
-        let client = outside(0x0001_0000 | number & 0xffff, 2_000 + (number >> 16) as u16);
-        let server = mail_server();
-        let (from, to) = if side == 0 { (client, server) } else { (server, client) };
-        segment(at, &from, &to, header, data)
-    }
-
-    /// Sequence number of the first byte of a side; some wrap around soon after.
-    fn first(self, side: usize) -> u32 {
-        (self.0 as u32).wrapping_mul(0x9e37_79b9).wrapping_add(side as u32).wrapping_sub(200)
-    }
-
-    /// Bytes a side said in the first `words`.
-    fn said(side: usize, words: usize) -> u32 {
-        let own = Self::WORDS[..words].iter().skip(1 - side).step_by(2);
-        own.map(|word| word.len() as u32).sum()
-    }
-}
-
 // --- fragments --------------------------------------------------------------------------------------------------
 
 fn overlapping_fragments(wave: Wave) -> Packets {
@@ -494,40 +429,6 @@ fn dns_loops(wave: Wave) -> Packets {
         message.extend([0, 15, 0, 1]);
         datagram(wave.at(number, wave.size), &client, &resolver, &message)
     }))
-}
-
-// --- frames -----------------------------------------------------------------------------------------------------
-
-fn segment(time: Nanos, from: &Endpoint, to: &Endpoint, header: Tcp<'_>, data: &[u8]) -> Packet {
-    let header = Tcp { src_port: from.port, dst_port: to.port, window: 16_384, ..header };
-    let mut frame = Vec::with_capacity(60 + data.len());
-    wire::tcp(&mut frame, &link(from, to), &ip(from, to), &header, data);
-    Packet { time, data: frame }
-}
-
-fn datagram(time: Nanos, from: &Endpoint, to: &Endpoint, data: &[u8]) -> Packet {
-    let mut frame = Vec::with_capacity(60 + data.len());
-    wire::udp(&mut frame, &link(from, to), &ip(from, to), (from.port, to.port), data);
-    Packet { time, data: frame }
-}
-
-fn link(from: &Endpoint, to: &Endpoint) -> Link {
-    Link { src: from.mac, dst: to.mac, vlan: None }
-}
-
-fn ip(from: &Endpoint, to: &Endpoint) -> Ip {
-    Ip { src: from.ip, dst: to.ip, ttl: from.ttl(), id: 0, df: true }
-}
-
-/// An address of 198.18.0.0/15.
-fn outside(number: u32, port: u16) -> Endpoint {
-    let host = Host::outside("outside", Ipv4Addr::from(0xc612_0000 | number & 0x0001_ffff), "stranger", &LINUX);
-    host.endpoint(host.ip(), port)
-}
-
-fn mail_server() -> Endpoint {
-    let host = Host::home("mail", Ipv4Addr::new(10, 20, 0, 25), "mail server", &LINUX);
-    host.endpoint(IpAddr::V4(Ipv4Addr::new(10, 20, 0, 25)), 25)
 }
 
 /// 31 October 2003, nine o'clock.

@@ -5,7 +5,7 @@
 //! - [`wire`] writes frames; [`capture`] writes files, and merges streams of packets into time order.
 //! - [`tcp`] plays a script of "client says, server says" as a tap would see it, with the accidents of a real network
 //!   on request; [`host`] says how each machine's stack behaves.
-//! - [`dns`], [`tls`], [`mail`] and [`smtp`] make what is said.
+//! - [`dns`], [`tls`], [`mail`] and [`smtp`] make what is said; [`talk`] says it a packet at a time.
 //! - [`stage`] brings hosts together and keeps, beside the packets, the [`truth`]: what was really sent. Tests compare
 //!   what the sensor says with that, not with what the sensor said before.
 //! - [`internet`], [`office`] and [`worm`] are the cast; [`samples`] are the plays under `pcaps/`.
@@ -31,6 +31,7 @@ pub mod samples;
 pub mod scenario;
 pub mod smtp;
 pub mod stage;
+pub mod talk;
 pub mod tcp;
 pub mod tls;
 pub mod truth;
