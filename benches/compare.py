@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times mailsnare beside the tools people would use instead, on generated captures.
 
-    python3 benches/compare.py [--quick] [--rounds N] [--input NAME]... [--tool NAME]... [--limit SECONDS]
+    python3 benches/compare.py [--quick] [--rounds N] [--input NAME]... [--tool NAME]... [--limit SECONDS] [--no-build]
 
 Builds the release binaries, makes each input in a temporary folder, runs all contenders in turn, round after round, and
 prints a table for each input: medians of wall time, CPU time (user and system, all threads) and peak resident size, and
@@ -48,12 +48,15 @@ TOOLS = [
     ("tshark", "tshark", "{program} -n -r {capture} -q -z io,phs"),
     ("Suricata", "suricata", "{program} -k none -r {capture} -l {out}"),
 ]
+# tcpflow writes a file for each flow: a flood would make millions, which take longer to delete than all else.
+NOT_FOR = {("tcpflow", "syn-flood")}
 VERSIONS = {"tcpdump": "--version", "tshark": "--version", "tcpflow": "-V", "ndpiReader": "-h", "suricata": "-V"}
 
 
 def main():
     args = arguments()
-    build()
+    if not args.no_build:
+        build()
     print(machine(), end="\n\n")
     for line in versions():
         print(f"- {line}")
@@ -69,6 +72,7 @@ def arguments():
     parser.add_argument("--limit", type=float, default=60, help="seconds that one run may take")
     parser.add_argument("--input", action="append", choices=INPUTS)
     parser.add_argument("--tool", action="append", choices=[name for name, *_ in TOOLS], help="besides the floor")
+    parser.add_argument("--no-build", action="store_true", help="take target/release as it is")
     parser.add_argument("--folder", help="where temporary files go")
     return parser.parse_args()
 
@@ -110,6 +114,7 @@ def compare(name, folder, args):
         make(["--kind", "messages", *size], messages)
     print(f"\n## {name}: make-traffic {' '.join(kind + size)}\n\n{made}\n", flush=True)
     chosen = [tool for tool in TOOLS if args.tool is None or tool[0] in args.tool or tool[0] == FLOOR]
+    chosen = [tool for tool in chosen if (tool[0], name) not in NOT_FOR]
     chosen = [tool for tool in chosen if shutil.which(tool[1]) and (name == "mail" or "{messages}" not in tool[2])]
     runs = {tool[0]: [] for tool in chosen}
     commands = {}

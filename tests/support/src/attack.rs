@@ -202,7 +202,7 @@ fn spoofed_hosts(wave: Wave) -> Packets {
     Box::new((0..2 * wave.size).map(move |number| {
         let at = wave.at(number, 2 * wave.size);
         // 10.64.0.0/10: apart from the infected host.
-        let source = Ipv4Addr::from(0x0a40_0000 | (number as u32 / 2 & 0x003f_ffff));
+        let source = Ipv4Addr::from(0x0a40_0000 | ((number as u32 / 2) & 0x003f_ffff));
         let host = Host::home("spoofed", source, "nobody", &WINDOWS_XP);
         let client = host.endpoint(host.ip(), 1_024 + rng.next_u16() % 30_000);
         if number.is_multiple_of(2) {
