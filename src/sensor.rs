@@ -21,7 +21,7 @@ use crate::capture::Packet;
 use crate::decode::{Datagram, Decoded, Decoder, IpFacts, Segment};
 use crate::flow::flags::{ACK, FIN, RST, SYN};
 use crate::flow::flood::Told;
-use crate::flow::{Clock, Entry, Floods, FlowTable, Key, Knock, Place, TcpPart, Trust, lone_identity};
+use crate::flow::{Clock, Entry, Floods, FlowTable, Flows, Key, Knock, Place, TcpPart, Trust, lone_identity};
 use crate::model::event::{Anomaly, ConnectOutcome, EndReason, Event, EventKind, FlowEnd, Layer};
 use crate::model::limits;
 use crate::model::net::{Flow, Side, Transport};
@@ -49,6 +49,10 @@ struct Core {
     source: u16,
     at: At,
     next_tick: Option<Timestamp>,
+    /// Slots of the table still to be looked at for this tick.
+    to_sweep: usize,
+    /// Flows still to be ended, once the capture is over.
+    ending: Option<Flows<Conversation>>,
     next_seq: u64,
     events: Vec<Event>,
     /// Flows that ended while a place was sought for another.
@@ -90,6 +94,8 @@ impl Sensor {
             source,
             at: At::default(),
             next_tick: None,
+            to_sweep: 0,
+            ending: None,
             next_seq: 0,
             events: Vec::new(),
             ended: Vec::new(),
@@ -107,6 +113,8 @@ impl Sensor {
         if core.next_tick.is_none_or(|due| packet.time >= due || due.since(packet.time) > 2 * TICK) {
             core.stats.decode = self.decoder.stats().clone();
             core.tick(packet.time);
+        } else if core.to_sweep > 0 {
+            core.sweep();
         }
         match self.decoder.decode(packet.link, packet.data, packet.wire_len, packet.time) {
             Decoded::Tcp(segment) => {
@@ -132,6 +140,8 @@ impl Sensor {
         if self.core.next_tick.is_none_or(|due| now >= due) {
             self.core.stats.decode = self.decoder.stats().clone();
             self.core.tick(now);
+        } else if self.core.to_sweep > 0 {
+            self.core.sweep();
         }
     }
 
@@ -146,16 +156,30 @@ impl Sensor {
 
     /// The capture is over: ends all flows and tells the final counters.
     pub fn finish(&mut self) {
+        while self.wind_up() {}
+    }
+
+    /// As [`Sensor::finish`], but some flows at a time, so that the events of a million flows need not be held at once.
+    /// True while there are more.
+    pub fn wind_up(&mut self) -> bool {
         let core = &mut self.core;
         core.at.packet = 0;
-        let mut table = std::mem::replace(&mut core.table, FlowTable::new(1));
-        table.drain(|entry| core.ended.push((entry, EndReason::Shutdown)));
-        core.end_flows();
+        if core.to_sweep > 0 {
+            core.sweep();
+            return true;
+        }
+        let flows =
+            core.ending.get_or_insert_with(|| std::mem::replace(&mut core.table, FlowTable::new(1)).into_flows());
+        core.ended.extend(flows.by_ref().take(SWEEP).map(|entry| (entry, EndReason::Shutdown)));
+        if !core.ended.is_empty() {
+            core.end_flows();
+            return true;
+        }
         core.floods.finish(&mut core.told);
         core.push_floods();
         core.stats.decode = self.decoder.stats().clone();
-        core.stats.flow.active = 0;
         core.push_stats();
+        false
     }
 
     /// Events raised since the last call, in order.
@@ -190,18 +214,21 @@ impl Core {
         let late = self.next_tick.map_or(Duration::ZERO, |due| now.since(due));
         // A round of the hand takes four seconds, however many ticks those are.
         let quarters = (late.as_secs() + 1).min(4) as usize;
-        let mut slots = (self.table.slots() / 4 + 1) * quarters;
-        while slots > 0 {
-            // Piece by piece: after a flood a whole table may have timed out.
-            let piece = slots.min(SWEEP);
-            self.table.sweep(piece, self.at.clock().ages, |entry| self.ended.push((entry, EndReason::TimedOut)));
-            self.end_flows();
-            slots -= piece;
-        }
+        self.to_sweep = (self.table.slots() / 4 + 1) * quarters;
+        self.sweep();
         self.floods.tick(now, &mut self.told);
         self.push_floods();
         self.next_tick = Some(now.plus(TICK));
         self.push_stats();
+    }
+
+    /// Looks at some slots of the table for flows that timed out. A packet pays for no more: after a flood a whole
+    /// table may have timed out, and its events must not pile up.
+    fn sweep(&mut self) {
+        let piece = self.to_sweep.min(SWEEP);
+        self.table.sweep(piece, self.at.clock().ages, |entry| self.ended.push((entry, EndReason::TimedOut)));
+        self.end_flows();
+        self.to_sweep -= piece;
     }
 
     fn push_stats(&mut self) {
@@ -621,5 +648,5 @@ impl Core {
     }
 }
 
-/// Slots of the flow table looked at in one piece.
+/// Slots of the flow table looked at, and flows ended, in one piece.
 const SWEEP: usize = 1_024;

@@ -10,7 +10,7 @@ pub mod trust;
 
 pub use flood::{Floods, Knock};
 pub use stream::{Sink, Stream, TcpPart};
-pub use table::{Clock, Entry, FlowTable, Key, Place, lone_identity};
+pub use table::{Clock, Entry, FlowTable, Flows, Key, Place, lone_identity};
 pub use trust::Trust;
 
 /// TCP flag bits (RFC 9293, section 3.1).

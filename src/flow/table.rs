@@ -196,6 +196,9 @@ impl From<Timestamp> for Clock {
     }
 }
 
+/// The flows of a table that is no more.
+pub type Flows<T> = std::iter::Filter<std::vec::IntoIter<Entry<T>>, fn(&Entry<T>) -> bool>;
+
 /// Where a packet's flow is.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
@@ -289,13 +292,9 @@ impl<T> FlowTable<T> {
         self.slots.len()
     }
 
-    /// Ends every flow, in the order of their slots.
-    pub fn drain(&mut self, mut ended: impl FnMut(Entry<T>)) {
-        self.index.clear();
-        self.free.clear();
-        for entry in self.slots.drain(..).filter(|entry| entry.occupied) {
-            ended(entry);
-        }
+    /// All flows, in the order of their slots.
+    pub fn into_flows(self) -> Flows<T> {
+        self.slots.into_iter().filter(|entry: &Entry<T>| entry.occupied)
     }
 
     fn insert(&mut self, hash: u64, entry: Entry<T>) -> u32 {
@@ -327,12 +326,16 @@ impl<T> FlowTable<T> {
     /// answered, else the longest idle without anything attached, else the longest idle (DESIGN, section 9).
     fn least_valuable(&mut self) -> Option<u32> {
         let mut best: Option<(u8, Timestamp, usize)> = None;
-        for _ in 0..SAMPLE.min(self.slots.len()) {
+        for looked in 1..=SAMPLE.min(self.slots.len()) {
             self.hand = if self.hand + 1 < self.slots.len() { self.hand + 1 } else { 0 };
             let entry = &self.slots[self.hand];
             if entry.occupied {
                 let worth = (entry.worth(), entry.last, self.hand);
                 best = Some(best.map_or(worth, |least| least.min(worth)));
+            }
+            // Under a flood there is no need to look far: each slot looked at costs a cache miss.
+            if looked >= ENOUGH && best.is_some_and(|(worth, ..)| worth <= UNANSWERED) {
+                break;
             }
         }
         best.map(|(_, _, slot)| slot as u32)
@@ -367,7 +370,7 @@ impl<T> Entry<T> {
     fn worth(&self) -> u8 {
         match (&self.attached, self.closed, self.packets[1]) {
             (None, true, _) => 0,
-            (None, false, 0) => 1,
+            (None, false, 0) => UNANSWERED,
             (None, false, _) => 2,
             (Some(_), true, _) => 3,
             (Some(_), false, _) => 4,
@@ -411,6 +414,10 @@ fn flow_id(key: &Key, started: Timestamp) -> u64 {
 
 /// Slots looked at for the least valuable flow: enough to find a poor one, few enough to stay cheap under a flood.
 const SAMPLE: usize = 64;
+/// ... and after how many a closed or unanswered one will do: the oldest of eight is hardly ever one just opened.
+const ENOUGH: usize = 8;
+/// What a flow is worth that nobody answered; only a closed one is worth less.
+const UNANSWERED: u8 = 1;
 
 #[cfg(test)]
 mod tests {

@@ -58,7 +58,9 @@ pub(super) fn read<S: Source>(
         }
     }
     sensor.note_losses(&source.stats());
-    sensor.finish();
+    while sensor.wind_up() {
+        feed.send(sensor.drain());
+    }
     feed.finish(sensor.drain());
     (source, error)
 }

@@ -223,3 +223,33 @@ proptest! {
         prop_assert_eq!(flow.tcp_opened + flow.udp_opened, flow.ended.iter().sum::<u64>());
     }
 }
+
+/// A million flows that ended at once made a million events at once: more memory than all the flows had taken.
+#[test]
+fn the_events_of_a_flood_do_not_pile_up() {
+    let mut frames: Vec<Frame> = Vec::new();
+    mailsnare_lab::attack::Attack::named("syn-flood").unwrap().write(&mut frames, 20_000, 1).unwrap();
+    let later = frames.last().unwrap().time + 60 * SECOND;
+    // All have timed out by then; or the capture ends while they are open.
+    for quiet in [5_000, 0] {
+        let mut sensor = Sensor::new(SensorSettings::default(), 0);
+        let (mut most, mut unanswered) = (0, 0);
+        let mut take = |sensor: &mut Sensor| {
+            let events = sensor.drain();
+            most = most.max(events.len());
+            let told = |event: &&Event| matches!(event.kind, EventKind::Connect(ConnectOutcome::Unanswered));
+            unanswered += events.iter().filter(told).count();
+        };
+        let quiet = (0..quiet).map(|number| time_passes(later + number * SECOND / 1_000));
+        for (number, frame) in (1..).zip(frames.iter().cloned().chain(quiet)) {
+            sensor.packet(&packet(&frame, number));
+            take(&mut sensor);
+        }
+        while sensor.wind_up() {
+            take(&mut sensor);
+        }
+        take(&mut sensor);
+        assert!(unanswered >= 19_900, "{unanswered}");
+        assert!(most <= crate::sensor::SWEEP + 16, "{most} events at once");
+    }
+}

@@ -4,16 +4,18 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::capture::{Merge, Sink};
-use crate::clock::{MICRO, MILLI, Nanos};
+use crate::capture::{Merge, Packet, Sink};
+use crate::clock::{MICRO, MILLI, Nanos, SECOND};
 use crate::dns::{Message, Zones};
 use crate::host::{Endpoint, Host, LINUX, ROUTER, WINDOWS_10};
 use crate::mail::{Attachment, Builder};
 use crate::prng::{LETTERS, Rng};
 use crate::smtp::{Client, Server, Session, Transaction};
+use crate::talk::{self, Talk};
 use crate::tcp::Conversation;
 use crate::tls::{self, Era};
 use crate::wire::{self, ACK, FIN, Ip, Link, Mac, PSH, SYN, Tcp};
+use crate::worm;
 
 /// What was written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,10 +30,7 @@ pub struct Totals {
 pub fn web(sink: &mut impl Sink, bytes: u64, flow_bytes: u64, seed: u64) -> io::Result<Totals> {
     let mut out = Output::new(sink);
     let mut rng = Rng::named(seed, "web");
-    let noise = rng.bytes(NOISE);
-    let hello = tls::client_hello(&mut rng, Era::Tls13, "www.example.com", &[7; 32]);
-    let answer = tls::server_hello(&mut rng, Era::Tls13, &[7; 32]);
-    let opaque = Opaque { hello, answer, noise };
+    let opaque = Opaque::new(&mut rng);
     let mut running: Vec<Flow> = Vec::with_capacity(AT_ONCE);
     while out.totals.bytes < bytes || !running.is_empty() {
         while running.len() < AT_ONCE && out.totals.bytes < bytes {
@@ -56,18 +55,103 @@ pub fn mail(sink: &mut impl Sink, sessions: u64, seed: u64) -> io::Result<Totals
     let mut merge = Merge::new();
     for number in 0..sessions {
         let start = START + number as i64 * 2 * MILLI;
-        merge.add(start, move || {
-            let (client, server) = pair(number, 25);
-            let mut rng = Rng::named(seed.wrapping_add(number), "mail");
-            let steps =
-                Session::new(Client::new("host.example.com"), Server::new("mx.example.net"), vec![zip_mail(&mut rng)]);
-            let steps = steps.script(&mut rng).steps;
-            Conversation::new(client, server, start, rng.next_u64()).play(&steps).packets
-        });
+        merge.add(start, move || session_at(number, start, seed));
     }
     merge.write(&mut counted)?;
     counted.totals.flows = sessions;
     Ok(counted.totals)
+}
+
+/// What a network carries: TLS and QUIC, DNS, and mail as one flow in two hundred. About `bytes` of frames in `flows`
+/// flows: most are small, a few carry most of the bytes.
+pub fn mixed(sink: &mut impl Sink, bytes: u64, flows: u64, seed: u64) -> io::Result<Totals> {
+    let mut out = Output::new(sink);
+    let mut rng = Rng::named(seed, "mixed");
+    let opaque = Opaque::new(&mut rng);
+    let mean = bytes / flows.max(1);
+    let mut running: Vec<Running> = Vec::with_capacity(AT_ONCE);
+    let mut begun = 0;
+    while begun < flows || !running.is_empty() {
+        while running.len() < AT_ONCE && begun < flows {
+            begun += 1;
+            // Of a thousand flows ...
+            let size = heavy_tailed(&mut rng, mean);
+            running.push(match rng.below(1_000) {
+                0..300 => Running::Ready(questions(&mut rng, begun).into_iter()),
+                300..305 => Running::Ready(session(begun, seed).into_iter()),
+                305..500 => Running::Quic(Quic::new(&mut rng, begun, size)),
+                _ => Running::Web(Flow::new(&mut rng, begun, size)),
+            });
+        }
+        let mut index = 0;
+        while index < running.len() {
+            let goes_on = match &mut running[index] {
+                Running::Web(flow) => flow.step(&mut out, &opaque)?,
+                Running::Quic(flow) => flow.step(&mut out, &opaque)?,
+                Running::Ready(packets) => match packets.next() {
+                    Some(packet) => out.put(&packet.data).map(|()| true)?,
+                    None => false,
+                },
+            };
+            if goes_on {
+                index += 1;
+            } else {
+                running.swap_remove(index);
+            }
+        }
+    }
+    out.totals.flows = flows;
+    Ok(out.totals)
+}
+
+/// Mail with an attachment of `attached` bytes in each of `sessions` sessions, all at once.
+pub fn big_mail(sink: &mut impl Sink, sessions: u64, attached: u64, seed: u64) -> io::Result<Totals> {
+    let mut out = Output::new(sink);
+    let content = Rng::named(seed, "big").bytes(attached as usize);
+    let attachment = Attachment::new("video.mp4", "video/mp4", content);
+    let message = Builder::new("See the film.").header("Subject", "Film").attach(attachment).build().bytes;
+    for step in 0..Talk::OPENING {
+        (0..sessions).try_for_each(|number| out.put(&Talk(number).open(0, step).data))?;
+    }
+    let mut sent = 0;
+    for data in message.chunks(SEGMENT) {
+        for number in 0..sessions {
+            out.put(&Talk(number).client(0, sent, ACK, data).data)?;
+            if (sent as usize / SEGMENT) % 2 == 1 {
+                out.put(&Talk(number).server(0, 0, sent + data.len() as u32, ACK, &[]).data)?;
+            }
+        }
+        sent += data.len() as u32;
+    }
+    for step in 0..Talk::ENDING {
+        (0..sessions).try_for_each(|number| out.put(&Talk(number).end(0, sent, step).data))?;
+    }
+    out.totals.flows = sessions;
+    Ok(out.totals)
+}
+
+/// An outbreak: each of `hosts` home hosts asks for an exchanger and mails the worm to it, `mails` times.
+pub fn outbreak(sink: &mut impl Sink, hosts: u64, mails: u64, seed: u64) -> io::Result<Totals> {
+    let mut counted = Output::new(sink);
+    let mut merge = Merge::new();
+    for number in 0..hosts * mails {
+        let (host, mail) = (number % hosts, number / hosts);
+        let start = START + mail as i64 * 20 * SECOND + host as i64 * 11 * MILLI;
+        merge.add(start, move || infection(host, mail, start, seed.wrapping_add(number)));
+    }
+    merge.write(&mut counted)?;
+    counted.totals.flows = 2 * hosts * mails;
+    Ok(counted.totals)
+}
+
+/// The messages of [`mail`] by themselves, each behind its length in four bytes, little end first.
+pub fn messages(out: &mut impl io::Write, count: u64, seed: u64) -> io::Result<()> {
+    for number in 0..count {
+        let message = zip_mail(&mut Rng::named(seed.wrapping_add(number), "mail")).received();
+        out.write_all(&(message.len() as u32).to_le_bytes())?;
+        out.write_all(&message)?;
+    }
+    Ok(())
 }
 
 /// DNS over UDP: `count` questions with their answers, one in ten for an exchanger.
@@ -121,6 +205,121 @@ struct Opaque {
     hello: Vec<u8>,
     answer: Vec<u8>,
     noise: Vec<u8>,
+}
+
+impl Opaque {
+    fn new(rng: &mut Rng) -> Self {
+        let noise = rng.bytes(NOISE);
+        let hello = tls::client_hello(rng, Era::Tls13, "www.example.com", &[7; 32]);
+        let answer = tls::server_hello(rng, Era::Tls13, &[7; 32]);
+        Self { hello, answer, noise }
+    }
+}
+
+/// A flow of mixed traffic.
+enum Running {
+    Web(Flow),
+    Quic(Quic),
+    Ready(std::vec::IntoIter<Packet>),
+}
+
+/// QUIC as a tap sees it: datagrams with a long header first (RFC 9000, section 17.2), then with short ones.
+struct Quic {
+    client: Endpoint,
+    server: Endpoint,
+    left: u64,
+    step: u32,
+    noise_at: usize,
+    frame: Vec<u8>,
+}
+
+impl Quic {
+    fn new(rng: &mut Rng, number: u64, bytes: u64) -> Self {
+        let (client, server) = pair(number, 443);
+        let noise_at = rng.below(NOISE as u64 / 2) as usize;
+        Self { client, server, left: bytes.max(2_400), step: 0, noise_at, frame: Vec::with_capacity(1_300) }
+    }
+
+    fn step(&mut self, out: &mut Output<'_, impl Sink>, opaque: &Opaque) -> io::Result<bool> {
+        let (first, up, length) = match self.step {
+            0 => (0xc3, true, 1_200),
+            1 => (0xc1, false, 1_200),
+            step if step.is_multiple_of(4) => (0x41, true, 40),
+            _ => (0x41, false, self.left.min(1_200) as usize),
+        };
+        self.step += 1;
+        self.left -= if up { 0 } else { (length as u64).min(self.left) };
+        self.noise_at = (self.noise_at + length) % (NOISE - SEGMENT);
+        let (from, to) = if up { (self.client, self.server) } else { (self.server, self.client) };
+        let mut payload = [0; 1_200];
+        payload[..length].copy_from_slice(&opaque.noise[self.noise_at..self.noise_at + length]);
+        payload[0] = first;
+        let ports = (from.port, to.port);
+        wire::udp(&mut self.frame, &link(&from, &to), &ip(&from, &to, self.step as u16), ports, &payload[..length]);
+        out.put(&self.frame)?;
+        Ok(self.left > 0)
+    }
+}
+
+/// Around `mean`: seven of ten are an eighth of it, six of a hundred ten times as much.
+fn heavy_tailed(rng: &mut Rng, mean: u64) -> u64 {
+    match rng.below(100) {
+        0..70 => mean / 8,
+        70..94 => mean,
+        _ => mean * 12,
+    }
+}
+
+/// A question for an address, and its answer.
+fn questions(rng: &mut Rng, number: u64) -> Vec<Packet> {
+    let (client, server) = pair(number, 53);
+    let name = format!("{}.example.com", rng.text(LETTERS, 8));
+    let mut zones = Zones::default();
+    zones.address(&name, IpAddr::from([192, 0, 2, 80]));
+    let query = Message::query(rng.next_u16(), &name, crate::dns::A);
+    let answer = query.answered_by(&zones).encode(true);
+    vec![talk::datagram(0, &client, &server, &query.encode(true)), talk::datagram(0, &server, &client, &answer)]
+}
+
+/// A session that delivers one message with an archive.
+fn session(number: u64, seed: u64) -> Vec<Packet> {
+    session_at(number, START, seed)
+}
+
+fn session_at(number: u64, start: Nanos, seed: u64) -> Vec<Packet> {
+    let (client, server) = pair(number, 25);
+    let mut rng = Rng::named(seed.wrapping_add(number), "mail");
+    let transaction = zip_mail(&mut rng);
+    let steps = Session::new(Client::new("host.example.com"), Server::new("mx.example.net"), vec![transaction]);
+    let steps = steps.script(&mut rng).steps;
+    Conversation::new(client, server, start, rng.next_u64()).play(&steps).packets
+}
+
+/// An infected host's question for an exchanger, and its mail to it.
+fn infection(host: u64, mail: u64, start: Nanos, seed: u64) -> Vec<Packet> {
+    let mut rng = Rng::named(seed, "infection");
+    let home = Host::home("infected", Ipv4Addr::from(0x0a14_0100 + host as u32), "user", &WINDOWS_10);
+    let exchanger = talk::outside(0x1000 + rng.below(500) as u32, 25);
+    let domain = format!("{}.example", rng.text(LETTERS, 8));
+    let resolver = talk::outside(53, 53);
+    let question = home.endpoint(home.ip(), 20_000 + mail as u16);
+    let mut zones = Zones::default();
+    zones.exchanger(&domain, 10, &format!("mx.{domain}"));
+    zones.address(&format!("mx.{domain}"), exchanger.ip);
+    let query = Message::query(rng.next_u16(), &domain, crate::dns::MX);
+    let answer = query.answered_by(&zones).encode(true);
+    let mut packets = vec![
+        talk::datagram(start, &question, &resolver, &query.encode(true)),
+        talk::datagram(start + 20 * MILLI, &resolver, &question, &answer),
+    ];
+    let recipient = format!("someone@{domain}");
+    let (from, message) = worm::letter(&mut rng, &recipient);
+    let transaction = Transaction::new(&from, &[&recipient], message.bytes);
+    let steps = Session::new(worm::client(&mut rng), Server::new(&format!("mx.{domain}")), vec![transaction]);
+    let steps = steps.script(&mut rng).steps;
+    let client = home.endpoint(home.ip(), 2_000 + mail as u16);
+    packets.extend(Conversation::new(client, exchanger, start + 40 * MILLI, rng.next_u64()).play(&steps).packets);
+    packets
 }
 
 /// A web flow part of the way through its life.
@@ -271,14 +470,16 @@ const LAST_BUT_ONE: u32 = LAST + 1;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::Packet;
     use crate::clock::utc;
 
     type Kind = fn(&mut Vec<Packet>) -> io::Result<Totals>;
 
     #[test]
     fn all_kinds_are_deterministic_and_in_order() {
-        let kinds: [Kind; 4] = [
+        let kinds: [Kind; 7] = [
+            |sink| mixed(sink, 2_000_000, 400, 7),
+            |sink| big_mail(sink, 3, 200_000, 7),
+            |sink| outbreak(sink, 5, 2, 7),
             |sink| web(sink, 2_000_000, 20_000, 7),
             |sink| mail(sink, 20, 7),
             |sink| dns(sink, 50, 7),
