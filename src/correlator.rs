@@ -13,11 +13,12 @@ use ipnet::IpNet;
 use crate::detect::chain::tells_exchangers;
 use crate::detect::files::Sightings;
 use crate::detect::host::{Host, Load};
-use crate::detect::hosts::HostTable;
+use crate::detect::hosts::{HostTable, Place};
 use crate::detect::incident::{View, host_report, incident};
 use crate::detect::mx_guessing::may_guess;
 use crate::detect::name_rule::ASKED_AS;
 use crate::detect::pace::apart;
+use crate::detect::role::{Delivery, Role};
 use crate::detect::{Detectors, Scene, Signal, Signals, content_rule};
 use crate::model::alert::{Alert, Incident, Severity, Verdict};
 use crate::model::event::{DnsMessage, Event, EventKind, Outcome, QTYPE_MX, SmtpEvent};
@@ -26,7 +27,7 @@ use crate::model::mail::{Findings, RuleHit};
 use crate::model::net::{Direction, Flow, HomeNet, Side};
 use crate::model::report::{HostReport, Ignored, Report};
 use crate::model::rulebook::RuleBook;
-use crate::model::settings::{self, DetectSettings, Ignore, SensorSettings};
+use crate::model::settings::{DetectSettings, Ignore, SensorSettings};
 use crate::model::stats::{CorrelateStats, SensorStats};
 use crate::model::time::Timestamp;
 
@@ -134,7 +135,7 @@ impl Correlator {
         }
         let Some(flow) = event.flow.as_deref() else { return };
         let parties = Parties::of(flow, &self.settings.home);
-        self.note_role(&event.kind, flow, &parties, out);
+        self.note_role(&event.kind, flow, findings, &parties, out);
         let named = self.names_asked(&event.kind, &parties);
         let hits = if named.is_empty() { &findings.hits } else { &named };
         let moment = Moment { event, flow, findings, hits, parties };
@@ -220,46 +221,43 @@ impl Correlator {
     }
 
     /// What an event tells about the role of its server.
-    fn note_role(&mut self, kind: &EventKind, flow: &Flow, parties: &Parties, out: &mut Vec<Said>) {
+    fn note_role(
+        &mut self,
+        kind: &EventKind,
+        flow: &Flow,
+        findings: &Findings,
+        parties: &Parties,
+        out: &mut Vec<Said>,
+    ) {
         if !parties.server_is_home() || parties.client == parties.server {
             return;
         }
-        let (port, now) = (flow.server.port(), self.now);
+        let on_mail_port = self.settings.mail_ports.contains(&flow.server.port());
         let place = match kind {
             // RFC 5321, section 4.2.3: 220 is the greeting of a service that is ready; 554 says that there is none.
-            EventKind::Greeting(reply) if reply.code == 220 && self.settings.mail_ports.contains(&port) => {
-                self.hosts.open(parties.server, &self.settings.mail_servers)
-            }
-            EventKind::Dns(message) if message.is_response() && port == DNS_PORT => {
-                self.hosts.open(parties.server, &self.settings.mail_servers)
-            }
+            EventKind::Greeting(reply) if reply.code == 220 && on_mail_port => self.open(parties.server),
             // Its greeting may have been lost by the capture; that it goes on to serve says the same.
-            EventKind::Smtp(smtp) if serves(smtp) && self.settings.mail_ports.contains(&port) => {
-                self.hosts.open(parties.server, &self.settings.mail_servers)
+            EventKind::Smtp(smtp) if serves(smtp) && on_mail_port => self.open(parties.server),
+            EventKind::Dns(message) if message.is_response() && flow.server.port() == DNS_PORT => {
+                self.open(parties.server)
             }
-            EventKind::Smtp(smtp) if smtp.envelope.is_some() => match self.hosts.find(parties.server) {
+            EventKind::Smtp(_) | EventKind::FlowEnd(_) => match self.hosts.find(parties.server) {
                 Some(place) => place,
                 None => return,
             },
             _ => return,
         };
         if let Some(host) = self.hosts.host_mut(place) {
-            let (role, needs) = (&mut host.facts.role, &self.settings.detect.roles);
-            match kind {
-                EventKind::Greeting(_) => role.greets(parties.client, port, now, needs),
-                EventKind::Smtp(smtp) => {
-                    if serves(smtp) {
-                        role.greets(parties.client, port, now, needs);
-                    }
-                    if smtp.envelope.is_some() || smtp.tls {
-                        role.takes(smtp.outcome == Outcome::Accepted, now, needs);
-                    }
-                }
-                _ => role.answers_names(),
-            }
+            let carried = findings.email.is_some();
+            learn_role(&mut host.facts.role, kind, flow, &Brought { parties, now: self.now, on_mail_port, carried });
+            host.facts.role.settle(&self.settings.detect.roles);
         }
         self.hosts.settle(place, &mut self.gone);
         self.close_gone(out);
+    }
+
+    fn open(&mut self, host: IpAddr) -> Place {
+        self.hosts.open(host, &self.settings.mail_servers)
     }
 
     /// Rules met by the names a home host asks for.
@@ -302,6 +300,9 @@ impl Correlator {
             load = host.facts.load(&event.kind, flow, moment.findings, &self.settings.mail_ports);
             let mailed_before = host.facts.first_mail.is_some();
             host.facts.note(&load, &event.kind, flow, event.time, captured);
+            if parties.direction == Direction::Outbound && flow.server.port() == SMTP_PORT {
+                host.facts.conduct(&load, &event.kind, &self.settings.detect.roles);
+            }
             self.mailing_hosts += u64::from(!mailed_before && host.facts.first_mail.is_some());
         }
         let scene = moment.scene(part, peer, load, Known { rules: &*self.rules, sightings: &self.sightings, captured });
@@ -317,7 +318,7 @@ impl Correlator {
                 continue;
             }
             count(&mut self.alerts, &signal.alert);
-            let changed = judge(host, &signal, &mut self.incidents, weighing);
+            let changed = judge(host, &signal, &mut self.incidents, &self.settings.detect);
             out.push(Said::Alert(Box::new(signal.alert)));
             let view = view(&self.detectors, &self.settings, event.time, &self.link);
             if changed && let Some(incident) = incident(host, view, false) {
@@ -371,7 +372,8 @@ impl Correlator {
             }
             let last = incident(host, view(&self.detectors, &self.settings, now, &self.link), true);
             host.case = None;
-            host.facts.role.freeze(false);
+            host.facts.role.judged(Verdict::Clean);
+            host.facts.role.settle(&self.settings.detect.roles);
             calmed.push((id, place));
             let Some(last) = last else { continue };
             out.push(Said::Incident(Box::new(last.clone())));
@@ -398,10 +400,13 @@ impl Correlator {
 }
 
 /// Adds a signal to the host's case; true when that changed its verdict. The first change opens an incident.
-fn judge(host: &mut Host, signal: &Signal, incidents: &mut u64, weighing: &settings::Verdict) -> bool {
+fn judge(host: &mut Host, signal: &Signal, incidents: &mut u64, settings: &DetectSettings) -> bool {
     let case = host.case.get_or_insert_default();
-    let changed = case.note(signal, weighing).is_some();
-    host.facts.role.freeze(case.verdict() == Verdict::Infected);
+    let changed = case.note(signal, &settings.verdict).is_some();
+    if changed {
+        host.facts.role.judged(case.verdict());
+        host.facts.role.settle(&settings.roles);
+    }
     if changed && case.incident.is_none() {
         *incidents += 1;
         case.incident = Some(*incidents);
@@ -434,6 +439,52 @@ fn count(alerts: &mut BTreeMap<String, [u64; Severity::ALL.len()]>, alert: &Aler
     let counts = alerts.get_mut(&alert.rule).and_then(|counts| counts.get_mut(alert.severity as usize));
     if let Some(count) = counts {
         *count = count.saturating_add(1);
+    }
+}
+
+/// Around an event that may tell of a role.
+struct Brought<'a> {
+    parties: &'a Parties,
+    now: Timestamp,
+    on_mail_port: bool,
+    /// A message was opened.
+    carried: bool,
+}
+
+/// What an event tells about the role of its server.
+fn learn_role(role: &mut Role, kind: &EventKind, flow: &Flow, brought: &Brought<'_>) {
+    let (client, time) = (brought.parties.client, brought.now);
+    let from_outside = brought.parties.direction == Direction::Inbound;
+    match kind {
+        EventKind::Greeting(_) => role.greets(flow.server.port(), time),
+        EventKind::Smtp(smtp) => {
+            if serves(smtp) && brought.on_mail_port {
+                role.greets(flow.server.port(), time);
+            }
+            match &smtp.envelope {
+                Some(envelope) if is_delivered(smtp, brought.carried) => {
+                    let recipients = envelope.rcpt_to.len() as u64;
+                    role.takes(&Delivery { client, from_outside, recipients, time });
+                }
+                None if smtp.tls => role.hides(flow),
+                _ => {}
+            }
+        }
+        EventKind::FlowEnd(end) => {
+            if role.was_hidden(flow) && end.bytes[Side::Client.index()] >= limits::ROLE_SESSION_BYTES {
+                role.takes(&Delivery { client, from_outside, recipients: 1, time });
+            }
+        }
+        _ => role.answers_names(),
+    }
+}
+
+/// Whether a server took a message, or took it as far as is seen where its decision is not.
+fn is_delivered(smtp: &SmtpEvent, carried: bool) -> bool {
+    match smtp.outcome {
+        Outcome::Accepted => true,
+        Outcome::Unknown => carried || smtp.message.is_some(),
+        Outcome::Rejected | Outcome::Reset | Outcome::Aborted => false,
     }
 }
 
@@ -529,6 +580,7 @@ impl Link {
 }
 
 const DNS_PORT: u16 = 53;
+const SMTP_PORT: u16 = 25;
 
 #[cfg(test)]
 mod tests;

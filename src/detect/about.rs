@@ -39,6 +39,7 @@ pub fn about(settings: &DetectSettings) -> Vec<About> {
             vec![
                 setting("domains", settings.direct_to_mx.domains, "domains by whole chains within the window: high"),
                 setting("window-seconds", settings.direct_to_mx.window_seconds, "the window"),
+                setting("domains-a-day", settings.direct_to_mx.domains_a_day, "the same within a day"),
             ],
         ),
         entry(
@@ -103,6 +104,11 @@ pub fn about(settings: &DetectSettings) -> Vec<About> {
                 setting("connections", volume.connections, "connections in it"),
                 setting("server-factor", volume.server_factor, "a mail server's ceilings are so many times as high"),
                 setting(
+                    "submission-factor",
+                    volume.submission_factor,
+                    "up to so many times is low where all was submitted",
+                ),
+                setting(
                     "baseline-windows",
                     volume.baseline_windows,
                     "windows known before a host is compared with itself",
@@ -121,9 +127,15 @@ pub fn about(settings: &DetectSettings) -> Vec<About> {
             "Who is taken for a mail server without being declared",
             &[],
             vec![
-                setting("clients", settings.roles.clients, "clients it must have greeted"),
-                setting("messages", settings.roles.messages, "or, with two clients: messages it must have accepted"),
-                setting("served-seconds", settings.roles.served_seconds, "and how long it must have served"),
+                setting("clients", settings.roles.clients, "networks outside, or hosts at home, that delivered to it"),
+                setting("served-seconds", settings.roles.served_seconds, "from the first to the last of that"),
+                setting("contacts-per-client", settings.roles.contacts_per_client, "contacts that each explains"),
+                setting(
+                    "contacts-per-message",
+                    settings.roles.contacts_per_message,
+                    "and each recipient it was brought",
+                ),
+                setting("patience", settings.roles.patience, "contacts of a host that speaks as a new server"),
             ],
         ),
         entry(

@@ -27,6 +27,7 @@ use super::{Bearing, Behaviour, Detector, Scene, Signal, Signals};
 pub struct DirectToMx {
     domains: usize,
     window: Duration,
+    domains_a_day: usize,
 }
 
 /// Nothing for a host that neither got an MX answer nor connected to a port 25 outside.
@@ -71,6 +72,7 @@ impl Detector for DirectToMx {
             // With a threshold of 1 one lookup would be high, but it would still be what the operator asked for.
             domains: settings.domains.max(1) as usize,
             window: Duration::from_secs(settings.window_seconds),
+            domains_a_day: settings.domains_a_day.max(1) as usize,
         }
     }
 
@@ -112,7 +114,7 @@ impl Detector for DirectToMx {
 impl DirectToMx {
     /// Raises a signal where the severity is new or an hour has passed; a milder one keeps silent meanwhile.
     fn tell(&self, host: &Facts, trail: &mut Trail, scene: &Scene<'_>, signals: &mut Signals) {
-        let (severity, ground) = host.temper(self.level(trail), Self::NAME, scene.time);
+        let (severity, ground) = host.temper(self.level(trail), Self::NAME);
         // That a host which may well be a mail server does as mail servers do is no news.
         if host.role.may_be_mail_server() && severity == Severity::Low {
             return;
@@ -138,9 +140,17 @@ impl DirectToMx {
         let (domains, networks) = self.within_window(trail);
         match (domains >= self.domains, domains + networks >= self.domains) {
             (true, _) => Severity::High,
+            // Counted only where it decides: a day has more of them than a window.
+            _ if trail.domains.len() >= self.domains_a_day && self.within_a_day(trail) >= self.domains_a_day => {
+                Severity::High
+            }
             (_, true) => Severity::Medium,
             _ => Severity::Low,
         }
+    }
+
+    fn within_a_day(&self, trail: &Trail) -> usize {
+        trail.domains.values().filter(|at| apart(trail.last, **at) <= DAY).count()
     }
 
     fn within_window(&self, trail: &Trail) -> (usize, usize) {
@@ -154,9 +164,10 @@ impl DirectToMx {
         let last = trail.last_step.text();
         let told = match (trail.domains.is_empty(), trail.networks.is_empty()) {
             (false, _) => format!(
-                "whole chains from MX question to connection for {domains} domains within {window} s (high from {}), {} in \
-                 all",
+                "whole chains from MX question to connection for {domains} domains within {window} s (high from {}, or {} \
+                 within a day), {} in all",
                 self.domains,
+                self.domains_a_day,
                 trail.domains.len()
             ),
             _ if trail.mx_questions == 0 => "of the chain only connections were seen, no MX question".into(),
@@ -251,6 +262,7 @@ pub(super) fn network(server: IpAddr) -> IpAddr {
 }
 
 const PORT: u16 = 25;
+const DAY: Duration = Duration::from_secs(86_400);
 /// What [`Trail::told`] counts.
 const LEVELS: [Severity; 3] = [Severity::Low, Severity::Medium, Severity::High];
 /// Detectors number their alerts from 9,000,101, far from rule packs.

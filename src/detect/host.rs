@@ -5,13 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use crate::model::alert::{Incident, Severity, Verdict};
-use crate::model::event::{EventKind, Outcome, QTYPE_MX};
+use crate::model::event::{EventKind, FlowEnd, Outcome, QTYPE_MX};
+use crate::model::limits;
 use crate::model::mail::Findings;
 use crate::model::net::Flow;
+use crate::model::settings;
 use crate::model::time::Timestamp;
 
 use super::States;
-use super::pace::apart;
 use super::role::Role;
 use super::verdict::Case;
 
@@ -202,10 +203,27 @@ impl Facts {
         }
     }
 
-    /// As [`Role::temper`], with what the host delivered so far.
-    pub fn temper(&self, severity: Severity, ground: &'static str, now: Timestamp) -> (Severity, &'static str) {
-        let since = self.first_mail.map_or(now, |(first, _)| first);
-        self.role.temper(severity, ground, self.tally.connections, apart(since, now))
+    /// Counts an event of a flow it opened to port 25 outside, for what its manners say.
+    pub fn conduct(&mut self, load: &Load, kind: &EventKind, needs: &settings::Roles) {
+        if load.adds.connections > 0 {
+            self.role.conduct_mut().contact();
+            self.role.settle(needs);
+        }
+        match kind {
+            EventKind::Smtp(smtp) => self.role.conduct_mut().see(smtp),
+            EventKind::FlowEnd(end) if could_not_be_read(end) => self.role.conduct_mut().unread(),
+            _ => return,
+        }
+        self.role.settle(needs);
+    }
+
+    /// As [`Role::temper`]. Besides, a host that asks for no exchanger and begins no transaction, but only looks who
+    /// answers on port 25, is a scanner as likely as a bot: at most medium, and one ground together.
+    pub fn temper(&self, severity: Severity, ground: &'static str) -> (Severity, &'static str) {
+        if self.tally.mx_lookups == 0 && !self.role.has_mailed() {
+            return self.role.temper(severity.max(Severity::Medium), ONLY_LOOKS);
+        }
+        self.role.temper(severity, ground)
     }
 
     /// Its mail bytes as a share (0 to 1) of all bytes captured since its first mail; see
@@ -216,19 +234,26 @@ impl Facts {
     }
 }
 
-/// The last few flows counted, so that a flow told of twice counts once. Only flows whose opening is not wholly in
-/// the capture are told of twice; with more of them open at once than it holds, some may be.
-#[derive(Debug, Default)]
-struct FlowRing {
+/// Whether a flow's end tells of a session of which nothing was understood.
+pub(super) fn could_not_be_read(end: &FlowEnd) -> bool {
+    end.app_proto != "smtp" && end.bytes.iter().all(|bytes| *bytes >= limits::FANOUT_SESSION_BYTES)
+}
+
+/// Stands for all detectors that spoke of a host which only looks who answers.
+const ONLY_LOOKS: &str = "only looks who answers";
+
+/// The last few flows of some kind, so that one is known when it comes up again. With more of them open at once than it
+/// holds, some are forgotten.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FlowRing {
     ids: [u64; 8],
     next: u8,
 }
 
 impl FlowRing {
     /// Remembers a flow; false when it was remembered already.
-    fn enter(&mut self, flow: &Flow) -> bool {
-        // The same addresses and ports later are another flow. Zero marks an empty place.
-        let flow = (flow.id.rotate_left(32) ^ flow.started.as_nanos() as u64).max(1);
+    pub(super) fn enter(&mut self, flow: &Flow) -> bool {
+        let flow = Self::key(flow);
         if self.ids.contains(&flow) {
             return false;
         }
@@ -237,6 +262,18 @@ impl FlowRing {
         }
         self.next = (self.next + 1) % self.ids.len() as u8;
         true
+    }
+
+    /// Forgets a flow; false when it was not remembered.
+    pub(super) fn leave(&mut self, flow: &Flow) -> bool {
+        let flow = Self::key(flow);
+        let known = self.ids.iter_mut().find(|known| **known == flow);
+        known.map(|known| *known = 0).is_some()
+    }
+
+    /// The same addresses and ports later are another flow. Zero marks an empty place.
+    fn key(flow: &Flow) -> u64 {
+        (flow.id.rotate_left(32) ^ flow.started.as_nanos() as u64).max(1)
     }
 }
 

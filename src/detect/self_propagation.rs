@@ -67,12 +67,14 @@ impl Detector for SelfPropagation {
         }
         for (file, key) in harmful(&scene.findings.files).take(limits::SIGHTED_PER_MESSAGE) {
             let brought = scene.sightings.brought(key, host.addr);
-            if host.role.may_be_mail_server() && brought.is_some_and(|(_, direct)| direct) {
+            let outbox = state.outbox();
+            outbox.send(key, smtp, scene.time, self.settings.window_seconds);
+            let sent = outbox.files.get(&key).map_or(0, |sent| sent.messages);
+            let given = host.role.taken_recipients().saturating_add(limits::ROLE_SLACK);
+            if host.role.has_greeted() && brought.is_some_and(|(_, direct)| direct) && sent <= given {
                 // It was given this very file, and passes it on.
                 continue;
             }
-            let outbox = state.outbox();
-            outbox.send(key, smtp, scene.time, self.settings.window_seconds);
             self.tell(host, outbox, (file, key), brought, scene, signals);
         }
     }

@@ -73,7 +73,7 @@ impl SmtpDialect {
         // One greeting may have been lost by the capture.
         let early = manners.early >= u64::from(self.settings.early_sessions.max(1));
         let plain = if early || manners.named > 0 { Severity::Medium } else { Severity::Low };
-        let (severity, ground) = host.temper(plain, Self::NAME, scene.time);
+        let (severity, ground) = host.temper(plain, Self::NAME);
         let level = usize::from(severity == Severity::Medium);
         if pace::repeats(&mut manners.told, level, scene.time) {
             signals.again.push(Self::NAME);
