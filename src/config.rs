@@ -4,6 +4,7 @@
 //! file, and [`Config::new`] fills the holes that stay with defaults. Keys of the file are named as the options;
 //! the tables `[detect]`, `[inspect]` and `[sensor]` are those of [`crate::model::settings`].
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::model::alert::Severity;
 use crate::model::eve_type::{EventFilter, EventType};
+use crate::model::limits;
 use crate::model::net::HomeNet;
 use crate::model::settings::{DetectSettings, Ignore, InspectSettings, SensorSettings};
 
@@ -38,6 +40,8 @@ pub struct Config {
     /// Folder for attachments; none when they are not written.
     pub extract: Option<PathBuf>,
     pub detect: DetectSettings,
+    /// Addresses that are one host each.
+    pub groups: Vec<Vec<IpAddr>>,
     /// What is not to be told.
     pub ignore: Vec<Ignore>,
     pub inspect: InspectSettings,
@@ -65,6 +69,7 @@ impl Config {
             metrics: layer.metrics.map_or(metrics, |said| said.0),
             extract: layer.extract,
             detect: layer.detect,
+            groups: layer.group.into_iter().map(|group| group.addresses).collect(),
             ignore: layer.ignore.into_iter().map(Into::into).collect(),
             inspect,
             sensor,
@@ -107,6 +112,8 @@ pub struct Layer {
     pub format: Option<Format>,
     /// In the file only, as are those below.
     pub detect: DetectSettings,
+    #[serde(deserialize_with = "groups")]
+    pub group: Vec<Group>,
     pub ignore: Vec<Wish>,
     pub inspect: InspectSettings,
     pub sensor: SensorSettings,
@@ -155,11 +162,20 @@ impl Layer {
             fail_on: self.fail_on.or(below.fail_on),
             format: self.format.or(below.format),
             detect: below.detect,
+            group: below.group,
             ignore: below.ignore,
             inspect: below.inspect,
             sensor: below.sensor,
         }
     }
+}
+
+/// A table `[[group]]`: addresses that are one host, as the IPv4 and the IPv6 address of a mail server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    #[serde(deserialize_with = "addresses")]
+    pub addresses: Vec<IpAddr>,
 }
 
 /// A table `[[ignore]]`: a detector or rule that is not told about some hosts. All three keys are needed: whoever comes
@@ -344,6 +360,31 @@ fn event_types<'de, D: Deserializer<'de>>(from: D) -> Result<Option<EventFilter>
 
 fn one_network<'de, D: Deserializer<'de>>(from: D) -> Result<IpNet, D::Error> {
     from.deserialize_str(One(network))
+}
+
+fn groups<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Group>, D::Error> {
+    let groups = Vec::<Group>::deserialize(from)?;
+    if groups.len() > limits::GROUPS {
+        return Err(D::Error::custom(format!("{} groups are too many; {} at most", groups.len(), limits::GROUPS)));
+    }
+    let mut known = HashSet::new();
+    match groups.iter().flat_map(|group| &group.addresses).find(|address| !known.insert(**address)) {
+        Some(address) => Err(D::Error::custom(format!("{address} is in two groups; an address is of one host"))),
+        None => Ok(groups),
+    }
+}
+
+fn addresses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpAddr>, D::Error> {
+    let addresses: Option<Vec<IpAddr>> = list(from, |text| match text.parse::<IpAddr>() {
+        Ok(address) => Ok(address.to_canonical()),
+        Err(_) => Err(format!("'{text}' is no address; write it as 192.0.2.25 or 2001:db8::25")),
+    })?;
+    let addresses = addresses.unwrap_or_default();
+    match addresses.len() {
+        2..=limits::GROUP_ADDRESSES => Ok(addresses),
+        0 | 1 => Err(D::Error::custom("a group needs two addresses of one host or more")),
+        many => Err(D::Error::custom(format!("{many} addresses are too many; {} at most", limits::GROUP_ADDRESSES))),
+    }
 }
 
 fn reason<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {

@@ -12,8 +12,9 @@ use ipnet::IpNet;
 
 use crate::detect::chain::tells_exchangers;
 use crate::detect::files::Sightings;
-use crate::detect::host::{Host, Load};
+use crate::detect::host::{Facts, Host, Load};
 use crate::detect::hosts::{HostTable, Place};
+use crate::detect::identity::{Identities, News};
 use crate::detect::incident::{View, host_report, incident};
 use crate::detect::mx_guessing::may_guess;
 use crate::detect::name_rule::ASKED_AS;
@@ -24,7 +25,7 @@ use crate::model::alert::{Alert, Incident, Severity, Verdict};
 use crate::model::event::{DnsMessage, Event, EventKind, Outcome, QTYPE_MX, SmtpEvent};
 use crate::model::limits;
 use crate::model::mail::{Findings, RuleHit};
-use crate::model::net::{Direction, Flow, HomeNet, Side};
+use crate::model::net::{Direction, Flow, HomeNet, Mac, Side};
 use crate::model::report::{HostReport, Ignored, Report};
 use crate::model::rulebook::RuleBook;
 use crate::model::settings::{DetectSettings, Ignore, SensorSettings};
@@ -40,6 +41,8 @@ pub struct CorrelatorSettings {
     /// Ports on which a flow is a mail flow whatever is spoken; as the sensor's.
     pub mail_ports: Vec<u16>,
     pub detect: DetectSettings,
+    /// Addresses declared to be one host each.
+    pub groups: Vec<Vec<IpAddr>>,
     /// What is not to be told.
     pub ignore: Vec<Ignore>,
     /// Home hosts with state at once.
@@ -55,6 +58,7 @@ impl Default for CorrelatorSettings {
             mail_servers: Vec::new(),
             mail_ports: SensorSettings::default().mail_ports,
             detect: DetectSettings::default(),
+            groups: Vec::new(),
             ignore: Vec::new(),
             hosts: limits::HOSTS,
             host_entries: limits::HOST_ENTRIES,
@@ -75,6 +79,7 @@ pub struct Correlator {
     rules: Arc<dyn RuleBook + Send + Sync>,
     detectors: Detectors,
     hosts: HostTable,
+    identities: Identities,
     sightings: Sightings,
     link: Link,
     /// Time of the newest event, or of the wire when idle.
@@ -101,7 +106,8 @@ impl Correlator {
     pub fn new(settings: CorrelatorSettings, rules: Arc<dyn RuleBook + Send + Sync>) -> Self {
         Self {
             detectors: Detectors::new(&settings.detect),
-            hosts: HostTable::new(settings.hosts, settings.host_entries),
+            hosts: HostTable::new(settings.hosts, settings.host_entries).with_groups(&settings.groups),
+            identities: Identities::default(),
             settings,
             rules,
             sightings: Sightings::default(),
@@ -135,6 +141,12 @@ impl Correlator {
         }
         let Some(flow) = event.flow.as_deref() else { return };
         let parties = Parties::of(flow, &self.settings.home);
+        if let EventKind::Hardware(hardware) = &event.kind {
+            self.note_hardware(event.source, *hardware, &parties, out);
+            return;
+        }
+        let parties =
+            Parties { client: self.known_as(parties.client), server: self.known_as(parties.server), ..parties };
         self.note_role(&event.kind, flow, findings, &parties, out);
         let named = self.names_asked(&event.kind, &parties);
         let hits = if named.is_empty() { &findings.hits } else { &named };
@@ -220,6 +232,78 @@ impl Correlator {
         }
     }
 
+    /// The address by which the host of `address` is known; itself where there is no such host.
+    fn known_as(&self, address: IpAddr) -> IpAddr {
+        let host = self.hosts.find(address).and_then(|place| self.hosts.host(place));
+        host.map_or(address, |host| host.facts.addr)
+    }
+
+    /// What the hardware addresses of a flow tell about which addresses are one host.
+    fn note_hardware(&mut self, source: u16, hardware: [Mac; 2], parties: &Parties, out: &mut Vec<Said>) {
+        let [client, server] = hardware;
+        if client == server {
+            return;
+        }
+        let sides =
+            [(client, parties.client, parties.client_is_home()), (server, parties.server, parties.server_is_home())];
+        for (mac, address, is_home) in sides {
+            match self.identities.note(source, mac, address, is_home) {
+                News::None => {}
+                News::Tie(addresses) => self.tie(&addresses, out),
+                News::Untie(addresses) => addresses.into_iter().for_each(|address| self.hosts.part(address)),
+            }
+        }
+    }
+
+    /// From now on `addresses` are one host; what was known of each is joined into what is known of the first.
+    fn tie(&mut self, addresses: &[IpAddr], out: &mut Vec<Said>) {
+        let Some(place) = addresses.iter().find_map(|address| self.hosts.find(*address)) else {
+            // Nothing is known yet; the first event that makes a host of one comes with the next opening.
+            let Some(first) = addresses.first() else { return };
+            let place = self.open(*first);
+            addresses.iter().for_each(|address| self.hosts.alias(place, *address, &self.settings.mail_servers));
+            self.hosts.settle(place, &mut self.gone);
+            return self.close_gone(out);
+        };
+        for address in addresses {
+            let other = self.hosts.find(*address).filter(|other| *other != place);
+            if let Some(other) = other.and_then(|other| self.hosts.take(other)) {
+                self.join(place, other, out);
+            }
+            self.hosts.alias(place, *address, &self.settings.mail_servers);
+        }
+        if let Some(host) = self.hosts.host_mut(place) {
+            host.facts.role.settle(&self.settings.detect.roles);
+        }
+        self.hosts.settle(place, &mut self.gone);
+        self.close_gone(out);
+    }
+
+    /// Joins a host into another that turned out to be the same. Of two open incidents the second is closed: it goes on
+    /// in the first.
+    fn join(&mut self, place: Place, other: Host, out: &mut Vec<Said>) {
+        let Some(host) = self.hosts.host_mut(place) else { return };
+        let ours = host.case.as_ref().and_then(|case| case.incident);
+        let theirs = other.case.as_ref().and_then(|case| case.incident);
+        if let (Some(_), Some(theirs)) = (ours, theirs) {
+            let view = view(&self.detectors, &self.settings, self.now, &self.link);
+            out.extend(incident(&other, view, true).map(|last| Said::Incident(Box::new(last))));
+            self.open.remove(&theirs);
+        } else if let Some(theirs) = theirs {
+            self.open.insert(theirs, host.facts.addr);
+        }
+        let addresses: Vec<IpAddr> = other.facts.addresses().collect();
+        host.join(other, self.now, &self.settings.detect.verdict);
+        addresses.iter().for_each(|address| self.hosts.alias(place, *address, &self.settings.mail_servers));
+        // Two that were suspicious may be infected together.
+        let Some(host) = self.hosts.host_mut(place) else { return };
+        let before = ours.or(theirs).is_some();
+        if host.verdict() > Verdict::Clean && before {
+            let view = view(&self.detectors, &self.settings, self.now, &self.link);
+            out.extend(incident(host, view, false).map(|now| Said::Incident(Box::new(now))));
+        }
+    }
+
     /// What an event tells about the role of its server.
     fn note_role(
         &mut self,
@@ -281,7 +365,7 @@ impl Correlator {
             EventKind::FlowEnd(end) => {
                 end.app_proto == "smtp" || self.settings.mail_ports.contains(&moment.flow.server.port())
             }
-            EventKind::Greeting(_) | EventKind::Anomaly(_) | EventKind::Tick(_) => false,
+            EventKind::Greeting(_) | EventKind::Hardware(_) | EventKind::Anomaly(_) | EventKind::Tick(_) => false,
         }
     }
 
@@ -314,7 +398,7 @@ impl Correlator {
             }
         }
         for signal in self.signals.raised.drain(..) {
-            if heeded(&self.settings.ignore, &mut self.ignored, &signal, addr) {
+            if heeded(&self.settings.ignore, &mut self.ignored, &signal, &host.facts) {
                 continue;
             }
             count(&mut self.alerts, &signal.alert);
@@ -415,9 +499,10 @@ fn judge(host: &mut Host, signal: &Signal, incidents: &mut u64, settings: &Detec
 }
 
 /// Whether the operator does not want to be told this; counts it then.
-fn heeded(ignore: &[Ignore], heeded: &mut Vec<u64>, signal: &Signal, host: IpAddr) -> bool {
+fn heeded(ignore: &[Ignore], heeded: &mut Vec<u64>, signal: &Signal, host: &Facts) -> bool {
     let is_meant = |wish: &Ignore| {
-        (wish.detector == signal.detector || wish.detector == signal.alert.rule) && wish.host.contains(&host)
+        (wish.detector == signal.detector || wish.detector == signal.alert.rule)
+            && host.addresses().any(|address| wish.host.contains(&address))
     };
     let Some(at) = ignore.iter().position(is_meant) else { return false };
     heeded.resize(ignore.len(), 0);

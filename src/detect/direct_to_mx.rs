@@ -115,8 +115,8 @@ impl DirectToMx {
     /// Raises a signal where the severity is new or an hour has passed; a milder one keeps silent meanwhile.
     fn tell(&self, host: &Facts, trail: &mut Trail, scene: &Scene<'_>, signals: &mut Signals) {
         let (severity, ground) = host.temper(self.level(trail), Self::NAME);
-        // That a host which may well be a mail server does as mail servers do is no news.
-        if host.role.may_be_mail_server() && severity == Severity::Low {
+        // That a host which may well be a mail server, or answers as one, does as mail servers do is no news.
+        if severity == Severity::Low && (host.role.may_be_mail_server() || host.role.has_greeted()) {
             return;
         }
         let level = LEVELS.iter().position(|known| *known == severity).unwrap_or_default();

@@ -30,7 +30,10 @@ pub struct Host {
 /// What all detectors may read of a host.
 #[derive(Debug)]
 pub struct Facts {
+    /// The address it was first known by.
     pub addr: IpAddr,
+    /// Others that are the same host; none for most.
+    others: Option<Box<Vec<IpAddr>>>,
     pub role: Role,
     pub tally: Tally,
     /// Its first event on a mail flow it opened, and where that flow led.
@@ -92,6 +95,7 @@ impl Host {
     pub fn new(addr: IpAddr, declared: &[IpNet]) -> Self {
         let facts = Facts {
             addr,
+            others: None,
             role: Role::of(addr, declared),
             tally: Tally::default(),
             first_mail: None,
@@ -105,6 +109,25 @@ impl Host {
         Self { facts, states: States::default(), case: None, past: None }
     }
 
+    /// Adds all that was known of another address, which turned out to be the same host. Of what detectors remember only
+    /// the larger part is kept: to join two windows or two sequential tests would be to invent an order of events.
+    pub fn join(&mut self, other: Self, now: Timestamp, verdict: &settings::Verdict) {
+        let Self { facts, states, case, past } = other;
+        if states.entries() > self.states.entries() {
+            self.states = states;
+        }
+        self.facts.join(facts);
+        match (&mut self.case, case) {
+            (Some(case), Some(other)) => case.join(*other, now, verdict),
+            (case @ None, other) => *case = other,
+            _ => {}
+        }
+        if past.as_ref().map(|past| past.verdict) > self.past.as_ref().map(|past| past.verdict) {
+            self.past = past;
+        }
+        self.facts.role.judged(self.verdict());
+    }
+
     /// What is thought of it.
     pub fn verdict(&self) -> Verdict {
         self.case.as_ref().map_or(Verdict::Clean, |case| case.verdict())
@@ -115,7 +138,7 @@ impl Host {
         match self.verdict() {
             Verdict::Infected => Worth::Infected,
             Verdict::Suspicious => Worth::Suspicious,
-            Verdict::Clean if self.case.is_some() || self.past.is_some() || self.facts.role.why().is_some() => {
+            Verdict::Clean if self.case.is_some() || self.past.is_some() || self.facts.role.is_noteworthy() => {
                 Worth::Known
             }
             Verdict::Clean if self.facts.conversed => Worth::Mailing,
@@ -142,6 +165,43 @@ impl Worth {
 }
 
 impl Facts {
+    /// The address it was first known by, and its others.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        std::iter::once(self.addr).chain(self.others.iter().flat_map(|others| others.iter().copied()))
+    }
+
+    /// It has this address, too.
+    pub(super) fn also_at(&mut self, address: IpAddr, declared: &[IpNet]) {
+        if address != self.addr {
+            let others = self.others.get_or_insert_default();
+            others.push(address);
+            others.sort_unstable();
+            others.dedup();
+            self.role.also_at(address, declared);
+        }
+    }
+
+    /// It no longer has it; false for the address it is known by.
+    pub(super) fn leave(&mut self, address: IpAddr) -> bool {
+        let Some(others) = &mut self.others else { return false };
+        let had = others.len();
+        others.retain(|other| *other != address);
+        others.len() < had
+    }
+
+    fn join(&mut self, other: Self) {
+        self.tally.add(&other.tally);
+        let since = |facts: &Self| facts.first_mail.map(|(first, _)| first);
+        if other.first_mail.is_some() && (self.first_mail.is_none() || since(&other) < since(self)) {
+            (self.first_mail, self.captured_before) = (other.first_mail, other.captured_before);
+        }
+        self.first_message = [self.first_message, other.first_message].into_iter().flatten().min();
+        self.first_mx = [self.first_mx.take(), other.first_mx].into_iter().flatten().min();
+        self.last_seen = self.last_seen.max(other.last_seen);
+        self.conversed |= other.conversed;
+        self.role.join(other.role);
+    }
+
     /// Reads what an event of a flow this host opened adds; remembers the flow as counted.
     pub fn load(&mut self, kind: &EventKind, flow: &Flow, findings: &Findings, mail_ports: &[u16]) -> Load {
         use crate::model::event::ConnectOutcome::Answered;

@@ -23,6 +23,7 @@ pub mod direct_to_mx;
 pub mod files;
 pub mod host;
 pub mod hosts;
+pub mod identity;
 pub mod incident;
 pub mod mail_volume;
 pub mod mx_guessing;

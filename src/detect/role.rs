@@ -23,6 +23,7 @@ use ipnet::IpNet;
 use crate::model::alert::{Severity, Verdict};
 use crate::model::limits;
 use crate::model::net::Flow;
+use crate::model::report::RoleKind;
 use crate::model::settings;
 use crate::model::time::Timestamp;
 
@@ -86,33 +87,6 @@ pub struct Delivery {
     /// 1 where they are not seen.
     pub recipients: u64,
     pub time: Timestamp,
-}
-
-/// A role in short, for figures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    Declared,
-    Learnt,
-    /// It may be a mail server.
-    Possible,
-    Resolver,
-    Ordinary,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 5] = [Self::Declared, Self::Learnt, Self::Possible, Self::Resolver, Self::Ordinary];
-
-    /// Its name in metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Declared => "mail-server-declared",
-            Self::Learnt => "mail-server-learnt",
-            Self::Possible => "mail-server-possible",
-            Self::Resolver => "resolver",
-            Self::Ordinary => "ordinary",
-        }
-    }
 }
 
 impl Role {
@@ -275,14 +249,19 @@ impl Role {
         }
     }
 
+    /// Whether anything speaks for it: a declaration, a greeting, its manners.
+    pub fn is_noteworthy(&self) -> bool {
+        self.serves.is_some() || self.standing != Standing::Ordinary
+    }
+
     /// The role in short.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> RoleKind {
         match self.standing {
-            Standing::Server if self.declared.is_some() => Kind::Declared,
-            Standing::Server => Kind::Learnt,
-            Standing::Possible | Standing::Likely => Kind::Possible,
-            Standing::Ordinary if self.answers_names => Kind::Resolver,
-            Standing::Ordinary => Kind::Ordinary,
+            Standing::Server if self.declared.is_some() => RoleKind::Declared,
+            Standing::Server => RoleKind::Learnt,
+            Standing::Possible | Standing::Likely => RoleKind::Possible,
+            Standing::Ordinary if self.answers_names => RoleKind::Resolver,
+            Standing::Ordinary => RoleKind::Ordinary,
         }
     }
 

@@ -220,6 +220,18 @@ pub const RULE_TEST_DEPTH: usize = ARCHIVE_DEPTH + 1;
 
 /// Home hosts with state.
 pub const HOSTS: usize = 100_000;
+/// Hardware addresses remembered with what stands behind them: as many as hosts; at some 150 bytes each, 15 MB.
+pub const HARDWARE: usize = HOSTS;
+/// Hardware addresses with one IPv4 address each that must be seen on a link before they are taken for hosts there: between
+/// two routers there is one at most.
+pub const HARDWARE_HOSTS: u64 = 3;
+/// IPv6 addresses that one host is known by: one that lasts, and one a day for a week (RFC 8981, section 3.8).
+pub const HOST_ADDRESSES: usize = 8;
+/// Networks (/64) those may be of: link-local, unique local, global.
+pub const HOST_NETWORKS: usize = 3;
+/// Addresses that an operator may declare to be one host, and such groups.
+pub const GROUP_ADDRESSES: usize = 64;
+pub const GROUPS: usize = 10_000;
 /// Names, addresses and domains remembered for all hosts' chains together: at about 150 bytes each, some 45 MB.
 pub const HOST_ENTRIES: usize = 300_000;
 /// Exchangers, addresses and domains remembered for one host's chain, each kind by itself.

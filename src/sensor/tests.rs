@@ -192,7 +192,7 @@ impl Told {
         self.pick(|kind| if let EventKind::Anomaly(anomaly) = kind { Some(anomaly.name) } else { None })
     }
 
-    /// The names of the events, in order, ticks left out.
+    /// The names of the events, in order, ticks and hardware addresses left out.
     fn story(&self) -> Vec<&'static str> {
         self.pick(|kind| match kind {
             EventKind::Smtp(_) => Some("smtp"),
@@ -201,7 +201,7 @@ impl Told {
             EventKind::Dns(_) => Some("dns"),
             EventKind::FlowEnd(_) => Some("end"),
             EventKind::Anomaly(_) => Some("anomaly"),
-            EventKind::Tick(_) => None,
+            EventKind::Hardware(_) | EventKind::Tick(_) => None,
         })
     }
 

@@ -71,7 +71,7 @@ impl Renderer {
             EventKind::Dns(message) => self.dns(event, message, out),
             EventKind::FlowEnd(end) => self.flow(event, end, out),
             EventKind::Anomaly(anomaly) => self.anomaly(event, anomaly, None, out),
-            EventKind::Greeting(_) | EventKind::Connect(_) | EventKind::Tick(_) => {}
+            EventKind::Greeting(_) | EventKind::Hardware(_) | EventKind::Connect(_) | EventKind::Tick(_) => {}
         }
     }
 

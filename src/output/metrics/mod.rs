@@ -22,7 +22,7 @@ use crate::model::alert::{Alert, Incident, Severity, Verdict};
 use crate::model::event::{Anomaly, Event, EventKind};
 use crate::model::limits::{METRIC_RULES, METRIC_SUSPECTS, TOP_HOSTS};
 use crate::model::mail::Findings;
-use crate::model::report::HostReport;
+use crate::model::report::{HostReport, RoleKind};
 use crate::model::stats::{InspectStats, SensorStats};
 use crate::model::time::Timestamp;
 
@@ -74,6 +74,7 @@ struct PerHost {
     recipients: IntCounterVec,
     mx_lookups: IntCounterVec,
     verdict: IntGaugeVec,
+    role: IntGaugeVec,
 }
 
 impl Metrics {
@@ -320,6 +321,7 @@ impl PerHost {
             recipients: made.counters("host_recipients_total", "Recipients a host sent to.", host)?,
             mx_lookups: made.counters("host_mx_lookups_total", "MX questions a host asked.", host)?,
             verdict: made.gauges("host_verdict", "0 clean, 1 suspicious, 2 infected.", host)?,
+            role: made.gauges("host_role", "1 for the role a host has.", &["host", "role"])?,
         })
     }
 
@@ -339,6 +341,15 @@ impl PerHost {
             counter.inc_by(value - counter.get());
         }
         self.verdict.with_label_values(&[name.as_str()]).set(report.verdict as i64);
+        self.forget_role(&name, Some(report.role_kind));
+        self.role.with_label_values(&[name.as_str(), report.role_kind.name()]).set(1);
+    }
+
+    /// Removes the series of all roles but one.
+    fn forget_role(&self, host: &str, but: Option<RoleKind>) {
+        for kind in RoleKind::ALL.into_iter().filter(|kind| Some(*kind) != but) {
+            let _ = self.role.remove_label_values(&[host, kind.name()]);
+        }
     }
 
     fn remove(&self, host: IpAddr) {
@@ -348,6 +359,7 @@ impl PerHost {
             let _ = family.remove_label_values(&[name.as_str()]);
         }
         let _ = self.verdict.remove_label_values(&[name.as_str()]);
+        self.forget_role(&name, None);
     }
 }
 

@@ -238,6 +238,8 @@ fn outbreak() -> Report {
     let mut chain = evidence("direct-to-mx", "21 domains in 60 s");
     chain.figures.push(("domains", Figure::Count(21)));
     let worm = HostReport {
+        other_addresses: vec![],
+        role_kind: crate::model::report::RoleKind::Ordinary,
         host: [10, 20, 1, 17].into(),
         verdict: Verdict::Infected,
         score: 160.0,
