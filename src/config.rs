@@ -604,6 +604,28 @@ mod tests {
     }
 
     #[test]
+    fn a_group_is_addresses_of_one_host() {
+        let layer = read("[[group]]\naddresses = [\"192.0.2.25\", \"2001:db8::25\", \"::ffff:192.0.2.26\"]\n").unwrap();
+        let expected: Vec<IpAddr> = ["192.0.2.25", "2001:db8::25", "192.0.2.26"].map(|ip| ip.parse().unwrap()).to_vec();
+        assert_eq!(Config::new(Layer::default().over(layer), None, 2).groups, [expected]);
+        for (text, what) in [
+            ("addresses = [\"192.0.2.25\", \"mx\"]", "'mx' is no address; write it as 192.0.2.25 or 2001:db8::25"),
+            ("addresses = [\"192.0.2.25\"]", "a group needs two addresses of one host or more"),
+            (
+                "addresses = [\"192.0.2.25\", \"192.0.2.26\"]\n[[group]]\naddresses = [\"192.0.2.26\", \"192.0.2.27\"]",
+                "192.0.2.26 is in two groups; an address is of one host",
+            ),
+        ] {
+            let told = complaint(&format!("[[group]]\n{text}\n"));
+            assert!(told.starts_with("test.toml:") && told.contains(what), "{told}");
+        }
+        let many: Vec<String> = (0..65).map(|n| format!("\"192.0.2.{n}\"")).collect();
+        assert!(
+            complaint(&format!("[[group]]\naddresses = [{}]\n", many.join(","))).contains("65 addresses are too many")
+        );
+    }
+
+    #[test]
     fn a_wish_not_to_be_told_names_detector_hosts_and_reason() {
         let text = "[[ignore]]\ndetector = \"mail-volume\"\nhost = \"10.0.0.7\"\nreason = \"sends the bills\"\n";
         let layer = Layer::read(Path::new("m.toml"), text).unwrap();

@@ -164,10 +164,9 @@ impl DirectToMx {
         let last = trail.last_step.text();
         let told = match (trail.domains.is_empty(), trail.networks.is_empty()) {
             (false, _) => format!(
-                "whole chains from MX question to connection for {domains} domains within {window} s (high from {}, or {} \
-                 within a day), {} in all",
+                "whole chains from MX question to connection for {domains} domains within {window} s (high from {}), {} in \
+                 all",
                 self.domains,
-                self.domains_a_day,
                 trail.domains.len()
             ),
             _ if trail.mx_questions == 0 => "of the chain only connections were seen, no MX question".into(),
@@ -179,8 +178,14 @@ impl DirectToMx {
                 format!("; servers in {count} networks reached within {window} s without a question that led there")
             }
         };
+        let patient = match self.within_a_day(trail) {
+            count if domains < self.domains && count >= self.domains_a_day => {
+                format!(", {count} within a day (high from {})", self.domains_a_day)
+            }
+            _ => String::new(),
+        };
         let text = format!(
-            "no mail server, yet {} connections to port 25 outside: {told}{loose}; {} MX questions, {} MX answers; first {}, \
+            "no mail server, yet {} connections to port 25 outside: {told}{patient}{loose}; {} MX questions, {} MX answers; first {}, \
              last {last}",
             trail.connections, trail.mx_questions, chain.mx_answers, trail.first_step
         );

@@ -173,11 +173,9 @@ mod tests {
     fn between_two_routers_nothing_is_tied() {
         let mut identities = Identities::default();
         for n in 1..=50 {
-            assert_eq!(identities.note(0, mac(200), [198, 51, 100, n].into(), false), News::None);
-            assert_eq!(
-                identities.note(0, mac(201), if n % 2 == 0 { v4(n) } else { v6(0, n.into()) }, true),
-                News::None
-            );
+            let home = if n % 2 == 0 { v4(n) } else { v6(0, n.into()) };
+            identities.note(0, mac(200), [198, 51, 100, n].into(), false);
+            assert!(!matches!(identities.note(0, mac(201), home, true), News::Tie(_)));
         }
     }
 

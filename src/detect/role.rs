@@ -333,7 +333,9 @@ impl Role {
     /// What its manners say for it, for as long as patience lasts.
     fn by_manners(&self, needs: &settings::Roles) -> Standing {
         let Some(conduct) = &self.conduct else { return Standing::Ordinary };
-        let fresh = conduct.contacts <= u64::from(needs.patience);
+        let served = self.serves.as_ref().is_some_and(|serves| !serves.outside.is_empty());
+        let times = if served { limits::ROLE_PATIENCE_SERVED } else { 1 };
+        let fresh = conduct.contacts <= u64::from(needs.patience).saturating_mul(times);
         match conduct.manners() {
             Manners::Good if fresh => Standing::Likely,
             Manners::Good => Standing::Possible,

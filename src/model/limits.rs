@@ -271,6 +271,9 @@ pub const ROLE_SUSPECT: Duration = Duration::from_secs(3_600);
 /// Bytes of IP packets that the client of an encrypted session sent when a message was among them: handshake, envelope
 /// and acknowledgements alone take some 2,000.
 pub const ROLE_SESSION_BYTES: u64 = 3_000;
+/// A host that speaks as a mail server and was brought any mail from outside gets this many times the patience: bounces and
+/// answers are all that a newsletter's host is brought.
+pub const ROLE_PATIENCE_SERVED: u64 = 4;
 /// Recipients of one transaction that count for what a host's list is worth: one bad alias must not decide alone.
 pub const CONDUCT_RECIPIENTS: usize = 10;
 /// Messages with a worm's marks that a host which may be a mail server can send beyond what was brought to it, before

@@ -3,6 +3,7 @@
 mod cases;
 mod fanout;
 mod guessing;
+mod identity;
 mod invariants;
 mod roles;
 mod spreading;
