@@ -4,6 +4,9 @@
 //! hash keys of the run. What is told of whom: only home hosts have state. An event is shown to the detectors once for
 //! each home host that has a part in it, the client first.
 
+mod kin;
+mod roles;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,18 +17,17 @@ use crate::detect::chain::tells_exchangers;
 use crate::detect::files::Sightings;
 use crate::detect::host::{Facts, Host, Load};
 use crate::detect::hosts::{HostTable, Place};
-use crate::detect::identity::{Identities, News};
+use crate::detect::identity::Identities;
 use crate::detect::incident::{View, host_report, incident};
 use crate::detect::mx_guessing::may_guess;
 use crate::detect::name_rule::ASKED_AS;
 use crate::detect::pace::apart;
-use crate::detect::role::{Delivery, Role};
 use crate::detect::{Detectors, Scene, Signal, Signals, content_rule};
 use crate::model::alert::{Alert, Incident, Severity, Verdict};
-use crate::model::event::{DnsMessage, Event, EventKind, Outcome, QTYPE_MX, SmtpEvent};
+use crate::model::event::{DnsMessage, Event, EventKind, QTYPE_MX};
 use crate::model::limits;
 use crate::model::mail::{Findings, RuleHit};
-use crate::model::net::{Direction, Flow, HomeNet, Mac, Side};
+use crate::model::net::{Direction, Flow, HomeNet, Side};
 use crate::model::report::{HostReport, Ignored, Report};
 use crate::model::rulebook::RuleBook;
 use crate::model::settings::{DetectSettings, Ignore, SensorSettings};
@@ -232,114 +234,6 @@ impl Correlator {
         }
     }
 
-    /// The address by which the host of `address` is known; itself where there is no such host.
-    fn known_as(&self, address: IpAddr) -> IpAddr {
-        let host = self.hosts.find(address).and_then(|place| self.hosts.host(place));
-        host.map_or(address, |host| host.facts.addr)
-    }
-
-    /// What the hardware addresses of a flow tell about which addresses are one host.
-    fn note_hardware(&mut self, source: u16, hardware: [Mac; 2], parties: &Parties, out: &mut Vec<Said>) {
-        let [client, server] = hardware;
-        if client == server {
-            return;
-        }
-        let sides =
-            [(client, parties.client, parties.client_is_home()), (server, parties.server, parties.server_is_home())];
-        for (mac, address, is_home) in sides {
-            match self.identities.note(source, mac, address, is_home) {
-                News::None => {}
-                News::Tie(addresses) => self.tie(&addresses, out),
-                News::Untie(addresses) => addresses.into_iter().for_each(|address| self.hosts.part(address)),
-            }
-        }
-    }
-
-    /// From now on `addresses` are one host; what was known of each is joined into what is known of the first.
-    fn tie(&mut self, addresses: &[IpAddr], out: &mut Vec<Said>) {
-        let Some(place) = addresses.iter().find_map(|address| self.hosts.find(*address)) else {
-            // Nothing is known yet; the first event that makes a host of one comes with the next opening.
-            let Some(first) = addresses.first() else { return };
-            let place = self.open(*first);
-            addresses.iter().for_each(|address| self.hosts.alias(place, *address, &self.settings.mail_servers));
-            self.hosts.settle(place, &mut self.gone);
-            return self.close_gone(out);
-        };
-        for address in addresses {
-            let other = self.hosts.find(*address).filter(|other| *other != place);
-            if let Some(other) = other.and_then(|other| self.hosts.take(other)) {
-                self.join(place, other, out);
-            }
-            self.hosts.alias(place, *address, &self.settings.mail_servers);
-        }
-        if let Some(host) = self.hosts.host_mut(place) {
-            host.facts.role.settle(&self.settings.detect.roles);
-        }
-        self.hosts.settle(place, &mut self.gone);
-        self.close_gone(out);
-    }
-
-    /// Joins a host into another that turned out to be the same. Of two open incidents the second is closed: it goes on
-    /// in the first.
-    fn join(&mut self, place: Place, other: Host, out: &mut Vec<Said>) {
-        let Some(host) = self.hosts.host_mut(place) else { return };
-        let ours = host.case.as_ref().and_then(|case| case.incident);
-        let theirs = other.case.as_ref().and_then(|case| case.incident);
-        if let (Some(_), Some(theirs)) = (ours, theirs) {
-            let view = view(&self.detectors, &self.settings, self.now, &self.link);
-            out.extend(incident(&other, view, true).map(|last| Said::Incident(Box::new(last))));
-            self.open.remove(&theirs);
-        } else if let Some(theirs) = theirs {
-            self.open.insert(theirs, host.facts.addr);
-        }
-        let addresses: Vec<IpAddr> = other.facts.addresses().collect();
-        host.join(other, self.now, &self.settings.detect.verdict);
-        addresses.iter().for_each(|address| self.hosts.alias(place, *address, &self.settings.mail_servers));
-        // Two that were suspicious may be infected together.
-        let Some(host) = self.hosts.host_mut(place) else { return };
-        let before = ours.or(theirs).is_some();
-        if host.verdict() > Verdict::Clean && before {
-            let view = view(&self.detectors, &self.settings, self.now, &self.link);
-            out.extend(incident(host, view, false).map(|now| Said::Incident(Box::new(now))));
-        }
-    }
-
-    /// What an event tells about the role of its server.
-    fn note_role(
-        &mut self,
-        kind: &EventKind,
-        flow: &Flow,
-        findings: &Findings,
-        parties: &Parties,
-        out: &mut Vec<Said>,
-    ) {
-        if !parties.server_is_home() || parties.client == parties.server {
-            return;
-        }
-        let on_mail_port = self.settings.mail_ports.contains(&flow.server.port());
-        let place = match kind {
-            // RFC 5321, section 4.2.3: 220 is the greeting of a service that is ready; 554 says that there is none.
-            EventKind::Greeting(reply) if reply.code == 220 && on_mail_port => self.open(parties.server),
-            // Its greeting may have been lost by the capture; that it goes on to serve says the same.
-            EventKind::Smtp(smtp) if serves(smtp) && on_mail_port => self.open(parties.server),
-            EventKind::Dns(message) if message.is_response() && flow.server.port() == DNS_PORT => {
-                self.open(parties.server)
-            }
-            EventKind::Smtp(_) | EventKind::FlowEnd(_) => match self.hosts.find(parties.server) {
-                Some(place) => place,
-                None => return,
-            },
-            _ => return,
-        };
-        if let Some(host) = self.hosts.host_mut(place) {
-            let carried = findings.email.is_some();
-            learn_role(&mut host.facts.role, kind, flow, &Brought { parties, now: self.now, on_mail_port, carried });
-            host.facts.role.settle(&self.settings.detect.roles);
-        }
-        self.hosts.settle(place, &mut self.gone);
-        self.close_gone(out);
-    }
-
     fn open(&mut self, host: IpAddr) -> Place {
         self.hosts.open(host, &self.settings.mail_servers)
     }
@@ -527,57 +421,6 @@ fn count(alerts: &mut BTreeMap<String, [u64; Severity::ALL.len()]>, alert: &Aler
     }
 }
 
-/// Around an event that may tell of a role.
-struct Brought<'a> {
-    parties: &'a Parties,
-    now: Timestamp,
-    on_mail_port: bool,
-    /// A message was opened.
-    carried: bool,
-}
-
-/// What an event tells about the role of its server.
-fn learn_role(role: &mut Role, kind: &EventKind, flow: &Flow, brought: &Brought<'_>) {
-    let (client, time) = (brought.parties.client, brought.now);
-    let from_outside = brought.parties.direction == Direction::Inbound;
-    match kind {
-        EventKind::Greeting(_) => role.greets(flow.server.port(), time),
-        EventKind::Smtp(smtp) => {
-            if serves(smtp) && brought.on_mail_port {
-                role.greets(flow.server.port(), time);
-            }
-            match &smtp.envelope {
-                Some(envelope) if is_delivered(smtp, brought.carried) => {
-                    let recipients = envelope.rcpt_to.len() as u64;
-                    role.takes(&Delivery { client, from_outside, recipients, time });
-                }
-                None if smtp.tls => role.hides(flow),
-                _ => {}
-            }
-        }
-        EventKind::FlowEnd(end) => {
-            if role.was_hidden(flow) && end.bytes[Side::Client.index()] >= limits::ROLE_SESSION_BYTES {
-                role.takes(&Delivery { client, from_outside, recipients: 1, time });
-            }
-        }
-        _ => role.answers_names(),
-    }
-}
-
-/// Whether a server took a message, or took it as far as is seen where its decision is not.
-fn is_delivered(smtp: &SmtpEvent, carried: bool) -> bool {
-    match smtp.outcome {
-        Outcome::Accepted => true,
-        Outcome::Unknown => carried || smtp.message.is_some(),
-        Outcome::Rejected | Outcome::Reset | Outcome::Aborted => false,
-    }
-}
-
-/// Whether a server went along with a session: it answered with success, or agreed to encrypt.
-fn serves(smtp: &SmtpEvent) -> bool {
-    smtp.tls || smtp.reply.as_ref().is_some_and(|reply| (200..400).contains(&reply.code))
-}
-
 fn asks_mx(message: &DnsMessage) -> bool {
     message.queries.iter().any(|query| query.qtype == QTYPE_MX)
 }
@@ -664,7 +507,6 @@ impl Link {
     }
 }
 
-const DNS_PORT: u16 = 53;
 const SMTP_PORT: u16 = 25;
 
 #[cfg(test)]

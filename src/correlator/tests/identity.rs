@@ -133,3 +133,28 @@ fn a_declared_group_is_one_host_from_the_start() {
     assert_eq!(report.hosts[0].other_addresses, [ip("fd00::25")]);
     assert!(report.hosts[0].role.as_ref().unwrap().contains("declared (fd00::25/128)"));
 }
+
+/// An address that turns up behind another host's hardware address takes no history with it.
+#[test]
+fn an_address_that_changes_hands_brings_no_role_along() {
+    let mut wire = office();
+    for client in 1..=3 {
+        let address = if client == 3 { "fd00::25" } else { SERVER };
+        let flow = open(&mut wire, (&format!("192.0.{client}.1"), ROUTER), (address, 25));
+        wire.greet(&flow);
+        wire.message(&flow, 1, vec![]);
+        wire.wait(300);
+    }
+    for n in 1..=9 {
+        let flow = open(&mut wire, (HOST, 5), (&format!("203.0.{n}.25"), ROUTER));
+        wire.message(&flow, 1, vec![]);
+        let flow = open(&mut wire, ("fd00::25", 5), (&format!("2001:db8:{n}::25"), ROUTER));
+        wire.message(&flow, 1, vec![]);
+    }
+    let report = wire.correlator.report();
+    let find = |address: &str| report.hosts.iter().find(|host| host.host == ip(address)).unwrap();
+    assert!(report.hosts.iter().all(|host| host.host != ip(SERVER)), "it sent nothing");
+    assert_ne!(find(HOST).verdict, Verdict::Clean);
+    assert_eq!(find(HOST).role, None);
+    assert_eq!(find(HOST).other_addresses, [ip("fd00::25")]);
+}
