@@ -89,6 +89,7 @@ pub fn about(settings: &DetectSettings) -> Vec<About> {
                     "sessions begun before the greeting: medium",
                 ),
                 setting("odd-traits", settings.smtp_dialect.odd_traits, "odd traits in one session: low"),
+                setting("names", settings.smtp_dialect.names, "names it gave itself: medium"),
             ],
         ),
         entry(

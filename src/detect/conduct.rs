@@ -18,10 +18,9 @@ use super::name;
 pub struct Conduct {
     /// Attempts to connect.
     pub contacts: u64,
-    /// The first name it gave, hashed; none before the first session.
-    name: Option<u64>,
-    /// It gave more than one name.
-    fickle: bool,
+    /// The first few names it gave, hashed, and how many those are.
+    names: [u64; limits::CONDUCT_NAMES],
+    named: u8,
     /// It gave none that a server would give, or spoke as servers do not.
     ill: bool,
     /// It began a transaction, or a session whose content is hidden.
@@ -58,8 +57,7 @@ impl Conduct {
     pub fn see(&mut self, smtp: &SmtpEvent) {
         // Where the first event of a session has no name, its beginning was not captured.
         if let Some(helo) = smtp.helo.as_deref() {
-            let known = *self.name.get_or_insert_with(|| hash(helo));
-            self.fickle |= known != hash(helo);
+            self.name(hash(helo));
             self.ill |= !smtp.extended || !is_full(helo);
         }
         self.ill |= smtp.dialect.0 & ODD != 0 && smtp.unseen == [false; 2];
@@ -90,7 +88,7 @@ impl Conduct {
     /// What its manners come to.
     pub fn manners(&self) -> Manners {
         // One in ten may be another's: forwarded mail.
-        if self.name.is_none() || self.is_ill() || self.fails || self.foreign.saturating_mul(9) > self.own {
+        if self.named == 0 || self.is_ill() || self.fails || self.foreign.saturating_mul(9) > self.own {
             return Manners::None;
         }
         match (self.own, self.hidden) {
@@ -105,28 +103,42 @@ impl Conduct {
         self.fails
     }
 
+    /// How many names it gave; past [`limits::CONDUCT_NAMES`] they are not counted.
+    pub fn names(&self) -> u32 {
+        self.named.into()
+    }
+
     /// Whether it gave more than one name.
     pub fn is_fickle(&self) -> bool {
-        self.fickle
+        self.named > 1
     }
 
     /// Whether it spoke at least once as a server does not.
     pub fn is_ill(&self) -> bool {
-        self.ill || self.fickle
+        self.ill || self.is_fickle()
     }
 
     /// Adds what another address of the same host did.
     pub fn join(&mut self, other: Self) {
         self.contacts = self.contacts.saturating_add(other.contacts);
         self.ill |= other.ill;
-        self.fickle |= other.fickle || (self.name.is_some() && other.name.is_some() && self.name != other.name);
-        self.name = self.name.or(other.name);
+        other.names.into_iter().take(other.named.into()).for_each(|name| self.name(name));
         self.own = self.own.saturating_add(other.own);
         self.foreign = self.foreign.saturating_add(other.foreign);
         self.hidden = self.hidden.saturating_add(other.hidden);
         self.mailed |= other.mailed;
         self.ratio = self.ratio.max(other.ratio);
         self.fails |= other.fails;
+    }
+
+    fn name(&mut self, name: u64) {
+        let known = usize::from(self.named);
+        if !self.names.iter().take(known).any(|known| *known == name)
+            && let Some(place) = self.names.get_mut(known)
+        {
+            *place = name;
+            self.named += 1;
+        }
     }
 
     fn weigh(&mut self, times: usize, adds: f64) {
@@ -232,6 +244,21 @@ mod tests {
             |helo: &str| SmtpEvent { helo: Some(helo.into()), extended: true, tls: true, ..SmtpEvent::default() };
         assert_eq!(seen(&[hidden("mx.firm.example"), hidden("mx.firm.example")]), Manners::Hidden);
         assert_eq!(seen(&[hidden("mx.firm.example"), hidden("mx2.firm.example")]), Manners::None);
+    }
+
+    #[test]
+    fn names_are_counted_once_each() {
+        let mut conduct = Conduct::default();
+        for (name, names) in
+            [("a.b.example", 1), ("A.b.example.", 1), ("c", 2), ("a.b.example", 2), ("d", 3), ("e", 4), ("f", 4)]
+        {
+            conduct.see(&session(name, "x@b.example", 1, 0));
+            assert_eq!((conduct.names(), conduct.is_fickle()), (names, names > 1), "{name}");
+        }
+        let mut joined = Conduct::default();
+        joined.see(&session("c", "x@b.example", 1, 0));
+        joined.join(conduct);
+        assert_eq!(joined.names(), 4);
     }
 
     /// By hand: eight in thirty reach 8 x 1.139 - 22 x 0.204 = 4.62; six do not.

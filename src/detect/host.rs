@@ -33,7 +33,7 @@ pub struct Facts {
     /// The address it was first known by.
     pub addr: IpAddr,
     /// Others that are the same host; none for most.
-    others: Option<Box<Vec<IpAddr>>>,
+    others: Vec<IpAddr>,
     pub role: Role,
     pub tally: Tally,
     /// Its first event on a mail flow it opened, and where that flow led.
@@ -95,7 +95,7 @@ impl Host {
     pub fn new(addr: IpAddr, declared: &[IpNet]) -> Self {
         let facts = Facts {
             addr,
-            others: None,
+            others: Vec::new(),
             role: Role::of(addr, declared),
             tally: Tally::default(),
             first_mail: None,
@@ -167,26 +167,24 @@ impl Worth {
 impl Facts {
     /// The address it was first known by, and its others.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        std::iter::once(self.addr).chain(self.others.iter().flat_map(|others| others.iter().copied()))
+        std::iter::once(self.addr).chain(self.others.iter().copied())
     }
 
     /// It has this address, too.
     pub(super) fn also_at(&mut self, address: IpAddr, declared: &[IpNet]) {
         if address != self.addr {
-            let others = self.others.get_or_insert_default();
-            others.push(address);
-            others.sort_unstable();
-            others.dedup();
+            self.others.push(address);
+            self.others.sort_unstable();
+            self.others.dedup();
             self.role.also_at(address, declared);
         }
     }
 
     /// It no longer has it; false for the address it is known by.
     pub(super) fn leave(&mut self, address: IpAddr) -> bool {
-        let Some(others) = &mut self.others else { return false };
-        let had = others.len();
-        others.retain(|other| *other != address);
-        others.len() < had
+        let had = self.others.len();
+        self.others.retain(|other| *other != address);
+        self.others.len() < had
     }
 
     fn join(&mut self, other: Self) {

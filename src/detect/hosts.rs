@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn one_host_of_many_addresses_takes_one_place_and_goes_as_one() {
         let group = vec![addr(1), addr(2), "fd00::1".parse().unwrap()];
-        let mut table = HostTable::new(2, 100).with_groups(&[group.clone()]);
+        let mut table = HostTable::new(2, 100).with_groups(std::slice::from_ref(&group));
         let place = table.open(group[2], &[]);
         assert!(group.iter().all(|address| table.find(*address) == Some(place)));
         table.part(addr(1));

@@ -161,6 +161,11 @@ impl Role {
         self.conduct.get_or_insert_default()
     }
 
+    /// How many names it gave to servers outside.
+    pub fn names(&self) -> u32 {
+        self.conduct.as_ref().map_or(0, |conduct| conduct.names())
+    }
+
     /// Whether it did more on port 25 outside than look who answers.
     pub fn has_mailed(&self) -> bool {
         self.conduct.as_ref().is_some_and(|conduct| conduct.has_mailed())

@@ -274,6 +274,8 @@ pub const ROLE_SESSION_BYTES: u64 = 3_000;
 /// A host that speaks as a mail server and was brought any mail from outside gets this many times the patience: bounces and
 /// answers are all that a newsletter's host is brought.
 pub const ROLE_PATIENCE_SERVED: u64 = 4;
+/// Names in EHLO that are told apart of one host: a server has one, and past a few the number adds nothing.
+pub const CONDUCT_NAMES: usize = 4;
 /// Recipients of one transaction that count for what a host's list is worth: one bad alias must not decide alone.
 pub const CONDUCT_RECIPIENTS: usize = 10;
 /// Messages with a worm's marks that a host which may be a mail server can send beyond what was brought to it, before

@@ -153,11 +153,14 @@ pub struct SmtpDialect {
     /// Odd traits in one session (of `HELO localhost`, lower case, bare line feeds, no brackets) from which it is told
     /// as low.
     pub odd_traits: u32,
+    /// Names it gave itself in EHLO or HELO from which it is medium: a machine has one, a bot's template makes them up.
+    /// At most 4 are told apart.
+    pub names: u32,
 }
 
 impl Default for SmtpDialect {
     fn default() -> Self {
-        Self { early_sessions: 2, odd_traits: 2 }
+        Self { early_sessions: 2, odd_traits: 2, names: 3 }
     }
 }
 
