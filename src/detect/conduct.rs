@@ -3,7 +3,7 @@
 //! Nobody has written to a new server yet, so its role cannot be learnt from what it is brought. Its manners can be
 //! seen: it says one full name in every session (RFC 5321, section 2.3.5), speaks EHLO, waits for the greeting, and sends
 //! in the name of the domain it stands in. A bot can do all of that; most do not, and none has a list of addresses as
-//! clean as people's own. So manners buy patience for a while ([`settings::Roles::patience`]), and the share of
+//! clean as people's own. So manners buy patience for a while ([`crate::model::settings::Roles::patience`]), and the share of
 //! recipients that do not exist ends it.
 
 use std::hash::{BuildHasher, Hasher};
