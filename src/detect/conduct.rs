@@ -21,8 +21,12 @@ pub struct Conduct {
     /// The first few names it gave, hashed, and how many those are.
     names: [u64; limits::CONDUCT_NAMES],
     named: u8,
-    /// It gave none that a server would give, or spoke as servers do not.
-    ill: bool,
+    /// Transactions and sessions in which it gave a name; those in which it was not the first it ever gave; and those in
+    /// which it gave none that a server would give, or spoke as servers do not. A capture that damages a few must not
+    /// decide: one in ten is let pass.
+    seen: u64,
+    other_name: u64,
+    odd: u64,
     /// It began a transaction, or a session whose content is hidden.
     mailed: bool,
     /// Transactions in the name of its own domain, and in another's.
@@ -57,10 +61,13 @@ impl Conduct {
     pub fn see(&mut self, smtp: &SmtpEvent) {
         // Where the first event of a session has no name, its beginning was not captured.
         if let Some(helo) = smtp.helo.as_deref() {
-            self.name(hash(helo));
-            self.ill |= !smtp.extended || !is_full(helo);
+            let name = hash(helo);
+            self.name(name);
+            let odd = !smtp.extended || !is_full(helo) || (smtp.dialect.0 & ODD != 0 && smtp.unseen == [false; 2]);
+            self.seen = self.seen.saturating_add(1);
+            self.other_name = self.other_name.saturating_add(u64::from(self.names[0] != name));
+            self.odd = self.odd.saturating_add(u64::from(odd));
         }
-        self.ill |= smtp.dialect.0 & ODD != 0 && smtp.unseen == [false; 2];
         self.mailed |= smtp.tls || smtp.envelope.is_some();
         let Some(envelope) = &smtp.envelope else {
             self.hidden = self.hidden.saturating_add(u64::from(smtp.tls));
@@ -108,20 +115,22 @@ impl Conduct {
         self.named.into()
     }
 
-    /// Whether it gave more than one name.
+    /// Whether it gave other names than its first, and not just once in a while.
     pub fn is_fickle(&self) -> bool {
-        self.named > 1
+        self.other_name.saturating_mul(10) > self.seen
     }
 
-    /// Whether it spoke at least once as a server does not.
+    /// Whether it speaks as a server does not, and not just once in a while.
     pub fn is_ill(&self) -> bool {
-        self.ill || self.is_fickle()
+        self.odd.saturating_add(self.other_name).saturating_mul(10) > self.seen
     }
 
     /// Adds what another address of the same host did.
     pub fn join(&mut self, other: Self) {
         self.contacts = self.contacts.saturating_add(other.contacts);
-        self.ill |= other.ill;
+        self.seen = self.seen.saturating_add(other.seen);
+        self.other_name = self.other_name.saturating_add(other.other_name);
+        self.odd = self.odd.saturating_add(other.odd);
         other.names.into_iter().take(other.named.into()).for_each(|name| self.name(name));
         self.own = self.own.saturating_add(other.own);
         self.foreign = self.foreign.saturating_add(other.foreign);
@@ -253,8 +262,15 @@ mod tests {
             [("a.b.example", 1), ("A.b.example.", 1), ("c", 2), ("a.b.example", 2), ("d", 3), ("e", 4), ("f", 4)]
         {
             conduct.see(&session(name, "x@b.example", 1, 0));
-            assert_eq!((conduct.names(), conduct.is_fickle()), (names, names > 1), "{name}");
+            assert_eq!(conduct.names(), names, "{name}");
         }
+        assert!(conduct.is_fickle());
+        let mut damaged = Conduct::default();
+        (0..9).for_each(|_| damaged.see(&session("mx.b.example", "x@b.example", 1, 0)));
+        damaged.see(&session("mx.b.exa?ple", "x@b.example", 1, 0));
+        assert_eq!((damaged.manners(), damaged.is_fickle()), (Manners::Good, false), "one in ten");
+        damaged.see(&session("mx.b.exampl", "x@b.example", 1, 0));
+        assert_eq!(damaged.manners(), Manners::None);
         let mut joined = Conduct::default();
         joined.see(&session("c", "x@b.example", 1, 0));
         joined.join(conduct);

@@ -161,6 +161,11 @@ impl Role {
         self.conduct.get_or_insert_default()
     }
 
+    /// Whether it gives servers outside other names than its first, and not just once in a while.
+    pub fn is_fickle(&self) -> bool {
+        self.conduct.as_ref().is_some_and(|conduct| conduct.is_fickle())
+    }
+
     /// How many names it gave to servers outside.
     pub fn names(&self) -> u32 {
         self.conduct.as_ref().map_or(0, |conduct| conduct.names())

@@ -58,7 +58,9 @@ impl Detector for SmtpDialect {
         let early = smtp.dialect.has(Dialect::EARLY_TALKER) && smtp.unseen == [false; 2];
         let named = smtp.helo.as_ref().is_some_and(|helo| helo.eq_ignore_ascii_case(CUTWAIL));
         let odd = (smtp.dialect.0 & ODD).count_ones() >= self.settings.odd_traits.max(1);
-        let fickle = host.role.names() >= self.settings.names.clamp(2, limits::CONDUCT_NAMES as u32);
+        // A capture may damage a name now and then.
+        let many = host.role.is_fickle();
+        let fickle = many && host.role.names() >= self.settings.names.clamp(2, limits::CONDUCT_NAMES as u32);
         if !early && !named && !odd && !fickle {
             return;
         }
