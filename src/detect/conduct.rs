@@ -22,7 +22,7 @@ pub struct Conduct {
     names: [u64; limits::CONDUCT_NAMES],
     named: u8,
     /// Transactions and sessions in which it gave a name; those in which it was not the first it ever gave; and those in
-    /// which it gave none that a server would give, or spoke as servers do not. A capture that damages a few must not
+    /// which it was that, or none that a server would give, or the host spoke as servers do not. A capture that damages a few must not
     /// decide: one in ten is let pass.
     seen: u64,
     other_name: u64,
@@ -65,8 +65,9 @@ impl Conduct {
             self.name(name);
             let odd = !smtp.extended || !is_full(helo) || (smtp.dialect.0 & ODD != 0 && smtp.unseen == [false; 2]);
             self.seen = self.seen.saturating_add(1);
-            self.other_name = self.other_name.saturating_add(u64::from(self.names[0] != name));
-            self.odd = self.odd.saturating_add(u64::from(odd));
+            let other = self.names[0] != name;
+            self.other_name = self.other_name.saturating_add(u64::from(other));
+            self.odd = self.odd.saturating_add(u64::from(odd || other));
         }
         self.mailed |= smtp.tls || smtp.envelope.is_some();
         let Some(envelope) = &smtp.envelope else {
@@ -122,7 +123,7 @@ impl Conduct {
 
     /// Whether it speaks as a server does not, and not just once in a while.
     pub fn is_ill(&self) -> bool {
-        self.odd.saturating_add(self.other_name).saturating_mul(10) > self.seen
+        self.odd.saturating_mul(10) > self.seen
     }
 
     /// Adds what another address of the same host did.
