@@ -6,6 +6,7 @@
 
 mod told;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -54,6 +55,8 @@ pub struct Config {
     /// Folder for captures of incidents; none when they are not written.
     pub evidence: Option<PathBuf>,
     pub detect: DetectSettings,
+    /// Addresses that are one host each.
+    pub groups: Vec<Vec<IpAddr>>,
     /// What is not to be told.
     pub ignore: Vec<Ignore>,
     pub inspect: InspectSettings,
@@ -89,6 +92,7 @@ impl Config {
             extract: layer.extract,
             evidence: layer.evidence,
             detect: layer.detect,
+            groups: layer.group.into_iter().map(|group| group.addresses).collect(),
             ignore: layer.ignore.into_iter().map(Into::into).collect(),
             inspect,
             sensor,
@@ -144,6 +148,8 @@ pub struct Layer {
     pub format: Option<Format>,
     /// In the file only, as are those below.
     pub detect: DetectSettings,
+    #[serde(deserialize_with = "groups")]
+    pub group: Vec<Group>,
     pub ignore: Vec<Wish>,
     pub inspect: InspectSettings,
     pub sensor: SensorSettings,
@@ -202,11 +208,20 @@ impl Layer {
             fail_on: self.fail_on.or(below.fail_on),
             format: self.format.or(below.format),
             detect: below.detect,
+            group: below.group,
             ignore: below.ignore,
             inspect: below.inspect,
             sensor: below.sensor,
         }
     }
+}
+
+/// A table `[[group]]`: addresses that are one host, as the IPv4 and the IPv6 address of a mail server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    #[serde(deserialize_with = "addresses")]
+    pub addresses: Vec<IpAddr>,
 }
 
 /// A table `[[ignore]]`: a detector or rule that is not told about some hosts. All three keys are needed: whoever comes
@@ -391,6 +406,31 @@ fn event_types<'de, D: Deserializer<'de>>(from: D) -> Result<Option<EventFilter>
 
 fn one_network<'de, D: Deserializer<'de>>(from: D) -> Result<IpNet, D::Error> {
     from.deserialize_str(One(network))
+}
+
+fn groups<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Group>, D::Error> {
+    let groups = Vec::<Group>::deserialize(from)?;
+    if groups.len() > limits::GROUPS {
+        return Err(D::Error::custom(format!("{} groups are too many; {} at most", groups.len(), limits::GROUPS)));
+    }
+    let mut known = HashSet::new();
+    match groups.iter().flat_map(|group| &group.addresses).find(|address| !known.insert(**address)) {
+        Some(address) => Err(D::Error::custom(format!("{address} is in two groups; an address is of one host"))),
+        None => Ok(groups),
+    }
+}
+
+fn addresses<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<IpAddr>, D::Error> {
+    let addresses: Option<Vec<IpAddr>> = list(from, |text| match text.parse::<IpAddr>() {
+        Ok(address) => Ok(address.to_canonical()),
+        Err(_) => Err(format!("'{text}' is no address; write it as 192.0.2.25 or 2001:db8::25")),
+    })?;
+    let addresses = addresses.unwrap_or_default();
+    match addresses.len() {
+        2..=limits::GROUP_ADDRESSES => Ok(addresses),
+        0 | 1 => Err(D::Error::custom("a group needs two addresses of one host or more")),
+        many => Err(D::Error::custom(format!("{many} addresses are too many; {} at most", limits::GROUP_ADDRESSES))),
+    }
 }
 
 fn reason<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
@@ -618,6 +658,28 @@ mod tests {
     fn a_file_that_is_not_there_is_named() {
         let error = Layer::load(Path::new("no/such.toml")).unwrap_err().to_string();
         assert!(error.starts_with("cannot read the configuration file no/such.toml: "), "{error}");
+    }
+
+    #[test]
+    fn a_group_is_addresses_of_one_host() {
+        let layer = read("[[group]]\naddresses = [\"192.0.2.25\", \"2001:db8::25\", \"::ffff:192.0.2.26\"]\n").unwrap();
+        let expected: Vec<IpAddr> = ["192.0.2.25", "2001:db8::25", "192.0.2.26"].map(|ip| ip.parse().unwrap()).to_vec();
+        assert_eq!(Config::new(Layer::default().over(layer), None, 2).groups, [expected]);
+        for (text, what) in [
+            ("addresses = [\"192.0.2.25\", \"mx\"]", "'mx' is no address; write it as 192.0.2.25 or 2001:db8::25"),
+            ("addresses = [\"192.0.2.25\"]", "a group needs two addresses of one host or more"),
+            (
+                "addresses = [\"192.0.2.25\", \"192.0.2.26\"]\n[[group]]\naddresses = [\"192.0.2.26\", \"192.0.2.27\"]",
+                "192.0.2.26 is in two groups; an address is of one host",
+            ),
+        ] {
+            let told = complaint(&format!("[[group]]\n{text}\n"));
+            assert!(told.starts_with("test.toml:") && told.contains(what), "{told}");
+        }
+        let many: Vec<String> = (0..65).map(|n| format!("\"192.0.2.{n}\"")).collect();
+        assert!(
+            complaint(&format!("[[group]]\naddresses = [{}]\n", many.join(","))).contains("65 addresses are too many")
+        );
     }
 
     #[test]

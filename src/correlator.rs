@@ -4,6 +4,9 @@
 //! hash keys of the run. What is told of whom: only home hosts have state. An event is shown to the detectors once for
 //! each home host that has a part in it, the client first.
 
+mod kin;
+mod roles;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,21 +15,22 @@ use ipnet::IpNet;
 
 use crate::detect::chain::tells_exchangers;
 use crate::detect::files::Sightings;
-use crate::detect::host::{Host, Load};
-use crate::detect::hosts::HostTable;
+use crate::detect::host::{Facts, Host, Load};
+use crate::detect::hosts::{HostTable, Place};
+use crate::detect::identity::Identities;
 use crate::detect::incident::{View, host_report, incident};
 use crate::detect::mx_guessing::may_guess;
 use crate::detect::name_rule::ASKED_AS;
 use crate::detect::pace::apart;
 use crate::detect::{Detectors, Scene, Signal, Signals, content_rule};
 use crate::model::alert::{Alert, Incident, Severity, Verdict};
-use crate::model::event::{DnsMessage, Event, EventKind, Outcome, QTYPE_MX, SmtpEvent};
+use crate::model::event::{DnsMessage, Event, EventKind, QTYPE_MX};
 use crate::model::limits;
 use crate::model::mail::{Findings, RuleHit};
 use crate::model::net::{Direction, Flow, HomeNet, Side};
 use crate::model::report::{HostReport, Ignored, Report};
 use crate::model::rulebook::RuleBook;
-use crate::model::settings::{self, DetectSettings, Ignore, SensorSettings};
+use crate::model::settings::{DetectSettings, Ignore, SensorSettings};
 use crate::model::stats::{CorrelateStats, SensorStats};
 use crate::model::time::Timestamp;
 
@@ -39,6 +43,8 @@ pub struct CorrelatorSettings {
     /// Ports on which a flow is a mail flow whatever is spoken; as the sensor's.
     pub mail_ports: Vec<u16>,
     pub detect: DetectSettings,
+    /// Addresses declared to be one host each.
+    pub groups: Vec<Vec<IpAddr>>,
     /// What is not to be told.
     pub ignore: Vec<Ignore>,
     /// Home hosts with state at once.
@@ -54,6 +60,7 @@ impl Default for CorrelatorSettings {
             mail_servers: Vec::new(),
             mail_ports: SensorSettings::default().mail_ports,
             detect: DetectSettings::default(),
+            groups: Vec::new(),
             ignore: Vec::new(),
             hosts: limits::HOSTS,
             host_entries: limits::HOST_ENTRIES,
@@ -74,6 +81,7 @@ pub struct Correlator {
     rules: Arc<dyn RuleBook + Send + Sync>,
     detectors: Detectors,
     hosts: HostTable,
+    identities: Identities,
     sightings: Sightings,
     link: Link,
     /// Time of the newest event, or of the wire when idle.
@@ -100,7 +108,8 @@ impl Correlator {
     pub fn new(settings: CorrelatorSettings, rules: Arc<dyn RuleBook + Send + Sync>) -> Self {
         Self {
             detectors: Detectors::new(&settings.detect),
-            hosts: HostTable::new(settings.hosts, settings.host_entries),
+            hosts: HostTable::new(settings.hosts, settings.host_entries).with_groups(&settings.groups),
+            identities: Identities::default(),
             settings,
             rules,
             sightings: Sightings::default(),
@@ -124,11 +133,10 @@ impl Correlator {
     }
 
     /// Puts other settings in force, for events still to come: of `settings`, the networks, the declared mail servers,
-    /// the thresholds and what is to be ignored. Sizes and ports stay as they were. Of a host that is no longer at home
+    /// the thresholds and what is to be ignored. Sizes, groups and ports stay as they were. Of a host that is no longer at home
     /// nothing more is learnt; its open incident closes when it has calmed.
     pub fn set_settings(&mut self, settings: &CorrelatorSettings) {
-        let CorrelatorSettings { home, mail_servers, detect, ignore, mail_ports: _, hosts: _, host_entries: _ } =
-            settings.clone();
+        let CorrelatorSettings { home, mail_servers, detect, ignore, .. } = settings.clone();
         let times_of = |wish: &Ignore| {
             let at = self.settings.ignore.iter().position(|before| before == wish);
             at.and_then(|at| self.ignored.get(at).copied()).unwrap_or_default()
@@ -136,7 +144,8 @@ impl Correlator {
         self.ignored = ignore.iter().map(times_of).collect();
         self.detectors = Detectors::new(&detect);
         for host in self.hosts.iter_mut() {
-            host.facts.role.declare(host.facts.addr, &mail_servers);
+            let addresses: Vec<IpAddr> = host.facts.addresses().collect();
+            host.facts.role.declare(addresses.into_iter(), &mail_servers, &detect.roles);
         }
         self.settings = CorrelatorSettings { home, mail_servers, detect, ignore, ..std::mem::take(&mut self.settings) };
     }
@@ -152,7 +161,13 @@ impl Correlator {
         }
         let Some(flow) = event.flow.as_deref() else { return };
         let parties = Parties::of(flow, &self.settings.home);
-        self.note_role(&event.kind, flow, &parties, out);
+        if let EventKind::Hardware(hardware) = &event.kind {
+            self.note_hardware(event.source, *hardware, &parties, out);
+            return;
+        }
+        let parties =
+            Parties { client: self.known_as(parties.client), server: self.known_as(parties.server), ..parties };
+        self.note_role(&event.kind, flow, findings, &parties, out);
         let named = self.names_asked(&event.kind, &parties);
         let hits = if named.is_empty() { &findings.hits } else { &named };
         let moment = Moment { event, flow, findings, hits, parties };
@@ -246,47 +261,8 @@ impl Correlator {
         }
     }
 
-    /// What an event tells about the role of its server.
-    fn note_role(&mut self, kind: &EventKind, flow: &Flow, parties: &Parties, out: &mut Vec<Said>) {
-        if !parties.server_is_home() || parties.client == parties.server {
-            return;
-        }
-        let (port, now) = (flow.server.port(), self.now);
-        let place = match kind {
-            // RFC 5321, section 4.2.3: 220 is the greeting of a service that is ready; 554 says that there is none.
-            EventKind::Greeting(reply) if reply.code == 220 && self.settings.mail_ports.contains(&port) => {
-                self.hosts.open(parties.server, &self.settings.mail_servers)
-            }
-            EventKind::Dns(message) if message.is_response() && port == DNS_PORT => {
-                self.hosts.open(parties.server, &self.settings.mail_servers)
-            }
-            // Its greeting may have been lost by the capture; that it goes on to serve says the same.
-            EventKind::Smtp(smtp) if serves(smtp) && self.settings.mail_ports.contains(&port) => {
-                self.hosts.open(parties.server, &self.settings.mail_servers)
-            }
-            EventKind::Smtp(smtp) if smtp.envelope.is_some() => match self.hosts.find(parties.server) {
-                Some(place) => place,
-                None => return,
-            },
-            _ => return,
-        };
-        if let Some(host) = self.hosts.host_mut(place) {
-            let (role, needs) = (&mut host.facts.role, &self.settings.detect.roles);
-            match kind {
-                EventKind::Greeting(_) => role.greets(parties.client, port, now, needs),
-                EventKind::Smtp(smtp) => {
-                    if serves(smtp) {
-                        role.greets(parties.client, port, now, needs);
-                    }
-                    if smtp.envelope.is_some() || smtp.tls {
-                        role.takes(smtp.outcome == Outcome::Accepted, now, needs);
-                    }
-                }
-                _ => role.answers_names(),
-            }
-        }
-        self.hosts.settle(place, &mut self.gone);
-        self.close_gone(out);
+    fn open(&mut self, host: IpAddr) -> Place {
+        self.hosts.open(host, &self.settings.mail_servers)
     }
 
     /// Rules met by the names a home host asks for.
@@ -310,9 +286,13 @@ impl Correlator {
             EventKind::FlowEnd(end) => {
                 end.app_proto == "smtp" || self.settings.mail_ports.contains(&moment.flow.server.port())
             }
-            EventKind::Greeting(_) | EventKind::Anomaly(_) | EventKind::Packet(_) | EventKind::Tick(_) => false,
             // Whoever floods and is not known yet is not under suspicion either.
             EventKind::Flood(_) => known(),
+            EventKind::Greeting(_)
+            | EventKind::Hardware(_)
+            | EventKind::Anomaly(_)
+            | EventKind::Packet(_)
+            | EventKind::Tick(_) => false,
         }
     }
 
@@ -331,6 +311,9 @@ impl Correlator {
             load = host.facts.load(&event.kind, flow, moment.findings, &self.settings.mail_ports);
             let mailed_before = host.facts.first_mail.is_some();
             host.facts.note(&load, &event.kind, flow, event.time, captured);
+            if parties.direction == Direction::Outbound && flow.server.port() == SMTP_PORT {
+                host.facts.conduct(&load, &event.kind, &self.settings.detect.roles);
+            }
             self.mailing_hosts += u64::from(!mailed_before && host.facts.first_mail.is_some());
         }
         let known = Known { rules: &*self.rules, sightings: &self.sightings, captured, verdict: host.verdict() };
@@ -343,11 +326,11 @@ impl Correlator {
             }
         }
         for signal in self.signals.raised.drain(..) {
-            if heeded(&self.settings.ignore, &mut self.ignored, &signal, addr) {
+            if heeded(&self.settings.ignore, &mut self.ignored, &signal, &host.facts) {
                 continue;
             }
             count(&mut self.alerts, &signal.alert);
-            let changed = judge(host, &signal, &mut self.incidents, weighing);
+            let changed = judge(host, &signal, &mut self.incidents, &self.settings.detect);
             out.push(Said::Alert(Box::new(signal.alert)));
             let view = view(&self.detectors, &self.settings, event.time, &self.link);
             if changed && let Some(incident) = incident(host, view, false) {
@@ -401,7 +384,8 @@ impl Correlator {
             }
             let last = incident(host, view(&self.detectors, &self.settings, now, &self.link), true);
             host.case = None;
-            host.facts.role.freeze(false);
+            host.facts.role.judged(Verdict::Clean);
+            host.facts.role.settle(&self.settings.detect.roles);
             calmed.push((id, place));
             let Some(last) = last else { continue };
             out.push(Said::Incident(Box::new(last.clone())));
@@ -428,10 +412,13 @@ impl Correlator {
 }
 
 /// Adds a signal to the host's case; true when that changed its verdict. The first change opens an incident.
-fn judge(host: &mut Host, signal: &Signal, incidents: &mut u64, weighing: &settings::Verdict) -> bool {
+fn judge(host: &mut Host, signal: &Signal, incidents: &mut u64, settings: &DetectSettings) -> bool {
     let case = host.case.get_or_insert_default();
-    let changed = case.note(signal, weighing).is_some();
-    host.facts.role.freeze(case.verdict() == Verdict::Infected);
+    let changed = case.note(signal, &settings.verdict).is_some();
+    if changed {
+        host.facts.role.judged(case.verdict());
+        host.facts.role.settle(&settings.roles);
+    }
     if changed && case.incident.is_none() {
         *incidents += 1;
         case.incident = Some(*incidents);
@@ -440,9 +427,10 @@ fn judge(host: &mut Host, signal: &Signal, incidents: &mut u64, weighing: &setti
 }
 
 /// Whether the operator does not want to be told this; counts it then.
-fn heeded(ignore: &[Ignore], heeded: &mut Vec<u64>, signal: &Signal, host: IpAddr) -> bool {
+fn heeded(ignore: &[Ignore], heeded: &mut Vec<u64>, signal: &Signal, host: &Facts) -> bool {
     let is_meant = |wish: &Ignore| {
-        (wish.detector == signal.detector || wish.detector == signal.alert.rule) && wish.host.contains(&host)
+        (wish.detector == signal.detector || wish.detector == signal.alert.rule)
+            && host.addresses().any(|address| wish.host.contains(&address))
     };
     let Some(at) = ignore.iter().position(is_meant) else { return false };
     heeded.resize(ignore.len(), 0);
@@ -465,11 +453,6 @@ fn count(alerts: &mut BTreeMap<String, [u64; Severity::ALL.len()]>, alert: &Aler
     if let Some(count) = counts {
         *count = count.saturating_add(1);
     }
-}
-
-/// Whether a server went along with a session: it answered with success, or agreed to encrypt.
-fn serves(smtp: &SmtpEvent) -> bool {
-    smtp.tls || smtp.reply.as_ref().is_some_and(|reply| (200..400).contains(&reply.code))
 }
 
 fn asks_mx(message: &DnsMessage) -> bool {
@@ -560,7 +543,7 @@ impl Link {
     }
 }
 
-const DNS_PORT: u16 = 53;
+const SMTP_PORT: u16 = 25;
 
 #[cfg(test)]
 mod tests;

@@ -18,13 +18,13 @@ use judge::{PortSet, Wanted, is_believed_reset, is_reuse, is_served, is_verified
 use keep::Keep;
 
 use crate::capture::Packet;
-use crate::decode::{Datagram, Decoded, Decoder, IpFacts, Segment};
+use crate::decode::{self, Datagram, Decoded, Decoder, IpFacts, Segment};
 use crate::flow::flags::{ACK, FIN, RST, SYN};
 use crate::flow::flood::Told;
 use crate::flow::{Clock, Entry, Floods, FlowTable, Flows, Key, Knock, Place, TcpPart, Trust, lone_identity};
 use crate::model::event::{Anomaly, ConnectOutcome, EndReason, Event, EventKind, FlowEnd, Layer};
 use crate::model::limits;
-use crate::model::net::{Flow, Side, Transport};
+use crate::model::net::{Flow, Mac, Side, Transport};
 use crate::model::settings::{SensorSettings, TICK};
 use crate::model::stats::{CaptureStats, SensorStats};
 use crate::model::time::Timestamp;
@@ -118,7 +118,7 @@ impl Sensor {
         }
         match self.decoder.decode(packet.link, packet.data, packet.wire_len, packet.time) {
             Decoded::Tcp(segment) => {
-                core.tcp(&segment);
+                core.tcp(&segment, packet);
                 core.keep_packet(packet, &segment.ip, segment.payload);
             }
             Decoded::Udp(datagram) => {
@@ -245,7 +245,7 @@ impl Core {
 
     // --- TCP ----------------------------------------------------------------------------------------------------
 
-    fn tcp(&mut self, segment: &Segment<'_>) {
+    fn tcp(&mut self, segment: &Segment<'_>, packet: &Packet<'_>) {
         let (key, low) = Key::new(segment.ip.src, segment.src_port, segment.ip.dst, segment.dst_port, Transport::Tcp);
         let now = self.at.time;
         let guess = || sender_is_client(segment, &self.mail_ports);
@@ -306,7 +306,8 @@ impl Core {
         }
         let entry = self.table.get(place);
         if !entry.connect_told && mail_port {
-            self.connect(place, side, segment.flags & !RST | if reset { RST } else { 0 });
+            let flags = segment.flags & !RST | if reset { RST } else { 0 };
+            self.connect(place, side, flags, || decode::hardware(packet.link, packet.data, &segment.ip));
         }
         self.follow(place, low, segment);
         if !self.told.is_empty() {
@@ -342,8 +343,8 @@ impl Core {
         true
     }
 
-    /// Tells how an attempt to open a mail connection ended.
-    fn connect(&mut self, place: Place, side: Side, flags: u8) {
+    /// Tells how an attempt to open a mail connection ended, and over which hardware the answer came.
+    fn connect(&mut self, place: Place, side: Side, flags: u8, hardware: impl Fn() -> Option<[Mac; 2]>) {
         let entry = self.table.get(place);
         let outcome = match (side, flags & SYN != 0, flags & RST != 0) {
             (Side::Server, true, _) if flags & ACK != 0 => ConnectOutcome::Answered,
@@ -352,6 +353,11 @@ impl Core {
         };
         entry.connect_told = true;
         let flow = entry.attached.as_ref().map_or_else(|| Arc::new(entry.identity()), |c| Arc::clone(&c.flow));
+        if outcome == ConnectOutcome::Answered
+            && let Some([server, client]) = hardware()
+        {
+            self.push(Some(Arc::clone(&flow)), EventKind::Hardware([client, server]));
+        }
         self.push(Some(flow), EventKind::Connect(outcome));
     }
 

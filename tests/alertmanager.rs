@@ -335,6 +335,7 @@ fn incident(host: &str, verdict: Verdict) -> Incident {
         time: Timestamp::default(),
         id: 1,
         host: host.parse::<IpAddr>().unwrap(),
+        other_addresses: Vec::new(),
         verdict,
         score: 1.0,
         role: None,

@@ -374,6 +374,7 @@ pub fn plan(config: &Config, privacy: Option<Privacy>, pressure: Pressure) -> Pl
             mail_servers: config.mail_servers.clone(),
             mail_ports: config.sensor.mail_ports.clone(),
             detect: config.detect.clone(),
+            groups: config.groups.clone(),
             ignore: config.ignore.clone(),
             ..CorrelatorSettings::default()
         },

@@ -77,6 +77,7 @@ fn unheeded(running: &settings::Live, fresh: &settings::Live) -> Vec<&'static st
         ("metrics", was.metrics != is.metrics),
         ("workers", was.workers != is.workers),
         ("dns or flow in events", asked(was) != asked(is)),
+        ("[[group]]", was.groups != is.groups),
         ("[sensor]", file_part(&was.sensor) != file_part(&is.sensor)),
     ];
     differs.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect()

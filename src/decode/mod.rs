@@ -33,7 +33,7 @@ use std::net::IpAddr;
 
 use crate::model::event::{Anomaly, Layer as EventLayer};
 use crate::model::limits;
-use crate::model::net::Vlans;
+use crate::model::net::{Mac, Vlans};
 use crate::model::stats::DecodeStats;
 use crate::model::time::Timestamp;
 
@@ -95,6 +95,30 @@ impl Decoder {
     pub fn take_anomalies(&mut self) -> Vec<Anomaly> {
         std::mem::take(&mut self.context.anomalies.0)
     }
+}
+
+/// The hardware addresses of a frame, sender's and receiver's, where it carries the addresses of `ip` itself and not
+/// within a tunnel. None on link layers that have none, or but one.
+pub fn hardware(link: u32, frame: &[u8], ip: &IpFacts) -> Option<[Mac; 2]> {
+    if link != link::ETHERNET {
+        return None;
+    }
+    let (receiver, sender) = (frame.first_chunk()?, frame.get(6..)?.first_chunk()?);
+    let mut at = 12;
+    while link::is_vlan(be16(frame, at)?) {
+        at += 4;
+    }
+    let packet = frame.get(at + 2..)?;
+    let carries = match (be16(frame, at)?, ip.src, ip.dst) {
+        (link::ETHER_IPV4, IpAddr::V4(src), IpAddr::V4(dst)) => {
+            packet.get(12..20)? == [src.octets(), dst.octets()].as_flattened()
+        }
+        (link::ETHER_IPV6, IpAddr::V6(src), IpAddr::V6(dst)) => {
+            packet.get(8..40)? == [src.octets(), dst.octets()].as_flattened()
+        }
+        _ => false,
+    };
+    carries.then_some([Mac(*sender), Mac(*receiver)])
 }
 
 /// What a packet turned out to be, innermost.

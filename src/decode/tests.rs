@@ -767,3 +767,26 @@ fn in_a_tunnel_and_behind_extension_headers_the_innermost_counts() {
     let resumed = ipv6_fragment(5, 17, 0, false, &transport);
     assert_eq!(checksum_holds(101, &resumed, resumed.len()), Some(true));
 }
+
+#[test]
+fn hardware_addresses_are_those_of_the_frame_and_only_for_what_it_carries_itself() {
+    let facts = |packet: &[u8]| match decode(&mut Decoder::new(), 1, packet) {
+        Decoded::Tcp(Segment { ip, .. }) | Decoded::Udp(Datagram { ip, .. }) => ip,
+        other => panic!("{other:?}"),
+    };
+    let [sender, receiver] = [Mac([2; 6]), Mac([4; 6])];
+    let plain = mail(b"EHLO a\r\n");
+    assert_eq!(hardware(1, &plain, &facts(&plain)), Some([sender, receiver]));
+    let tagged = [&plain[..12], &[0x81, 0, 0, 7, 0x88, 0xa8, 0, 9], &plain[12..]].concat();
+    assert_eq!(hardware(1, &tagged, &facts(&tagged)), Some([sender, receiver]));
+    let six = [&plain[..12], &[0x86, 0xdd], &ipv6(17, &udp(9, 9, b"x"))[..]].concat();
+    assert_eq!(hardware(1, &six, &facts(&six)), Some([sender, receiver]));
+
+    let tunnel = [&plain[..14], &ipv4(4, &mail_ip(b"EHLO a\r\n"))[..]].concat();
+    assert_eq!(hardware(1, &tunnel, &facts(&tunnel)), None, "the tunnel's end, not the host's");
+    assert_eq!(hardware(101, &plain, &facts(&plain)), None, "a link without such addresses");
+    for len in 0..plain.len() {
+        let told = hardware(1, &plain[..len], &facts(&plain));
+        assert_eq!(told.is_some(), len >= 34, "{len}");
+    }
+}

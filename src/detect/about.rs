@@ -40,6 +40,7 @@ pub fn about(settings: &DetectSettings) -> Vec<About> {
             vec![
                 setting("domains", settings.direct_to_mx.domains, "domains by whole chains within the window: high"),
                 setting("window-seconds", settings.direct_to_mx.window_seconds, "the window"),
+                setting("domains-a-day", settings.direct_to_mx.domains_a_day, "the same within a day"),
             ],
         ),
         entry(
@@ -89,6 +90,7 @@ pub fn about(settings: &DetectSettings) -> Vec<About> {
                     "sessions begun before the greeting: medium",
                 ),
                 setting("odd-traits", settings.smtp_dialect.odd_traits, "odd traits in one session: low"),
+                setting("names", settings.smtp_dialect.names, "names it gave itself: medium"),
             ],
         ),
         entry(
@@ -103,6 +105,11 @@ pub fn about(settings: &DetectSettings) -> Vec<About> {
                 setting("bytes", volume.bytes, "bytes in it"),
                 setting("connections", volume.connections, "connections in it"),
                 setting("server-factor", volume.server_factor, "a mail server's ceilings are so many times as high"),
+                setting(
+                    "submission-factor",
+                    volume.submission_factor,
+                    "up to so many times is low where all was submitted",
+                ),
                 setting(
                     "baseline-windows",
                     volume.baseline_windows,
@@ -137,9 +144,15 @@ pub fn about(settings: &DetectSettings) -> Vec<About> {
             "Who is taken for a mail server without being declared",
             &[],
             vec![
-                setting("clients", settings.roles.clients, "clients it must have greeted"),
-                setting("messages", settings.roles.messages, "or, with two clients: messages it must have accepted"),
-                setting("served-seconds", settings.roles.served_seconds, "and how long it must have served"),
+                setting("clients", settings.roles.clients, "networks outside, or hosts at home, that delivered to it"),
+                setting("served-seconds", settings.roles.served_seconds, "from the first to the last of that"),
+                setting("contacts-per-client", settings.roles.contacts_per_client, "contacts that each explains"),
+                setting(
+                    "contacts-per-message",
+                    settings.roles.contacts_per_message,
+                    "and each recipient it was brought",
+                ),
+                setting("patience", settings.roles.patience, "contacts of a host that speaks as a new server"),
             ],
         ),
         entry(

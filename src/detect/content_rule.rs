@@ -1,8 +1,9 @@
 //! Rules that matched a message: who sent it, who passed it on, who was only sent it.
 //!
 //! What a host sends itself stands against it; what a mail server passes on does not stand against the server, and
-//! what arrives stands against nobody here. A host that may be a mail server may pass on what it was given: what it
-//! sends is not held against it before it has sent more worms than it was brought messages.
+//! what arrives stands against nobody here. A host that is taken for a mail server, or may be one, may pass on what it was
+//! given: what it sends is not held against it before it has sent more worms than what it was brought explains. A server
+//! that was declared is never judged for what it passes on.
 
 use std::net::IpAddr;
 
@@ -14,6 +15,7 @@ use crate::model::net::{Direction, Side};
 use crate::model::rulebook::RuleFacts;
 use crate::model::settings::DetectSettings;
 
+use super::files::harmful;
 use super::host::Facts;
 use super::{Bearing, Detector, Scene, Signal, Signals};
 
@@ -39,13 +41,11 @@ impl Detector for ContentRule {
     fn see(&self, host: &Facts, state: &mut State, scene: &Scene<'_>, signals: &mut Signals) {
         let EventKind::Smtp(smtp) = scene.kind else { return };
         let position = match (scene.part, scene.direction) {
-            (Side::Client, _) if host.role.is_mail_server() => Position::Carrier,
+            (Side::Client, _) if host.role.is_declared() => Position::Carrier,
             (Side::Client, _) => {
                 let is_worm = |hit: &RuleHit| scene.rules.describe(hit.rule).is_some_and(|rule| rule.marks_infection);
                 state.worms = state.worms.saturating_add(u64::from(scene.hits.iter().any(is_worm)));
-                let may_be_given = host.role.taken().saturating_add(limits::ROLE_SLACK);
-                let undecided = host.role.may_be_mail_server() && state.worms <= may_be_given;
-                if undecided { Position::Doubtful } else { Position::Sender }
+                position(host, state.worms, scene)
             }
             (Side::Server, Direction::Inbound) => Position::Target,
             // Told from the client's side already.
@@ -69,6 +69,22 @@ impl Detector for ContentRule {
             });
         }
     }
+}
+
+/// How a client that is not declared stands towards what it sends, of which so many messages had a worm's marks. What it
+/// was brought bounds what it can have passed on.
+fn position(host: &Facts, worms: u64, scene: &Scene<'_>) -> Position {
+    let was_brought = || {
+        let mut keys = harmful(&scene.findings.files).map(|(_, key)| key).take(limits::SIGHTED_PER_MESSAGE);
+        keys.any(|key| scene.sightings.brought(key, host.addr).is_some_and(|(_, direct)| direct))
+    };
+    let given = host.role.taken_recipients();
+    if host.role.is_mail_server() {
+        let explained = worms <= given.saturating_mul(limits::ROLE_SPLIT).saturating_add(limits::ROLE_SLACK);
+        return if explained || was_brought() { Position::Carrier } else { Position::Sender };
+    }
+    let explained = host.role.has_greeted() && worms <= given.saturating_add(limits::ROLE_SLACK);
+    if explained { Position::Doubtful } else { Position::Sender }
 }
 
 /// Alerts about a message between two strangers: nobody here has a part in it.
@@ -153,6 +169,11 @@ fn evidence(
     let (id, addr, peer, direction) = (facts.id, host.addr, scene.peer, scene.direction);
     let port = scene.flow.server.port();
     let text = match position {
+        Position::Sender if host.role.is_mail_server() => format!(
+            "{addr} sent a message with the marks of {id} to {peer} port {port} ({direction}); it is a {}, and has sent more \
+             of them than what it was brought can explain",
+            host.role.why().unwrap_or_default()
+        ),
         Position::Sender => {
             format!(
                 "{addr}, which is no mail server, sent a message with the marks of {id} to {peer} port {port} ({direction})"
@@ -160,9 +181,9 @@ fn evidence(
         }
         Position::Doubtful => format!(
             "{addr} sent a message with the marks of {id} to {peer} port {port} ({direction}); it {}, and is not judged \
-             before it has sent more of them than it was brought messages ({} so far)",
+             before it has sent more of them than it was brought copies of messages ({} so far)",
             host.role.why().unwrap_or_default(),
-            host.role.taken()
+            host.role.taken_recipients()
         ),
         Position::Carrier => format!(
             "{addr} relayed a message with the marks of {id} to {peer} port {port} ({direction}); it is a {} and is not \

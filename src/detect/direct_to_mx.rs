@@ -27,6 +27,7 @@ use super::{Bearing, Behaviour, Detector, Scene, Signal, Signals};
 pub struct DirectToMx {
     domains: usize,
     window: Duration,
+    domains_a_day: usize,
 }
 
 /// Nothing for a host that neither got an MX answer nor connected to a port 25 outside.
@@ -71,6 +72,7 @@ impl Detector for DirectToMx {
             // With a threshold of 1 one lookup would be high, but it would still be what the operator asked for.
             domains: settings.domains.max(1) as usize,
             window: Duration::from_secs(settings.window_seconds),
+            domains_a_day: settings.domains_a_day.max(1) as usize,
         }
     }
 
@@ -112,9 +114,9 @@ impl Detector for DirectToMx {
 impl DirectToMx {
     /// Raises a signal where the severity is new or an hour has passed; a milder one keeps silent meanwhile.
     fn tell(&self, host: &Facts, trail: &mut Trail, scene: &Scene<'_>, signals: &mut Signals) {
-        let (severity, ground) = host.temper(self.level(trail), Self::NAME, scene.time);
-        // That a host which may well be a mail server does as mail servers do is no news.
-        if host.role.may_be_mail_server() && severity == Severity::Low {
+        let (severity, ground) = host.temper(self.level(trail), Self::NAME);
+        // That a host which may well be a mail server, or answers as one, does as mail servers do is no news.
+        if severity == Severity::Low && (host.role.may_be_mail_server() || host.role.has_greeted()) {
             return;
         }
         let level = LEVELS.iter().position(|known| *known == severity).unwrap_or_default();
@@ -138,9 +140,17 @@ impl DirectToMx {
         let (domains, networks) = self.within_window(trail);
         match (domains >= self.domains, domains + networks >= self.domains) {
             (true, _) => Severity::High,
+            // Counted only where it decides: a day has more of them than a window.
+            _ if trail.domains.len() >= self.domains_a_day && self.within_a_day(trail) >= self.domains_a_day => {
+                Severity::High
+            }
             (_, true) => Severity::Medium,
             _ => Severity::Low,
         }
+    }
+
+    fn within_a_day(&self, trail: &Trail) -> usize {
+        trail.domains.values().filter(|at| apart(trail.last, **at) <= DAY).count()
     }
 
     fn within_window(&self, trail: &Trail) -> (usize, usize) {
@@ -168,8 +178,14 @@ impl DirectToMx {
                 format!("; servers in {count} networks reached within {window} s without a question that led there")
             }
         };
+        let patient = match self.within_a_day(trail) {
+            count if domains < self.domains && count >= self.domains_a_day => {
+                format!(", {count} within a day (high from {})", self.domains_a_day)
+            }
+            _ => String::new(),
+        };
         let text = format!(
-            "no mail server, yet {} connections to port 25 outside: {told}{loose}; {} MX questions, {} MX answers; first {}, \
+            "no mail server, yet {} connections to port 25 outside: {told}{patient}{loose}; {} MX questions, {} MX answers; first {}, \
              last {last}",
             trail.connections, trail.mx_questions, chain.mx_answers, trail.first_step
         );
@@ -251,6 +267,7 @@ pub(super) fn network(server: IpAddr) -> IpAddr {
 }
 
 const PORT: u16 = 25;
+const DAY: Duration = Duration::from_secs(86_400);
 /// What [`Trail::told`] counts.
 const LEVELS: [Severity; 3] = [Severity::Low, Severity::Medium, Severity::High];
 /// Detectors number their alerts from 9,000,101, far from rule packs.

@@ -5,13 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use ipnet::IpNet;
 
 use crate::model::alert::{Incident, Severity, Verdict};
-use crate::model::event::{EventKind, Outcome, QTYPE_MX};
+use crate::model::event::{EventKind, FlowEnd, Outcome, QTYPE_MX};
+use crate::model::limits;
 use crate::model::mail::Findings;
 use crate::model::net::Flow;
+use crate::model::settings;
 use crate::model::time::Timestamp;
 
 use super::States;
-use super::pace::apart;
 use super::role::Role;
 use super::verdict::Case;
 
@@ -29,7 +30,10 @@ pub struct Host {
 /// What all detectors may read of a host.
 #[derive(Debug)]
 pub struct Facts {
+    /// The address it was first known by.
     pub addr: IpAddr,
+    /// Others that are the same host; none for most.
+    others: Vec<IpAddr>,
     pub role: Role,
     pub tally: Tally,
     /// Its first event on a mail flow it opened, and where that flow led.
@@ -91,6 +95,7 @@ impl Host {
     pub fn new(addr: IpAddr, declared: &[IpNet]) -> Self {
         let facts = Facts {
             addr,
+            others: Vec::new(),
             role: Role::of(addr, declared),
             tally: Tally::default(),
             first_mail: None,
@@ -104,6 +109,25 @@ impl Host {
         Self { facts, states: States::default(), case: None, past: None }
     }
 
+    /// Adds all that was known of another address, which turned out to be the same host. Of what detectors remember only
+    /// the larger part is kept: to join two windows or two sequential tests would be to invent an order of events.
+    pub fn join(&mut self, other: Self, now: Timestamp, verdict: &settings::Verdict) {
+        let Self { facts, states, case, past } = other;
+        if states.entries() > self.states.entries() {
+            self.states = states;
+        }
+        self.facts.join(facts);
+        match (&mut self.case, case) {
+            (Some(case), Some(other)) => case.join(*other, now, verdict),
+            (case @ None, other) => *case = other,
+            _ => {}
+        }
+        if past.as_ref().map(|past| past.verdict) > self.past.as_ref().map(|past| past.verdict) {
+            self.past = past;
+        }
+        self.facts.role.judged(self.verdict());
+    }
+
     /// What is thought of it.
     pub fn verdict(&self) -> Verdict {
         self.case.as_ref().map_or(Verdict::Clean, |case| case.verdict())
@@ -114,7 +138,7 @@ impl Host {
         match self.verdict() {
             Verdict::Infected => Worth::Infected,
             Verdict::Suspicious => Worth::Suspicious,
-            Verdict::Clean if self.case.is_some() || self.past.is_some() || self.facts.role.why().is_some() => {
+            Verdict::Clean if self.case.is_some() || self.past.is_some() || self.facts.role.is_noteworthy() => {
                 Worth::Known
             }
             Verdict::Clean if self.facts.conversed => Worth::Mailing,
@@ -141,6 +165,41 @@ impl Worth {
 }
 
 impl Facts {
+    /// The address it was first known by, and its others.
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        std::iter::once(self.addr).chain(self.others.iter().copied())
+    }
+
+    /// It has this address, too.
+    pub(super) fn also_at(&mut self, address: IpAddr, declared: &[IpNet]) {
+        if address != self.addr {
+            self.others.push(address);
+            self.others.sort_unstable();
+            self.others.dedup();
+            self.role.also_at(address, declared);
+        }
+    }
+
+    /// It no longer has it; false for the address it is known by.
+    pub(super) fn leave(&mut self, address: IpAddr) -> bool {
+        let had = self.others.len();
+        self.others.retain(|other| *other != address);
+        self.others.len() < had
+    }
+
+    fn join(&mut self, other: Self) {
+        self.tally.add(&other.tally);
+        let since = |facts: &Self| facts.first_mail.map(|(first, _)| first);
+        if other.first_mail.is_some() && (self.first_mail.is_none() || since(&other) < since(self)) {
+            (self.first_mail, self.captured_before) = (other.first_mail, other.captured_before);
+        }
+        self.first_message = [self.first_message, other.first_message].into_iter().flatten().min();
+        self.first_mx = [self.first_mx.take(), other.first_mx].into_iter().flatten().min();
+        self.last_seen = self.last_seen.max(other.last_seen);
+        self.conversed |= other.conversed;
+        self.role.join(other.role);
+    }
+
     /// Reads what an event of a flow this host opened adds; remembers the flow as counted.
     pub fn load(&mut self, kind: &EventKind, flow: &Flow, findings: &Findings, mail_ports: &[u16]) -> Load {
         use crate::model::event::ConnectOutcome::Answered;
@@ -202,10 +261,27 @@ impl Facts {
         }
     }
 
-    /// As [`Role::temper`], with what the host delivered so far.
-    pub fn temper(&self, severity: Severity, ground: &'static str, now: Timestamp) -> (Severity, &'static str) {
-        let since = self.first_mail.map_or(now, |(first, _)| first);
-        self.role.temper(severity, ground, self.tally.connections, apart(since, now))
+    /// Counts an event of a flow it opened to port 25 outside, for what its manners say.
+    pub fn conduct(&mut self, load: &Load, kind: &EventKind, needs: &settings::Roles) {
+        if load.adds.connections > 0 {
+            self.role.conduct_mut().contact();
+            self.role.settle(needs);
+        }
+        match kind {
+            EventKind::Smtp(smtp) => self.role.conduct_mut().see(smtp),
+            EventKind::FlowEnd(end) if could_not_be_read(end) => self.role.conduct_mut().unread(),
+            _ => return,
+        }
+        self.role.settle(needs);
+    }
+
+    /// As [`Role::temper`]. Besides, a host that asks for no exchanger and begins no transaction, but only looks who
+    /// answers on port 25, is a scanner as likely as a bot: at most medium, and one ground together.
+    pub fn temper(&self, severity: Severity, ground: &'static str) -> (Severity, &'static str) {
+        if self.tally.mx_lookups == 0 && !self.role.has_mailed() {
+            return self.role.temper(severity.max(Severity::Medium), ONLY_LOOKS);
+        }
+        self.role.temper(severity, ground)
     }
 
     /// Its mail bytes as a share (0 to 1) of all bytes captured since its first mail; see
@@ -216,19 +292,26 @@ impl Facts {
     }
 }
 
-/// The last few flows counted, so that a flow told of twice counts once. Only flows whose opening is not wholly in
-/// the capture are told of twice; with more of them open at once than it holds, some may be.
-#[derive(Debug, Default)]
-struct FlowRing {
+/// Whether a flow's end tells of a session of which nothing was understood.
+pub(super) fn could_not_be_read(end: &FlowEnd) -> bool {
+    end.app_proto != "smtp" && end.bytes.iter().all(|bytes| *bytes >= limits::FANOUT_SESSION_BYTES)
+}
+
+/// Stands for all detectors that spoke of a host which only looks who answers.
+const ONLY_LOOKS: &str = "only looks who answers";
+
+/// The last few flows of some kind, so that one is known when it comes up again. With more of them open at once than it
+/// holds, some are forgotten.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FlowRing {
     ids: [u64; 8],
     next: u8,
 }
 
 impl FlowRing {
     /// Remembers a flow; false when it was remembered already.
-    fn enter(&mut self, flow: &Flow) -> bool {
-        // The same addresses and ports later are another flow. Zero marks an empty place.
-        let flow = (flow.id.rotate_left(32) ^ flow.started.as_nanos() as u64).max(1);
+    pub(super) fn enter(&mut self, flow: &Flow) -> bool {
+        let flow = Self::key(flow);
         if self.ids.contains(&flow) {
             return false;
         }
@@ -237,6 +320,18 @@ impl FlowRing {
         }
         self.next = (self.next + 1) % self.ids.len() as u8;
         true
+    }
+
+    /// Forgets a flow; false when it was not remembered.
+    pub(super) fn leave(&mut self, flow: &Flow) -> bool {
+        let flow = Self::key(flow);
+        let known = self.ids.iter_mut().find(|known| **known == flow);
+        known.map(|known| *known = 0).is_some()
+    }
+
+    /// The same addresses and ports later are another flow. Zero marks an empty place.
+    fn key(flow: &Flow) -> u64 {
+        (flow.id.rotate_left(32) ^ flow.started.as_nanos() as u64).max(1)
     }
 }
 

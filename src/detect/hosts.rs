@@ -21,8 +21,13 @@ pub struct HostTable {
     slots: Vec<Slot>,
     free: Vec<u32>,
     classes: [List; Worth::CLASSES],
+    /// Hosts in the table; the index has each of their addresses.
+    hosts: usize,
     entries: usize,
     evicted: u64,
+    /// Addresses declared to be one host each, and which of them an address belongs to.
+    groups: Vec<Vec<IpAddr>>,
+    grouped: HashMap<IpAddr, u32, RandomState>,
 }
 
 /// A host's place in the table, good until the next `settle`.
@@ -56,19 +61,33 @@ impl HostTable {
             slots: Vec::new(),
             free: Vec::new(),
             classes: [List { oldest: NONE, newest: NONE }; Worth::CLASSES],
+            hosts: 0,
             entries: 0,
             evicted: 0,
+            groups: Vec::new(),
+            grouped: HashMap::default(),
         }
+    }
+
+    /// The same, with addresses declared to be one host each. An address in two groups counts to the first.
+    pub fn with_groups(mut self, groups: &[Vec<IpAddr>]) -> Self {
+        for (number, group) in (0..).zip(groups) {
+            for address in group {
+                self.grouped.entry(*address).or_insert(number);
+            }
+        }
+        self.groups = groups.to_vec();
+        self
     }
 
     /// Hosts in the table.
     pub fn len(&self) -> usize {
-        self.index.len()
+        self.hosts
     }
 
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+        self.hosts == 0
     }
 
     /// Things remembered by all hosts, as of their last `settle`.
@@ -97,11 +116,50 @@ impl HostTable {
         });
         self.slots[slot as usize].host = Some(Box::new(Host::new(addr, declared)));
         self.index.insert(addr, slot);
+        self.hosts += 1;
         self.push(slot, 0, 0);
+        if let Some(group) = self.grouped.get(&addr).and_then(|group| self.groups.get(*group as usize)).cloned() {
+            group.into_iter().for_each(|address| self.alias(Place(slot), address, declared));
+        }
         Place(slot)
     }
 
+    /// Lets `address` stand for the host there, unless it stands for one already.
+    pub fn alias(&mut self, place: Place, address: IpAddr, declared: &[IpNet]) {
+        if self.index.contains_key(&address) {
+            return;
+        }
+        if let Some(host) = self.host_mut(place) {
+            host.facts.also_at(address, declared);
+            self.index.insert(address, place.0);
+        }
+    }
+
+    /// Lets `address` no longer stand for a host of another address.
+    pub fn part(&mut self, address: IpAddr) {
+        let Some(place) = self.find(address) else { return };
+        if self.grouped.contains_key(&address) {
+            return;
+        }
+        if let Some(host) = self.host_mut(place)
+            && host.facts.leave(address)
+        {
+            self.index.remove(&address);
+        }
+    }
+
+    /// Takes a host out of the table, as when another turns out to be the same.
+    pub fn take(&mut self, place: Place) -> Option<Host> {
+        self.slots.get(place.0 as usize)?.host.as_ref()?;
+        self.remove(place.0)
+    }
+
     /// The host there.
+    pub fn host(&self, place: Place) -> Option<&Host> {
+        self.slots.get(place.0 as usize)?.host.as_deref()
+    }
+
+    /// The host there, to be changed.
     pub fn host_mut(&mut self, place: Place) -> Option<&mut Host> {
         self.slots.get_mut(place.0 as usize)?.host.as_deref_mut()
     }
@@ -113,7 +171,7 @@ impl HostTable {
         let (class, entries) = (host.worth() as usize, host.states.entries());
         self.unlink(place.0);
         self.push(place.0, class, entries);
-        while self.index.len() > self.capacity || self.entries > self.entry_capacity {
+        while self.hosts > self.capacity || self.entries > self.entry_capacity {
             let Some(victim) = self.least_valuable(place.0) else { break };
             gone.extend(self.remove(victim));
             self.evicted += 1;
@@ -141,7 +199,10 @@ impl HostTable {
     fn remove(&mut self, slot: u32) -> Option<Host> {
         self.unlink(slot);
         let host = self.slots[slot as usize].host.take()?;
-        self.index.remove(&host.facts.addr);
+        for address in host.facts.addresses() {
+            self.index.remove(&address);
+        }
+        self.hosts -= 1;
         self.free.push(slot);
         Some(*host)
     }
@@ -219,6 +280,25 @@ mod tests {
         act(&mut table, 2, Verdict::Clean);
         act(&mut table, 1, Verdict::Clean);
         assert_eq!(act(&mut table, 3, Verdict::Clean), [addr(2)]);
+    }
+
+    #[test]
+    fn one_host_of_many_addresses_takes_one_place_and_goes_as_one() {
+        let group = vec![addr(1), addr(2), "fd00::1".parse().unwrap()];
+        let mut table = HostTable::new(2, 100).with_groups(std::slice::from_ref(&group));
+        let place = table.open(group[2], &[]);
+        assert!(group.iter().all(|address| table.find(*address) == Some(place)));
+        table.part(addr(1));
+        assert_eq!(table.find(addr(1)), Some(place), "what is declared stays");
+        table.alias(place, addr(9), &[]);
+        table.settle(place, &mut Vec::new());
+        assert_eq!((table.len(), table.find(addr(9))), (1, Some(place)));
+        table.part(addr(9));
+        assert_eq!(table.find(addr(9)), None);
+        act(&mut table, 5, Verdict::Clean);
+        assert_eq!(act(&mut table, 6, Verdict::Clean), [group[2]]);
+        assert!(group.iter().all(|address| table.find(*address).is_none()));
+        assert_eq!(table.len(), 2);
     }
 
     proptest! {

@@ -29,6 +29,7 @@ pub fn incident(host: &Host, view: View<'_>, closed: bool) -> Option<Incident> {
         time: now,
         id: case.incident?,
         host: facts.addr,
+        other_addresses: facts.addresses().skip(1).collect(),
         verdict: case.verdict(),
         score: case.score(now, settings),
         role: facts.role.why(),
@@ -52,9 +53,11 @@ pub fn host_report(host: &Host, view: View<'_>, worst: bool) -> HostReport {
     let since = judged.map(|(first, _)| first).or(facts.first_mail.as_ref().map(|(first, _)| *first));
     let report = HostReport {
         host: facts.addr,
+        other_addresses: facts.addresses().skip(1).collect(),
         verdict: host.verdict(),
         score: host.case.as_ref().map_or(0.0, |case| case.score(view.now, view.settings)),
         role: facts.role.why(),
+        role_kind: facts.role.kind(),
         since: since.or_else(|| noted(host).min()).unwrap_or(facts.last_seen),
         last_seen: noted(host).max().map_or(facts.last_seen, |noted| noted.max(facts.last_seen)),
         messages: tally.messages,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::model::alert::{Evidence, Figure, Severity};
 use crate::model::limits;
-use crate::model::net::Side;
+use crate::model::net::{Direction, Side};
 use crate::model::settings::{self, DetectSettings};
 use crate::model::time::Timestamp;
 
@@ -40,6 +40,8 @@ struct Window {
     filling: Slice,
     unusual: bool,
     usual: Baseline<4>,
+    /// The last slice in which it mailed otherwise than through a submission port in the house.
+    otherwise: Option<i64>,
     told: Pace,
 }
 
@@ -78,9 +80,14 @@ impl Detector for MailVolume {
             return;
         }
         let window = state.0.get_or_insert_default();
-        window.add(adds, self.slice_of(scene.time), self.learn());
+        let slice = self.slice_of(scene.time);
+        window.add(adds, slice, self.learn());
+        if scene.direction != Direction::Internal || !SUBMISSION.contains(&scene.flow.server.port()) {
+            window.otherwise = Some(slice);
+        }
         let sum = window.sum();
-        let over = self.over(&sum, &window.usual, host.role.is_mail_server());
+        let factor = host.role.ceilings(self.ceilings.server_factor);
+        let over = self.over(&sum, &window.usual, factor);
         if over.iter().flatten().next().is_none() {
             return;
         }
@@ -92,7 +99,12 @@ impl Detector for MailVolume {
         window.told.mark(scene.time);
         let evidence = self.evidence(host, &sum, &over, scene.captured);
         let beyond_ceiling = over.iter().flatten().any(|over| over.usual.is_none());
-        signals.raised.push(self.signal(host, evidence, beyond_ceiling, scene.time));
+        let submitted = window.otherwise.is_none_or(|last| slice.saturating_sub(last) >= SLICES);
+        let merge = submitted && !self.is_over(&sum, self.ceilings.submission_factor.max(1));
+        // Of a learnt server more than its correspondents suggest, but no more than a server may.
+        let within = !beyond_ceiling || !self.is_over(&sum, self.ceilings.server_factor.max(1));
+        let is_mild = merge || (host.role.is_mail_server() && within);
+        signals.raised.push(self.signal(host, evidence, is_mild, scene.time));
     }
 
     fn entries(state: &State) -> usize {
@@ -133,8 +145,19 @@ impl MailVolume {
         (self.ceilings.baseline_windows.max(2) as usize).min(limits::BASELINE_WINDOWS)
     }
 
-    fn over(&self, sum: &Tally, baseline: &Baseline<4>, is_server: bool) -> [Option<Over>; 4] {
-        let factor = if is_server { self.ceilings.server_factor } else { 1 };
+    /// Whether anything passes so many times its ceiling.
+    fn is_over(&self, sum: &Tally, factor: u64) -> bool {
+        let bounds = &self.ceilings;
+        let sent = [
+            (sum.messages, bounds.messages),
+            (sum.recipients, bounds.recipients),
+            (sum.bytes, bounds.bytes),
+            (sum.connections, bounds.connections),
+        ];
+        sent.iter().any(|(sent, ceiling)| *sent > ceiling.saturating_mul(factor))
+    }
+
+    fn over(&self, sum: &Tally, baseline: &Baseline<4>, factor: u64) -> [Option<Over>; 4] {
         let sent = [
             ("messages", sum.messages, self.ceilings.messages),
             ("recipients", sum.recipients, self.ceilings.recipients),
@@ -181,11 +204,10 @@ impl MailVolume {
         Evidence { source: Self::NAME.into(), text, figures }
     }
 
-    fn signal(&self, host: &Facts, evidence: Evidence, beyond_ceiling: bool, now: Timestamp) -> Signal {
-        // A mail server has its busy days.
-        let is_mild = host.role.is_mail_server() && !beyond_ceiling;
+    /// Mild: a mail server has its busy days, and so has who writes to many with a password.
+    fn signal(&self, host: &Facts, evidence: Evidence, is_mild: bool, now: Timestamp) -> Signal {
         let plain = if is_mild { Severity::Low } else { Severity::Medium };
-        let (severity, ground) = host.temper(plain, Self::NAME, now);
+        let (severity, ground) = host.temper(plain, Self::NAME);
         let alert = ABOUT.alert(now, severity, host, evidence);
         let window = now.minus(self.window);
         let since = host.first_mail.as_ref().map_or(window, |(first, _)| window.max(*first));
@@ -248,6 +270,8 @@ impl Window {
 }
 
 const SLICES: i64 = 10;
+/// RFC 6409 and RFC 8314.
+const SUBMISSION: [u16; 2] = [465, 587];
 /// A mail server's floor for the baseline is this many times an ordinary host's, where its ceilings are higher still.
 const SERVER_FLOOR: u64 = 10;
 const ABOUT: Behaviour = Behaviour {

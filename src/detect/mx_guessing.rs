@@ -106,7 +106,8 @@ impl MxGuessing {
             (0, true) => Severity::Medium,
             (0, false) => Severity::Low,
         };
-        let (severity, ground) = host.temper(worst, Self::NAME, scene.time);
+        // Who asks for mail servers does more than look who answers on a port.
+        let (severity, ground) = host.role.temper(worst, Self::NAME);
         let level = LEVELS.iter().position(|known| *known == severity).unwrap_or_default();
         if pace::repeats(&mut guesses.told, level, scene.time) {
             signals.again.push(Self::NAME);

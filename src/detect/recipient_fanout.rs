@@ -159,7 +159,7 @@ impl RecipientFanout {
         // The first contacts of a few deliveries are what the chains of `direct-to-mx` are made of as well: without a
         // failure they are no second ground before the test has come to its verdict again.
         let own = if worst == Severity::High { Self::NAME } else { DirectToMx::NAME };
-        let (severity, ground) = host.temper(worst, own, scene.time);
+        let (severity, ground) = host.temper(worst, own);
         // A mail server mails strangers all day: where the host may be one, one verdict of the test is no news.
         if severity == Severity::Low || (host.role.may_be_mail_server() && !enough) {
             return;

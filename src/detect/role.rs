@@ -1,21 +1,35 @@
 //! What a host is for: a mail server is told apart before anyone is judged.
 //!
-//! A role has to be earned, for a worm would buy it otherwise: it can open port 25 and have one accomplice connect. So
-//! a host is a mail server when it is declared, when it has greeted several clients, or when it has greeted at least
-//! two and taken mail for a while ([`settings::Roles`]). A host that has greeted fewer may be one, newly set up or
-//! seldom used: what looks bad is then said more mildly ([`Role::temper`]), and what it sends may be another's until
-//! it has sent more than it was given. A host judged infected earns nothing by what it greets afterwards.
+//! A role has to be earned, for a worm would buy it otherwise: it can open port 25 and have accomplices connect. What
+//! counts is mail that was *delivered* to the host, by how many independent clients, over how long a time, and how
+//! much of it there is beside what the host sends:
+//!
+//! - A host is a mail server when it is declared; or when clients in several networks outside, or several hosts at home,
+//!   delivered mail to it over a while ([`settings::Roles`]). Clients of one network count once, and a connection that
+//!   delivers nothing counts not at all.
+//! - A learnt role covers what the host sends in proportion to what it was brought. Beyond that it holds only as long as
+//!   those it writes to exist: a host that works through a list of addresses loses it ([`super::conduct`]).
+//! - A host that was brought something, yet not enough, may be a mail server, newly set up or seldom used; so may one
+//!   that nobody has written to yet and that speaks as servers do. What looks bad is then said more mildly
+//!   ([`Role::temper`]), within the same proportion, or for its first contacts.
+//! - What comes late counts less: of a host under suspicion twice as much is asked, and one judged infected earns nothing.
+//! - No role hides a worm's own marks for longer than what the host was brought can explain.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
-use crate::model::alert::Severity;
+use crate::model::alert::{Severity, Verdict};
 use crate::model::limits;
+use crate::model::net::Flow;
+use crate::model::report::RoleKind;
 use crate::model::settings;
 use crate::model::time::Timestamp;
 
+use super::conduct::{Conduct, Manners};
+use super::direct_to_mx::network;
+use super::host::FlowRing;
 use super::pace::apart;
 
 /// A home host's role, with what it rests on. Each kind of evidence stands by itself, so that one can be asked for
@@ -24,9 +38,24 @@ use super::pace::apart;
 pub struct Role {
     declared: Option<IpNet>,
     serves: Option<Box<Serves>>,
+    conduct: Option<Box<Conduct>>,
     answers_names: bool,
-    /// Judged infected: nothing more is learnt.
-    frozen: bool,
+    /// What is thought of the host by now.
+    verdict: Verdict,
+    /// What all of it comes to: see [`Role::settle`].
+    standing: Standing,
+}
+
+/// What a role comes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    #[default]
+    Ordinary,
+    /// It may be a mail server; more cannot be said for it.
+    Possible,
+    /// The same, and what it does is what a small or new mail server does.
+    Likely,
+    Server,
 }
 
 /// A host seen to greet clients on a mail port.
@@ -34,52 +63,124 @@ pub struct Role {
 struct Serves {
     port: u16,
     since: Timestamp,
+    /// Networks outside, and hosts at home, whose mail it took. At most [`limits::ROLE_CLIENTS`] each.
+    outside: Vec<IpAddr>,
+    inside: Vec<IpAddr>,
+    /// First and last time it took mail.
+    first: Option<Timestamp>,
     last: Timestamp,
-    /// At most [`limits::ROLE_CLIENTS`].
-    clients: Vec<IpAddr>,
-    /// Messages it accepted, as far as was seen.
-    accepted: u64,
-    /// Transactions and encrypted sessions brought to it.
+    /// Messages it took, and encrypted sessions that were long enough for one.
     taken: u64,
+    /// To how many recipients those were.
+    recipients: u64,
     established: bool,
+    /// Sessions that went to TLS and are not over.
+    hidden: FlowRing,
+}
+
+/// Mail brought to a host.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery {
+    pub client: IpAddr,
+    /// The client is none of ours.
+    pub from_outside: bool,
+    /// 1 where they are not seen.
+    pub recipients: u64,
+    pub time: Timestamp,
 }
 
 impl Role {
     /// The role of a host of which only its address is known: a mail server when one of `declared` contains it.
     pub fn of(host: IpAddr, declared: &[IpNet]) -> Self {
-        Self { declared: declared.iter().find(|net| net.contains(&host)).copied(), ..Self::default() }
+        let mut role = Self::default();
+        role.also_at(host, declared);
+        role
     }
 
     /// The declarations changed: the host is what they say now, and what it was seen to do stays known.
-    pub fn declare(&mut self, host: IpAddr, declared: &[IpNet]) {
-        self.declared = declared.iter().find(|net| net.contains(&host)).copied();
+    pub fn declare(&mut self, addresses: impl Iterator<Item = IpAddr>, declared: &[IpNet], needs: &settings::Roles) {
+        self.declared = None;
+        addresses.for_each(|address| self.also_at(address, declared));
+        self.settle(needs);
     }
 
-    /// The host greeted `client` with 220 (RFC 5321, section 3.1) on one of its mail ports. Ports of submission count
-    /// as port 25 does: a host that takes mail from others passes it on.
-    pub fn greets(&mut self, client: IpAddr, port: u16, now: Timestamp, needs: &settings::Roles) {
-        if self.frozen {
+    /// The host has this address, too.
+    pub fn also_at(&mut self, address: IpAddr, declared: &[IpNet]) {
+        if self.declared.is_none() {
+            self.declared = declared.iter().find(|net| net.contains(&address)).copied();
+        }
+        if self.declared.is_some() {
+            self.standing = Standing::Server;
+        }
+    }
+
+    /// The host greeted someone with 220 (RFC 5321, section 3.1) on one of its mail ports. Ports of submission count
+    /// as port 25 does: a host that takes mail from others passes it on. A greeting alone earns nothing.
+    pub fn greets(&mut self, port: u16, now: Timestamp) {
+        if self.verdict == Verdict::Infected || self.serves.is_some() {
             return;
         }
-        let new = || {
-            let clients = Vec::new();
-            Box::new(Serves { port, since: now, last: now, clients, accepted: 0, taken: 0, established: false })
-        };
-        let serves = self.serves.get_or_insert_with(new);
-        if serves.clients.len() < limits::ROLE_CLIENTS && !serves.clients.contains(&client) {
-            serves.clients.push(client);
-        }
-        serves.last = serves.last.max(now);
-        serves.weigh(needs);
+        self.serves = Some(Box::new(Serves {
+            port,
+            since: now,
+            outside: Vec::new(),
+            inside: Vec::new(),
+            first: None,
+            last: now,
+            taken: 0,
+            recipients: 0,
+            established: false,
+            hidden: FlowRing::default(),
+        }));
     }
 
-    /// A transaction with the host, or an encrypted session, of another that it greeted came to its end.
-    pub fn takes(&mut self, accepted: bool, now: Timestamp, needs: &settings::Roles) {
-        let Some(serves) = self.serves.as_mut().filter(|_| !self.frozen) else { return };
+    /// Mail was delivered to the host, which greeted the client.
+    pub fn takes(&mut self, delivery: &Delivery) {
+        let verdict = self.verdict;
+        let Some(serves) = self.serves.as_mut().filter(|_| verdict != Verdict::Infected) else { return };
+        let (known, client) = match delivery.from_outside {
+            true => (&mut serves.outside, network(delivery.client)),
+            false => (&mut serves.inside, delivery.client),
+        };
+        if known.len() < limits::ROLE_CLIENTS && !known.contains(&client) {
+            known.push(client);
+        }
         serves.taken = serves.taken.saturating_add(1);
-        serves.accepted = serves.accepted.saturating_add(u64::from(accepted));
-        serves.last = serves.last.max(now);
-        serves.weigh(needs);
+        serves.recipients = serves.recipients.saturating_add(delivery.recipients.max(1));
+        serves.first.get_or_insert(delivery.time);
+        serves.last = serves.last.max(delivery.time);
+    }
+
+    /// A session with the host went to TLS; whether it delivers shows at its end.
+    pub fn hides(&mut self, flow: &Flow) {
+        if let Some(serves) = &mut self.serves {
+            serves.hidden.enter(flow);
+        }
+    }
+
+    /// Whether a flow that ended had gone to TLS.
+    pub fn was_hidden(&mut self, flow: &Flow) -> bool {
+        self.serves.as_mut().is_some_and(|serves| serves.hidden.leave(flow))
+    }
+
+    /// What it does as a client of servers outside.
+    pub fn conduct_mut(&mut self) -> &mut Conduct {
+        self.conduct.get_or_insert_default()
+    }
+
+    /// Whether it gives servers outside other names than its first, and not just once in a while.
+    pub fn is_fickle(&self) -> bool {
+        self.conduct.as_ref().is_some_and(|conduct| conduct.is_fickle())
+    }
+
+    /// How many names it gave to servers outside.
+    pub fn names(&self) -> u32 {
+        self.conduct.as_ref().map_or(0, |conduct| conduct.names())
+    }
+
+    /// Whether it did more on port 25 outside than look who answers.
+    pub fn has_mailed(&self) -> bool {
+        self.conduct.as_ref().is_some_and(|conduct| conduct.has_mailed())
     }
 
     /// The host answered another's DNS question.
@@ -87,24 +188,53 @@ impl Role {
         self.answers_names = true;
     }
 
-    /// The host is judged infected, or no more: whether what it greets counts.
-    pub fn freeze(&mut self, infected: bool) {
-        self.frozen = infected;
+    /// What is thought of the host from now on: what it is brought later counts less, or not at all.
+    pub fn judged(&mut self, verdict: Verdict) {
+        self.verdict = verdict;
+    }
+
+    /// Makes up its mind from what is known by now. To be called after anything was added.
+    pub fn settle(&mut self, needs: &settings::Roles) {
+        if let Some(serves) = self.serves.as_mut().filter(|_| self.verdict != Verdict::Infected) {
+            serves.weigh(needs, self.verdict);
+        }
+        self.standing = match &self.serves {
+            _ if self.declared.is_some() => Standing::Server,
+            Some(serves) if serves.established && (!self.fails() || self.is_covered(serves, needs)) => Standing::Server,
+            _ if self.fails() || self.verdict == Verdict::Infected => Standing::Ordinary,
+            Some(serves) => self.by_mail(serves, needs).max(self.by_manners(needs)),
+            None => self.by_manners(needs),
+        };
     }
 
     /// Whether it may send mail straight to the world, and what it sends may be another's.
     pub fn is_mail_server(&self) -> bool {
-        self.declared.is_some() || self.serves.as_ref().is_some_and(|serves| serves.established)
+        self.standing == Standing::Server
     }
 
-    /// Whether it greeted someone, and too few to be sure.
+    /// Whether that was said by the operator.
+    pub fn is_declared(&self) -> bool {
+        self.declared.is_some()
+    }
+
+    /// Whether something speaks for it, and too little to be sure.
     pub fn may_be_mail_server(&self) -> bool {
-        !self.is_mail_server() && self.serves.is_some()
+        matches!(self.standing, Standing::Possible | Standing::Likely)
     }
 
-    /// Transactions and encrypted sessions that others brought to it.
+    /// Whether it was seen to greet clients, so that what it sends may be another's.
+    pub fn has_greeted(&self) -> bool {
+        self.serves.is_some()
+    }
+
+    /// Messages and encrypted sessions that others brought to it.
     pub fn taken(&self) -> u64 {
         self.serves.as_ref().map_or(0, |serves| serves.taken)
+    }
+
+    /// To how many recipients those were.
+    pub fn taken_recipients(&self) -> u64 {
+        self.serves.as_ref().map_or(0, |serves| serves.recipients)
     }
 
     /// Whether names it asks for may be asked on another's behalf.
@@ -112,55 +242,178 @@ impl Role {
         self.answers_names
     }
 
-    /// What a behaviour that every mail server shows comes to with this host, and on which ground it stands. Where the
-    /// host may be a mail server, at most medium; and low where it has greeted two clients, has served for
-    /// [`limits::ROLE_AT_EASE`], was brought about as much as it delivered, or began to deliver within
-    /// [`limits::ROLE_GRACE`], so that more clients may yet come. Doubtful behaviours are one ground together, however many.
-    pub fn temper(
-        &self,
-        severity: Severity,
-        ground: &'static str,
-        delivered: u64,
-        delivering: Duration,
-    ) -> (Severity, &'static str) {
-        let Some(serves) = self.serves.as_ref().filter(|_| self.may_be_mail_server()) else {
-            return (severity, ground);
-        };
-        let at_ease = serves.clients.len() > 1
-            || apart(serves.since, serves.last) >= limits::ROLE_AT_EASE
-            || delivering < limits::ROLE_GRACE
-            || (serves.taken > 0 && delivered <= serves.taken.saturating_mul(2).saturating_add(limits::ROLE_SLACK));
-        (severity.max(if at_ease { Severity::Low } else { Severity::Medium }), DOUBTFUL)
+    /// How many times an ordinary host's ceilings it may reach: a declared server `most`; a learnt one twice for each
+    /// client known to deliver to it, and `most` when they are too many to be kept.
+    pub fn ceilings(&self, most: u64) -> u64 {
+        match &self.serves {
+            _ if self.declared.is_some() => most,
+            Some(serves) if self.is_mail_server() => match serves.clients() {
+                clients if clients >= limits::ROLE_CLIENTS as u64 => most,
+                clients => most.min(2 * clients),
+            },
+            _ => 1,
+        }
     }
 
-    /// How it is known to be a mail server, or why it may be one; none for an ordinary host.
+    /// What a behaviour that every mail server shows comes to with this host, and on which ground it stands. Where the
+    /// host may be a mail server it is at most medium, or low where what was seen is as of one. Doubtful behaviours are
+    /// one ground together, however many.
+    pub fn temper(&self, severity: Severity, ground: &'static str) -> (Severity, &'static str) {
+        match self.standing {
+            Standing::Ordinary | Standing::Server => (severity, ground),
+            Standing::Possible => (severity.max(Severity::Medium), DOUBTFUL),
+            Standing::Likely => (severity.max(Severity::Low), DOUBTFUL),
+        }
+    }
+
+    /// Whether anything speaks for it: a declaration, a greeting, its manners.
+    pub fn is_noteworthy(&self) -> bool {
+        self.serves.is_some() || self.standing != Standing::Ordinary
+    }
+
+    /// The role in short.
+    pub fn kind(&self) -> RoleKind {
+        match self.standing {
+            Standing::Server if self.declared.is_some() => RoleKind::Declared,
+            Standing::Server => RoleKind::Learnt,
+            Standing::Possible | Standing::Likely => RoleKind::Possible,
+            Standing::Ordinary if self.answers_names => RoleKind::Resolver,
+            Standing::Ordinary => RoleKind::Ordinary,
+        }
+    }
+
+    /// How it is known to be a mail server, or why it may be one or is not; none for a host that nothing speaks for.
     pub fn why(&self) -> Option<String> {
         if let Some(net) = self.declared {
             return Some(format!("mail server: declared ({net})"));
         }
-        let serves = self.serves.as_ref()?;
-        let count = serves.clients.len();
-        let more = if count == limits::ROLE_CLIENTS { " or more" } else { "" };
-        let plural = if count == 1 { "" } else { "s" };
-        let (port, since) = (serves.port, serves.since);
-        let greeted = format!("greeted {count}{more} client{plural} on port {port} since {since}");
-        Some(match (serves.established, serves.accepted) {
-            (false, _) => format!("may be a mail server: {greeted}"),
-            (true, 0) => format!("mail server: {greeted}"),
-            (true, accepted) => format!("mail server: {greeted}, took {accepted} messages"),
-        })
+        let known = match &self.serves {
+            Some(serves) if serves.taken > 0 => serves.text(),
+            Some(serves) => format!("greets on port {} since {}, took no mail", serves.port, serves.since),
+            None if self.may_be_mail_server() => "speaks as one, took no mail".into(),
+            None => return None,
+        };
+        let lead = match self.standing {
+            Standing::Server => "mail server",
+            Standing::Possible | Standing::Likely => "may be a mail server",
+            Standing::Ordinary if self.fails() => "no mail server, for too many it mails to do not exist",
+            Standing::Ordinary => "not known as a mail server",
+        };
+        Some(format!("{lead}: {known}"))
+    }
+
+    /// Adds what was known of another address of the same host.
+    pub fn join(&mut self, other: Self) {
+        self.declared = self.declared.or(other.declared);
+        self.answers_names |= other.answers_names;
+        match (&mut self.conduct, other.conduct) {
+            (Some(conduct), Some(other)) => conduct.join(*other),
+            (conduct @ None, other) => *conduct = other,
+            _ => {}
+        }
+        match (&mut self.serves, other.serves) {
+            (Some(serves), Some(other)) => serves.join(*other),
+            (serves @ None, other) => *serves = other,
+            _ => {}
+        }
+    }
+
+    fn fails(&self) -> bool {
+        self.conduct.as_ref().is_some_and(|conduct| conduct.fails())
+    }
+
+    fn contacts(&self) -> u64 {
+        self.conduct.as_ref().map_or(0, |conduct| conduct.contacts)
+    }
+
+    /// Whether what the host was brought explains as much as it sent.
+    fn is_covered(&self, serves: &Serves, needs: &settings::Roles) -> bool {
+        serves.taken > 0 && self.contacts() <= serves.allowance(needs)
+    }
+
+    /// What the mail that was brought to it says for it.
+    fn by_mail(&self, serves: &Serves, needs: &settings::Roles) -> Standing {
+        if self.is_covered(serves, needs) {
+            return Standing::Likely;
+        }
+        let times = if self.verdict == Verdict::Clean { 1 } else { 2 };
+        let several = serves.clients() >= u64::from(needs.clients.max(1)) * times;
+        let conduct = self.conduct.as_deref();
+        match (several, conduct.is_some_and(|conduct| conduct.is_fickle())) {
+            (true, false) => Standing::Likely,
+            (true, true) => Standing::Possible,
+            (false, _) if serves.taken > 0 && !conduct.is_some_and(|conduct| conduct.is_ill()) => Standing::Possible,
+            (false, _) => Standing::Ordinary,
+        }
+    }
+
+    /// What its manners say for it, for as long as patience lasts.
+    fn by_manners(&self, needs: &settings::Roles) -> Standing {
+        let Some(conduct) = &self.conduct else { return Standing::Ordinary };
+        let served = self.serves.as_ref().is_some_and(|serves| !serves.outside.is_empty());
+        let times = if served { limits::ROLE_PATIENCE_SERVED } else { 1 };
+        let fresh = conduct.contacts <= u64::from(needs.patience).saturating_mul(times);
+        match conduct.manners() {
+            Manners::Good if fresh => Standing::Likely,
+            Manners::Good => Standing::Possible,
+            Manners::Hidden if fresh => Standing::Possible,
+            _ => Standing::Ordinary,
+        }
     }
 }
 
 impl Serves {
-    /// What made a host a mail server keeps it one.
-    fn weigh(&mut self, needs: &settings::Roles) {
-        let (clients, served) = (self.clients.len() as u64, apart(self.since, self.last));
-        let by_clients = clients >= u64::from(needs.clients.max(1)).min(limits::ROLE_CLIENTS as u64);
-        let by_mail = clients > 1
-            && self.accepted >= needs.messages.max(1)
-            && served >= Duration::from_secs(needs.served_seconds);
-        self.established |= by_clients || by_mail;
+    /// What made a host a mail server keeps it one. Of a host under suspicion twice as much is asked, and at least an hour.
+    fn weigh(&mut self, needs: &settings::Roles, verdict: Verdict) {
+        let (times, least) = if verdict == Verdict::Clean { (1, Duration::ZERO) } else { (2, limits::ROLE_SUSPECT) };
+        let clients = u64::from(needs.clients.max(1)) * times;
+        let served = Duration::from_secs(needs.served_seconds.saturating_mul(times)).max(least);
+        let long = self.first.is_some_and(|first| apart(first, self.last) >= served);
+        self.established |= long && self.clients() >= clients.min(limits::ROLE_CLIENTS as u64);
+    }
+
+    /// Independent clients: networks outside, or hosts at home. The two are not added up, since neither vouches for the
+    /// other.
+    fn clients(&self) -> u64 {
+        self.outside.len().max(self.inside.len()) as u64
+    }
+
+    /// How many contacts outside the mail that was brought to the host explains.
+    fn allowance(&self, needs: &settings::Roles) -> u64 {
+        let by_clients = (self.outside.len() as u64).saturating_mul(needs.contacts_per_client.into());
+        let by_mail = self.recipients.saturating_mul(needs.contacts_per_message.into());
+        by_clients.saturating_add(by_mail).saturating_add(limits::ROLE_SLACK)
+    }
+
+    fn join(&mut self, other: Self) {
+        for (known, more) in [(&mut self.outside, other.outside), (&mut self.inside, other.inside)] {
+            for client in more {
+                if known.len() < limits::ROLE_CLIENTS && !known.contains(&client) {
+                    known.push(client);
+                }
+            }
+        }
+        self.since = self.since.min(other.since);
+        self.first = [self.first, other.first].into_iter().flatten().min();
+        self.last = self.last.max(other.last);
+        self.taken = self.taken.saturating_add(other.taken);
+        self.recipients = self.recipients.saturating_add(other.recipients);
+        self.established |= other.established;
+    }
+
+    fn text(&self) -> String {
+        let count = |known: usize, one: &str, many: &str| match known {
+            0 => None,
+            1 => Some(format!("1 {one}")),
+            limits::ROLE_CLIENTS.. => Some(format!("{known} or more {many}")),
+            _ => Some(format!("{known} {many}")),
+        };
+        let outside = count(self.outside.len(), "network outside", "networks outside");
+        let inside = count(self.inside.len(), "host at home", "hosts at home");
+        let clients = outside.into_iter().chain(inside).collect::<Vec<_>>().join(" and ");
+        let plural = if self.taken == 1 { "" } else { "s" };
+        let first = self.first.unwrap_or(self.since);
+        format!("took {} message{plural} from {clients} on port {} since {first}", self.taken, self.port)
     }
 }
 
@@ -170,6 +423,7 @@ pub const DOUBTFUL: &str = "may be a mail server";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::event::{Envelope, Rejected, Reply, SmtpEvent};
 
     const START: i64 = 1_067_601_600;
 
@@ -177,8 +431,44 @@ mod tests {
         Timestamp::from_parts(START + second, 0)
     }
 
-    fn client(last: u8) -> IpAddr {
-        IpAddr::from([198, 51, 100, last])
+    /// A role that `clients` networks outside delivered one message each to, `apart` seconds from each other.
+    fn served(clients: u8, apart: i64, needs: &settings::Roles) -> Role {
+        let mut role = Role::default();
+        role.greets(25, at(0));
+        for number in 0..clients {
+            deliver(&mut role, [198, 51, number, 1], i64::from(number) * apart, needs);
+        }
+        role
+    }
+
+    fn deliver(role: &mut Role, client: [u8; 4], second: i64, needs: &settings::Roles) {
+        let delivery = Delivery { client: client.into(), from_outside: true, recipients: 1, time: at(second) };
+        role.takes(&delivery);
+        role.settle(needs);
+    }
+
+    /// `count` contacts outside, each under another name and `unknown` in a hundred to somebody who does not exist.
+    fn spam(role: &mut Role, count: usize, unknown: usize, needs: &settings::Roles) {
+        for number in 0..count {
+            let address = "a@example.net".to_owned();
+            let mut envelope = Envelope { mail_from: format!("x@{number}.example"), ..Envelope::default() };
+            match (number * 37) % 100 < unknown {
+                true => {
+                    let reply = Reply { code: 550, text: String::new() };
+                    envelope.rcpt_rejected.push(Rejected { address, reply });
+                }
+                false => envelope.rcpt_to.push(address),
+            }
+            let smtp = SmtpEvent {
+                helo: Some(format!("mx{number}.example.net")),
+                extended: true,
+                envelope: Some(envelope),
+                ..SmtpEvent::default()
+            };
+            role.conduct_mut().contact();
+            role.conduct_mut().see(&smtp);
+            role.settle(needs);
+        }
     }
 
     #[test]
@@ -186,71 +476,108 @@ mod tests {
         let host: IpAddr = "10.0.0.25".parse().unwrap();
         let declared = Role::of(host, &["10.0.0.24/29".parse().unwrap()]);
         assert_eq!(declared.why().unwrap(), "mail server: declared (10.0.0.24/29)");
+        assert!(declared.is_mail_server());
 
         let needs = settings::Roles::default();
-        let mut seen = Role::of(host, &["10.0.1.0/24".parse().unwrap()]);
-        assert!(!seen.is_mail_server() && seen.why().is_none());
-        for number in 1..=40_u8 {
-            seen.greets(client(number), 25, at(number.into()), &needs);
-            seen.greets(client(1), 25, at(100), &needs);
-            assert_eq!(seen.is_mail_server(), number >= 3);
-            assert_eq!(seen.may_be_mail_server(), number < 3);
-            if number == 2 {
-                let why = "may be a mail server: greeted 2 clients on port 25 since 2003-10-31T12:00:01.000000+0000";
-                assert_eq!(seen.why().unwrap(), why);
-            }
-        }
-        assert!(seen.why().unwrap().starts_with("mail server: greeted 16 or more clients"));
+        let mut role = Role::of(host, &["10.0.1.0/24".parse().unwrap()]);
+        assert!(!role.is_mail_server() && role.why().is_none());
+        role.greets(25, at(0));
+        role.settle(&needs);
+        let since = "since 2003-10-31T12:00:00.000000+0000";
+        assert_eq!(role.why().unwrap(), format!("not known as a mail server: greets on port 25 {since}, took no mail"));
+        let one = served(1, 300, &needs).why().unwrap();
+        assert_eq!(one, format!("may be a mail server: took 1 message from 1 network outside on port 25 {since}"));
+        let three = served(3, 300, &needs).why().unwrap();
+        assert_eq!(three, format!("mail server: took 3 messages from 3 networks outside on port 25 {since}"));
+        let many = served(40, 60, &needs).why().unwrap();
+        assert!(many.starts_with("mail server: took 40 messages from 16 or more networks outside"), "{many}");
     }
 
     #[test]
-    fn two_clients_and_mail_over_time_are_enough_and_one_client_never_is() {
+    fn it_takes_several_clients_over_a_while_who_deliver() {
         let needs = settings::Roles::default();
-        let mut role = Role::default();
-        for second in 0..100 {
-            role.greets(client(1), 25, at(second * 600), &needs);
-            role.takes(true, at(second * 600 + 1), &needs);
-        }
-        assert!(!role.is_mail_server(), "a single accomplice");
-        role.greets(client(2), 25, at(60_000), &needs);
+        assert!(served(3, 300, &needs).is_mail_server());
+        assert!(!served(2, 3_600, &needs).is_mail_server(), "two, for as long as they like");
+        assert!(!served(16, 30, &needs).is_mail_server(), "many, within eight minutes");
+        let mut greeted = Role::default();
+        (0..100).for_each(|second| greeted.greets(25, at(second * 60)));
+        greeted.settle(&needs);
+        assert!(!greeted.is_mail_server() && !greeted.may_be_mail_server(), "nothing was delivered");
+        let mut one = Role::default();
+        one.greets(25, at(0));
+        (0..100).for_each(|number| deliver(&mut one, [198, 51, 100, number], i64::from(number) * 60, &needs));
+        assert!(!one.is_mail_server(), "a hundred from one network");
+    }
+
+    #[test]
+    fn hosts_at_home_do_not_vouch_for_those_outside() {
+        let needs = settings::Roles::default();
+        let mut role = served(2, 600, &needs);
+        let inside =
+            |last: u8| Delivery { client: [10, 0, 0, last].into(), from_outside: false, recipients: 1, time: at(900) };
+        role.takes(&inside(1));
+        role.takes(&inside(2));
+        role.settle(&needs);
+        assert!(!role.is_mail_server(), "two and two are not four");
+        role.takes(&inside(3));
+        role.settle(&needs);
+        assert!(role.is_mail_server(), "a smart host serves hosts at home alone");
+    }
+
+    #[test]
+    fn what_comes_late_counts_less() {
+        let needs = settings::Roles::default();
+        let mut infected = Role::default();
+        infected.judged(Verdict::Infected);
+        infected.greets(25, at(0));
+        (0..9).for_each(|number| deliver(&mut infected, [198, 51, number, 1], i64::from(number) * 3_600, &needs));
+        assert!(!infected.is_mail_server() && !infected.may_be_mail_server());
+        let mut suspect = Role::default();
+        suspect.judged(Verdict::Suspicious);
+        suspect.greets(25, at(0));
+        (0..5).for_each(|number| deliver(&mut suspect, [198, 51, number, 1], i64::from(number) * 900, &needs));
+        assert!(!suspect.is_mail_server(), "five within an hour");
+        deliver(&mut suspect, [198, 51, 9, 1], 4_000, &needs);
+        assert!(suspect.is_mail_server(), "six, and over an hour");
+    }
+
+    /// By hand: 3 clients explain 5 contacts each, 3 recipients 2 each, and 3 are free: 24.
+    #[test]
+    fn a_learnt_role_covers_what_is_sent_in_proportion() {
+        let needs = settings::Roles::default();
+        let mut role = served(3, 300, &needs);
+        spam(&mut role, 24, 60, &needs);
         assert!(role.is_mail_server());
-
-        let mut brief = Role::default();
-        brief.greets(client(1), 25, at(0), &needs);
-        brief.greets(client(2), 25, at(1), &needs);
-        for second in 2..100 {
-            brief.takes(true, at(second), &needs);
-        }
-        assert!(!brief.is_mail_server(), "two accomplices and a minute");
-    }
-
-    #[test]
-    fn an_infected_host_earns_nothing() {
-        let needs = settings::Roles::default();
-        let mut role = Role::default();
-        role.freeze(true);
-        (1..=9).for_each(|number| role.greets(client(number), 25, at(0), &needs));
+        spam(&mut role, 1, 60, &needs);
         assert!(!role.is_mail_server() && !role.may_be_mail_server());
-        role.freeze(false);
-        (1..=9).for_each(|number| role.greets(client(number), 25, at(0), &needs));
-        assert!(role.is_mail_server(), "cleaned, and a server after all");
+        assert!(role.why().unwrap().starts_with("no mail server, for too many it mails to do not exist: took 3"));
+        let mut clean = served(3, 300, &needs);
+        spam(&mut clean, 500, 5, &needs);
+        assert!(clean.is_mail_server(), "a newsletter");
     }
 
     #[test]
-    fn doubt_makes_milder() {
-        use Severity::{High, Low, Medium};
+    fn doubt_makes_milder_and_proportion_ends_it() {
+        use Severity::{High, Low};
         let needs = settings::Roles::default();
         let mut role = Role::default();
-        let (grace, short) = (limits::ROLE_GRACE, limits::ROLE_GRACE - Duration::from_secs(1));
-        assert_eq!(role.temper(High, "x", 100, short), (High, "x"));
-        role.greets(client(1), 25, at(0), &needs);
-        assert_eq!(role.temper(High, "x", 100, short), (Low, DOUBTFUL), "more may come");
-        assert_eq!(role.temper(High, "x", 100, grace), (Medium, DOUBTFUL));
-        assert_eq!(role.temper(Low, "y", 100, grace), (Low, DOUBTFUL));
-        role.takes(true, at(500), &needs);
-        let passed_on = [5, 6].map(|delivered| role.temper(High, "x", delivered, grace).0);
-        assert_eq!(passed_on, [Low, Medium]);
-        role.greets(client(1), 25, at(3_600), &needs);
-        assert_eq!(role.temper(High, "x", 100, grace), (Low, DOUBTFUL), "served for an hour");
+        assert_eq!(role.temper(High, "x"), (High, "x"));
+        role.greets(25, at(0));
+        role.settle(&needs);
+        assert_eq!(role.temper(High, "x"), (High, "x"), "a greeting alone");
+        deliver(&mut role, [198, 51, 100, 1], 5, &needs);
+        assert_eq!(role.temper(High, "x"), (Low, DOUBTFUL));
+        spam(&mut role, 10, 0, &needs);
+        assert_eq!(role.temper(High, "x"), (Low, DOUBTFUL), "5 + 2 + 3");
+        spam(&mut role, 1, 0, &needs);
+        assert_eq!(role.temper(High, "x"), (High, "x"), "and speaks as a bot");
+    }
+
+    #[test]
+    fn ceilings_grow_with_those_who_deliver() {
+        let needs = settings::Roles::default();
+        let ceilings = [0, 2, 3, 8, 16].map(|clients| served(clients, 400, &needs).ceilings(100));
+        assert_eq!(ceilings, [1, 1, 6, 16, 100]);
+        assert_eq!(Role::of("10.0.0.1".parse().unwrap(), &["10.0.0.0/8".parse().unwrap()]).ceilings(100), 100);
     }
 }

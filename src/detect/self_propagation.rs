@@ -68,10 +68,11 @@ impl Detector for SelfPropagation {
         for (file, key) in harmful(&scene.findings.files).take(limits::SIGHTED_PER_MESSAGE) {
             let brought = scene.sightings.brought(key, host.addr);
             let outbox = state.outbox();
-            let messages = outbox.send(key, smtp, scene.time, self.settings.window_seconds);
-            // It was given this very file, and may pass it on as often as it was given anything.
-            let may_be_given = host.role.taken().saturating_add(limits::ROLE_SLACK);
-            if host.role.may_be_mail_server() && brought.is_some_and(|(_, direct)| direct) && messages <= may_be_given {
+            outbox.send(key, smtp, scene.time, self.settings.window_seconds);
+            let sent = outbox.files.get(&key).map_or(0, |sent| sent.messages);
+            let given = host.role.taken_recipients().saturating_add(limits::ROLE_SLACK);
+            if host.role.has_greeted() && brought.is_some_and(|(_, direct)| direct) && sent <= given {
+                // It was given this very file, and passes it on.
                 continue;
             }
             self.tell(host, outbox, (file, key), brought, scene, signals);

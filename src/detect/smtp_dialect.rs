@@ -1,9 +1,9 @@
 //! `smtp-dialect`: a host speaks SMTP to the world as bots do.
 //!
 //! G. Stringhini and others, "B@bel: Leveraging Email Delivery for Spam Mitigation" (USENIX Security 2012): bots carry
-//! SMTP engines of their own, which can be told by how they speak. Two marks are theirs alone: to talk before the
-//! server's greeting (RFC 5321, section 4.3.1 forbids it), and the name `ylmf-pc` in EHLO, which Cutwail gives on every
-//! machine. Others are odd and also found in old scripts: they are told as low, and weigh nothing.
+//! SMTP engines of their own, which can be told by how they speak. Three marks are theirs: to talk before the server's
+//! greeting (RFC 5321, section 4.3.1 forbids it); the name `ylmf-pc` in EHLO, which Cutwail gives on every machine; and
+//! another name in every other session, where a machine has one (RFC 5321, section 4.1.1.1). Others are odd and also found in old scripts: they are told as low, and weigh nothing.
 
 use crate::model::alert::{Evidence, Figure, Severity};
 use crate::model::event::{Dialect, EventKind, SmtpEvent};
@@ -33,6 +33,8 @@ struct Manners {
     named: u64,
     odd: u64,
     traits: Dialect,
+    names: u32,
+    fickle: bool,
     since: Timestamp,
     /// When each severity was last told: low, medium.
     told: [Pace; 2],
@@ -56,7 +58,10 @@ impl Detector for SmtpDialect {
         let early = smtp.dialect.has(Dialect::EARLY_TALKER) && smtp.unseen == [false; 2];
         let named = smtp.helo.as_ref().is_some_and(|helo| helo.eq_ignore_ascii_case(CUTWAIL));
         let odd = (smtp.dialect.0 & ODD).count_ones() >= self.settings.odd_traits.max(1);
-        if !early && !named && !odd {
+        // A capture may damage a name now and then.
+        let many = host.role.is_fickle();
+        let fickle = many && host.role.names() >= self.settings.names.clamp(2, limits::CONDUCT_NAMES as u32);
+        if !early && !named && !odd && !fickle {
             return;
         }
         let manners = state.0.get_or_insert_with(|| Box::new(Manners { since: scene.time, ..Manners::default() }));
@@ -64,6 +69,8 @@ impl Detector for SmtpDialect {
         manners.named = manners.named.saturating_add(u64::from(named));
         manners.odd = manners.odd.saturating_add(u64::from(odd));
         manners.traits.add(smtp.dialect.0);
+        manners.names = host.role.names();
+        manners.fickle = fickle;
         self.tell(host, manners, smtp, scene, signals);
     }
 }
@@ -72,8 +79,8 @@ impl SmtpDialect {
     fn tell(&self, host: &Facts, manners: &mut Manners, smtp: &SmtpEvent, scene: &Scene<'_>, signals: &mut Signals) {
         // One greeting may have been lost by the capture.
         let early = manners.early >= u64::from(self.settings.early_sessions.max(1));
-        let plain = if early || manners.named > 0 { Severity::Medium } else { Severity::Low };
-        let (severity, ground) = host.temper(plain, Self::NAME, scene.time);
+        let plain = if early || manners.named > 0 || manners.fickle { Severity::Medium } else { Severity::Low };
+        let (severity, ground) = host.temper(plain, Self::NAME);
         let level = usize::from(severity == Severity::Medium);
         if pace::repeats(&mut manners.told, level, scene.time) {
             signals.again.push(Self::NAME);
@@ -89,17 +96,19 @@ fn evidence(manners: &Manners, smtp: &SmtpEvent) -> Evidence {
     let traits: Vec<String> = manners.traits.names().map(String::from).collect();
     let helo: String = smtp.helo.iter().flat_map(|helo| helo.chars()).take(limits::EVIDENCE_TEXT).collect();
     let text = format!(
-        "on port 25 outside: spoke before the greeting in {} sessions, called itself {CUTWAIL} in {}, spoke oddly in {}; \
+        "on port 25 outside: spoke before the greeting in {} sessions, called itself {CUTWAIL} in {}, spoke oddly in {}{}; \
          last name \"{helo}\", traits {}",
         manners.early,
         manners.named,
         manners.odd,
+        if manners.fickle { ", gave itself several names" } else { "" },
         traits.join(", ")
     );
     let figures = vec![
         ("early_sessions", Figure::Count(manners.early)),
         ("ylmf_pc_sessions", Figure::Count(manners.named)),
         ("odd_sessions", Figure::Count(manners.odd)),
+        ("names", Figure::Count(manners.names.into())),
         ("helo", Figure::Text(helo)),
         ("traits", Figure::List(traits)),
         ("dialect_hash", Figure::Text(smtp.dialect_hash.clone().unwrap_or_default())),

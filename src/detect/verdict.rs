@@ -82,6 +82,31 @@ impl Case {
         }
     }
 
+    /// Takes in the case against another address of the same host. What both have is kept once, at its stronger.
+    pub fn join(&mut self, other: Self, now: Timestamp, settings: &settings::Verdict) {
+        for ground in other.grounds {
+            let same = |known: &&mut Ground| known.rule == ground.rule && known.bearing == ground.bearing;
+            if let Some(known) = self.grounds.iter_mut().find(same) {
+                known.join(ground, settings);
+                continue;
+            }
+            self.make_room(&ground);
+            if self.grounds.len() < limits::INCIDENT_ENTRIES {
+                self.grounds.push(ground);
+            }
+        }
+        let room = (limits::INCIDENT_ENTRIES - KEPT_FREE).saturating_sub(self.timeline.len());
+        self.timeline.extend(other.timeline.into_iter().take(room));
+        self.timeline.sort_by_key(|moment| moment.time);
+        self.incident = self.incident.or(other.incident);
+        let before = self.verdict.max(other.verdict);
+        self.verdict = self.weigh().max(before);
+        if self.verdict > before {
+            let text = format!("verdict: {} (two addresses are one host)", self.verdict.name());
+            self.timeline.push(Moment { time: now, text });
+        }
+    }
+
     /// The sum of all weights.
     pub fn score(&self, now: Timestamp, settings: &settings::Verdict) -> f64 {
         hundredths(self.grounds.iter().map(|ground| ground.weight(now, settings)).sum())
@@ -220,6 +245,18 @@ impl Ground {
             self.evidence.clone_from(&alert.evidence);
         }
         is_worse
+    }
+
+    /// Takes in the same ground from another address of the same host.
+    fn join(&mut self, other: Self, settings: &settings::Verdict) {
+        let now = self.weighed.max(other.weighed);
+        self.lift(other.weight(now, settings), now, settings);
+        self.first = self.first.min(other.first);
+        self.last = self.last.max(other.last);
+        self.times = self.times.saturating_add(other.times);
+        if other.severity < self.severity {
+            (self.severity, self.stands_on, self.evidence) = (other.severity, other.stands_on, other.evidence);
+        }
     }
 
     /// What it weighs by now.

@@ -40,6 +40,7 @@ impl Privacy {
             | EventKind::Dns(_)
             | EventKind::FlowEnd(_)
             | EventKind::Flood(_)
+            | EventKind::Hardware(_)
             // Packets are kept as they are, and none where privacy is wanted.
             | EventKind::Packet(_)
             | EventKind::Tick(_) => {}

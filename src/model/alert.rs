@@ -132,6 +132,8 @@ pub struct Incident {
     /// Stable for one run: a number from 1.
     pub id: u64,
     pub host: IpAddr,
+    /// Its other addresses, where they are known to be the same host; in order.
+    pub other_addresses: Vec<IpAddr>,
     pub verdict: Verdict,
     /// The sum of the weights of its evidence, which each carries as its figure `weight`.
     pub score: f64,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::net::{Flow, Side};
+use super::net::{Flow, Mac, Side};
 use super::stats::SensorStats;
 use super::time::Timestamp;
 
@@ -33,6 +33,9 @@ pub enum EventKind {
     Smtp(Box<SmtpEvent>),
     /// A server said hello on a mail flow: evidence that it serves mail.
     Greeting(Reply),
+    /// Which hardware addresses carry the flow, client's and server's: a host's own, or a router's. Told before the
+    /// `Connect` that says it was answered, where the frame shows it.
+    Hardware([Mac; 2]),
     /// How an attempt to connect to a mail port ended.
     Connect(ConnectOutcome),
     /// A DNS message.

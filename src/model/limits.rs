@@ -239,6 +239,18 @@ pub const RULE_TEST_DEPTH: usize = ARCHIVE_DEPTH + 1;
 
 /// Home hosts with state.
 pub const HOSTS: usize = 100_000;
+/// Hardware addresses remembered with what stands behind them: as many as hosts; at some 150 bytes each, 15 MB.
+pub const HARDWARE: usize = HOSTS;
+/// Hardware addresses with one IPv4 address each that must be seen on a link before they are taken for hosts there: between
+/// two routers there is one at most.
+pub const HARDWARE_HOSTS: u64 = 3;
+/// IPv6 addresses that one host is known by: one that lasts, and one a day for a week (RFC 8981, section 3.8).
+pub const HOST_ADDRESSES: usize = 8;
+/// Networks (/64) those may be of: link-local, unique local, global.
+pub const HOST_NETWORKS: usize = 3;
+/// Addresses that an operator may declare to be one host, and such groups.
+pub const GROUP_ADDRESSES: usize = 64;
+pub const GROUPS: usize = 10_000;
 /// Names, addresses and domains remembered for all hosts' chains together. `benches/correlate.rs` measures 460 to 540 bytes
 /// for each with all that belongs to its host, so some 225 MB. A host that asked once for an exchanger has four, so that
 /// `HOSTS` such hosts fit; one that delivered once has twelve, and 35,000 of those fit.
@@ -276,17 +288,28 @@ pub const SIGHTED_PER_MESSAGE: usize = 8;
 /// Harmful files that one host sent, and recipients of each, remembered.
 pub const SENT_FILES: usize = 32;
 pub const SENT_RECIPIENTS: usize = 32;
-/// Clients a mail server was seen to greet, kept to be counted without repeats: past a few the number adds nothing.
+/// Networks outside, and hosts at home, that delivered mail to a host, kept to be counted without repeats: past a few the
+/// number adds nothing.
 pub const ROLE_CLIENTS: usize = 16;
-/// A host that has greeted clients on a mail port for this long was put there to do so: a worm that has just come in has
-/// not, though a single client was seen to ask.
-pub const ROLE_AT_EASE: Duration = Duration::from_secs(3_600);
-/// A host that greeted a client and has just begun to deliver may greet others soon: for this long nothing that mail
-/// servers do is held against it. A worm gains no more than this by having an accomplice connect.
-pub const ROLE_GRACE: Duration = Duration::from_secs(1_800);
+/// A host under suspicion must have been served for so long before it can earn a role: what a worm can call up within
+/// minutes of being noticed does not clear it.
+pub const ROLE_SUSPECT: Duration = Duration::from_secs(3_600);
+/// Bytes of IP packets that the client of an encrypted session sent when a message was among them: handshake, envelope
+/// and acknowledgements alone take some 2,000.
+pub const ROLE_SESSION_BYTES: u64 = 3_000;
+/// A host that speaks as a mail server and was brought any mail from outside gets this many times the patience: bounces and
+/// answers are all that a newsletter's host is brought.
+pub const ROLE_PATIENCE_SERVED: u64 = 4;
+/// Names in EHLO that are told apart of one host: a server has one, and past a few the number adds nothing.
+pub const CONDUCT_NAMES: usize = 4;
+/// Recipients of one transaction that count for what a host's list is worth: one bad alias must not decide alone.
+pub const CONDUCT_RECIPIENTS: usize = 10;
 /// Messages with a worm's marks that a host which may be a mail server can send beyond what was brought to it, before
 /// they are its own: some of what it passes on was given to it before the capture, or several in one encrypted session.
 pub const ROLE_SLACK: u64 = 3;
+/// A learnt mail server may split each recipient it was given among so many copies (aliases, small lists) before a
+/// worm's messages are its own.
+pub const ROLE_SPLIT: u64 = 4;
 /// How often open incidents are looked through for those that can be closed: half-lives are hours.
 pub const CALM_SWEEP: Duration = Duration::from_secs(60);
 /// An alert of the same kind and severity about the same host is not repeated sooner.

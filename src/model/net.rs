@@ -81,6 +81,17 @@ impl Side {
     }
 }
 
+/// A hardware address (IEEE 802, 48 bits).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// Whether it can be one interface's: not a group's (the lowest bit of the first byte), nor all zeros, as on loopback.
+    pub fn is_station(self) -> bool {
+        self.0[0] & 1 == 0 && self != Self::default()
+    }
+}
+
 /// The VLAN identifiers (12 bits each) a packet carried, outermost first. At most three are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Vlans {

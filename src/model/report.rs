@@ -32,16 +32,47 @@ pub struct Ignored {
     pub times: u64,
 }
 
+/// A host's role in short.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RoleKind {
+    Declared,
+    Learnt,
+    /// It may be a mail server.
+    Possible,
+    Resolver,
+    #[default]
+    Ordinary,
+}
+
+impl RoleKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Declared, Self::Learnt, Self::Possible, Self::Resolver, Self::Ordinary];
+
+    /// Its name in metrics and in the JSON summary.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Declared => "mail-server-declared",
+            Self::Learnt => "mail-server-learnt",
+            Self::Possible => "mail-server-possible",
+            Self::Resolver => "resolver",
+            Self::Ordinary => "ordinary",
+        }
+    }
+}
+
 /// One home host.
 #[derive(Clone, Debug)]
 pub struct HostReport {
     pub host: IpAddr,
+    /// Its other addresses, where they are known to be the same host; in order.
+    pub other_addresses: Vec<IpAddr>,
     /// In the report at the end: the worst of the run, also where the host has calmed since.
     pub verdict: Verdict,
     /// As [`super::alert::Incident::score`].
     pub score: f64,
     /// As [`super::alert::Incident::role`].
     pub role: Option<String>,
+    pub role_kind: RoleKind,
     /// When it first did what it is judged for; for a clean host, when it first mailed.
     pub since: Timestamp,
     pub last_seen: Timestamp,

@@ -29,18 +29,23 @@ pub struct DetectSettings {
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Roles {
-    /// Distinct clients it must have greeted on a mail port. One or two can be had for nothing: a port scan, a worm's
-    /// own accomplice.
+    /// Independent clients that must have delivered mail to it: networks outside (of /24, /48), or hosts at home.
     pub clients: u32,
-    /// Or, with at least two clients: messages it must have accepted ...
-    pub messages: u64,
-    /// ... and for how long it must have served by then.
+    /// From the first to the last of what they delivered: accomplices come when they are called, correspondents when
+    /// they have something to say.
     pub served_seconds: u64,
+    /// Contacts on port 25 outside that each network which delivered to it explains ...
+    pub contacts_per_client: u32,
+    /// ... and each recipient of what was delivered: a list server passes one message on to many, a person's answer goes
+    /// to one.
+    pub contacts_per_message: u32,
+    /// Contacts for which a host that nobody has written to yet, and that speaks as a mail server, is taken for a new one.
+    pub patience: u32,
 }
 
 impl Default for Roles {
     fn default() -> Self {
-        Self { clients: 3, messages: 2, served_seconds: 3_600 }
+        Self { clients: 3, served_seconds: 600, contacts_per_client: 5, contacts_per_message: 2, patience: 50 }
     }
 }
 
@@ -77,11 +82,13 @@ pub struct DirectToMx {
     /// Distinct domains delivered to within `window-seconds` before the alert is high; fewer are low (one admin's test).
     pub domains: u32,
     pub window_seconds: u64,
+    /// The same within a day, for who is patient.
+    pub domains_a_day: u32,
 }
 
 impl Default for DirectToMx {
     fn default() -> Self {
-        Self { domains: 3, window_seconds: 600 }
+        Self { domains: 3, window_seconds: 600, domains_a_day: 12 }
     }
 }
 
@@ -150,11 +157,14 @@ pub struct SmtpDialect {
     /// Odd traits in one session (of `HELO localhost`, lower case, bare line feeds, no brackets) from which it is told
     /// as low.
     pub odd_traits: u32,
+    /// Names it gave itself in EHLO or HELO from which it is medium: a machine has one, a bot's template makes them up.
+    /// At most 4 are told apart.
+    pub names: u32,
 }
 
 impl Default for SmtpDialect {
     fn default() -> Self {
-        Self { early_sessions: 2, odd_traits: 2 }
+        Self { early_sessions: 2, odd_traits: 2, names: 3 }
     }
 }
 
@@ -171,8 +181,12 @@ pub struct MailVolume {
     pub bytes: u64,
     /// Connections to mail ports in a window.
     pub connections: u64,
-    /// A mail server's ceilings are this many times as high.
+    /// A mail server's ceilings are this many times as high; of one that was not declared, at most twice the number of
+    /// clients that deliver to it.
     pub server_factor: u64,
+    /// Up to so many times the ceiling is low where all of it was handed in at a submission port in the house: its server
+    /// knows who it was, and a mail merge is such a thing.
+    pub submission_factor: u64,
     /// Windows with mail that must be known of a host before it is compared with itself; at most 24 are kept.
     pub baseline_windows: u32,
     /// How many deviations above its own median are too many.
@@ -190,6 +204,7 @@ impl Default for MailVolume {
             bytes: 100 << 20,
             connections: 100,
             server_factor: 100,
+            submission_factor: 4,
             baseline_windows: 12,
             baseline_deviations: 5.0,
             baseline_floor: 0.5,

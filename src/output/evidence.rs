@@ -439,6 +439,7 @@ mod tests {
             time: at(0),
             id: 1,
             host: WORM.into(),
+            other_addresses: Vec::new(),
             verdict: Verdict::Suspicious,
             score: 0.0,
             role: None,

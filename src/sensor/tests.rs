@@ -193,7 +193,7 @@ impl Told {
         self.pick(|kind| if let EventKind::Anomaly(anomaly) = kind { Some(anomaly.name) } else { None })
     }
 
-    /// The names of the events, in order, ticks left out.
+    /// The names of the events, in order, ticks and hardware addresses left out.
     fn story(&self) -> Vec<&'static str> {
         self.pick(|kind| match kind {
             EventKind::Smtp(_) => Some("smtp"),
@@ -204,7 +204,7 @@ impl Told {
             EventKind::Anomaly(_) => Some("anomaly"),
             EventKind::Packet(_) => Some("packet"),
             EventKind::Flood(_) => Some("flood"),
-            EventKind::Tick(_) => None,
+            EventKind::Hardware(_) | EventKind::Tick(_) => None,
         })
     }
 

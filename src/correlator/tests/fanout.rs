@@ -139,7 +139,7 @@ fn a_few_known_partners_are_honest() {
 
 #[test]
 fn a_mail_server_is_not_tested_and_a_fresh_one_mildly() {
-    for (clients, worst) in [(3, None), (2, None), (1, Some(Severity::Medium))] {
+    for (clients, worst) in [(3, None), (2, Some(Severity::Medium)), (1, Some(Severity::Medium))] {
         let mut wire = wire();
         wire.serve(SERVER, clients);
         for n in 1..=100 {

@@ -102,3 +102,70 @@ fn the_default_bound_on_hosts_holds_and_the_infected_outlast_a_crowd() {
     assert!(infected.iter().all(|host| wire.verdict(host) == Verdict::Infected));
     assert_eq!(wire.verdict(suspicious), Verdict::Suspicious);
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Hosts that have nothing to do with each other: in which order they act at the same time changes nothing that is
+    /// thought of any of them.
+    #[test]
+    fn the_order_of_independent_hosts_does_not_matter(
+        rounds in prop::collection::vec((0_u64..2_000, prop::collection::vec(0_u8..5, 4)), 1..60)
+    ) {
+        let run = |backwards: bool| {
+            let mut wire = Wire::new();
+            for (wait, kinds) in &rounds {
+                wire.wait(*wait);
+                let mut acts: Vec<(u8, u8)> = (1..).zip(kinds.iter().copied()).collect();
+                if backwards {
+                    acts.reverse();
+                }
+                for (number, kind) in acts {
+                    let host = format!("10.0.0.{number}");
+                    // Each mails exchangers of its own, some of them several.
+                    let place = number * 50 + (wait % 40) as u8;
+                    match kind {
+                        0 => {}
+                        1 => { let flow = wire.deliver(&host, OUTSIDE_RESOLVER, place, false); wire.message(&flow, 1, vec![]); }
+                        2 => { let flow = wire.connect(&host, &format!("203.0.{place}.25"), 25); wire.message(&flow, 9, vec![hit(POLICY)]); }
+                        3 => {
+                            let flow = wire.connect(&format!("192.0.{place}.1"), &host, 25);
+                            wire.greet(&flow);
+                            wire.message(&flow, 1, vec![]);
+                        }
+                        _ => { let flow = wire.deliver(&host, OUTSIDE_RESOLVER, place, true); wire.message(&flow, 1, vec![hit(WORM)]); }
+                    }
+                }
+            }
+            let mut hosts = wire.correlator.report().hosts;
+            hosts.sort_by_key(|host| host.host);
+            let thought = |host: &crate::model::report::HostReport| {
+                (host.host, host.verdict, host.score, host.role.clone(), host.messages, host.since, format!("{:?}", host.evidence))
+            };
+            hosts.iter().map(thought).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(run(false), run(true));
+    }
+
+    /// One more worm's message, or one more stranger written to, never lowers the score of a host at that time.
+    #[test]
+    fn more_of_the_same_never_lowers_a_score(steps in prop::collection::vec((0_u64..4_000, 0_u8..4, 1_u8..200), 1..60)) {
+        let mut wire = Wire::new();
+        let score = |wire: &Wire| {
+            let report = wire.correlator.report();
+            report.hosts.iter().find(|host| host.host == ip(HOST)).map_or(0.0, |host| host.score)
+        };
+        for (wait, kind, place) in steps {
+            wire.wait(wait);
+            wire.correlator.advance(wire.now, &mut wire.said);
+            let before = score(&wire);
+            let hits = if kind == 0 { vec![hit(WORM)] } else { vec![] };
+            let flow = match kind {
+                1 => wire.connect(HOST, &format!("203.0.{place}.25"), 25),
+                _ => wire.deliver(HOST, OUTSIDE_RESOLVER, place, false),
+            };
+            wire.message(&flow, usize::from(kind) * 30 + 1, hits);
+            prop_assert!(score(&wire) >= before, "{} after {before}", score(&wire));
+        }
+    }
+}

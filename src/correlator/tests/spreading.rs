@@ -170,3 +170,17 @@ fn how_a_host_speaks_to_its_relay_or_provider_is_its_own_affair() {
     }
     assert_eq!(worst(&wire), None);
 }
+
+#[test]
+fn a_machine_has_one_name_and_a_bots_template_many() {
+    let mut wire = wire();
+    for name in ["mx.a.example", "mx.b.example", "mx.a.example", "MX.b.example."] {
+        speak(&mut wire, OUTSIDE, 25, name, 0);
+        assert_eq!(worst(&wire), None, "{name}");
+    }
+    speak(&mut wire, OUTSIDE, 25, "mx.c.example", 0);
+    assert_eq!(worst(&wire), Some(Severity::Medium));
+    let alert = said(&wire, "smtp-dialect").pop().unwrap();
+    assert_eq!(*figure(&alert.evidence[0], "names"), Figure::Count(3));
+    assert!(alert.evidence[0].text.contains("gave itself several names"), "{alert:?}");
+}

@@ -127,11 +127,15 @@ impl Wire {
         self.feed(Some(flow), EventKind::Greeting(reply), &Findings::default());
     }
 
-    /// `server` greets so many clients from outside, at once.
+    /// So many clients outside, each in a network of its own, deliver a message to `server`, 300 s from each other.
     pub fn serve(&mut self, server: &str, clients: u8) {
         for client in 1..=clients {
-            let flow = self.connect(&format!("192.0.2.{client}"), server, 25);
+            if client > 1 {
+                self.wait(300);
+            }
+            let flow = self.connect(&format!("192.0.{client}.1"), server, 25);
             self.greet(&flow);
+            self.message(&flow, 1, vec![]);
         }
     }
 
@@ -173,9 +177,14 @@ impl Wire {
     }
 
     pub fn end(&mut self, flow: &Arc<Flow>, wire_bytes: u64) {
+        self.end_with(flow, wire_bytes, [500, 500]);
+    }
+
+    /// The same, with the bytes of both sides.
+    pub fn end_with(&mut self, flow: &Arc<Flow>, wire_bytes: u64, bytes: [u64; 2]) {
         let end = FlowEnd {
             packets: [10, 10],
-            bytes: [500, 500],
+            bytes,
             last: self.now,
             app_proto: "smtp",
             reason: EndReason::Finished,

@@ -79,6 +79,7 @@ impl Renderer {
             EventKind::Greeting(_)
             | EventKind::Connect(_)
             | EventKind::Flood(_)
+            | EventKind::Hardware(_)
             | EventKind::Packet(_)
             | EventKind::Tick(_) => {}
         }

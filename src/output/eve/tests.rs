@@ -233,6 +233,7 @@ fn an_alert_without_a_flow_names_its_host_as_source() {
 fn an_incident_tells_the_case_of_its_host() {
     let at = |seconds: i64| Timestamp::from_parts(1_067_601_600 + seconds, 0);
     let incident = Incident {
+        other_addresses: vec!["fd00::26".parse().unwrap()],
         time: at(60),
         id: 1,
         host: "10.20.1.17".parse().unwrap(),
@@ -255,7 +256,7 @@ fn an_incident_tells_the_case_of_its_host() {
     let line: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!((&line["event_type"], &line["src_ip"]), (&json!("incident"), &json!("10.20.1.17")));
     let expected = json!({
-        "id": 1, "host": "10.20.1.17", "verdict": "infected", "score": 160.0,
+        "id": 1, "host": "10.20.1.17", "other_addresses": ["fd00::26"], "verdict": "infected", "score": 160.0,
         "first_seen": "2003-10-31T12:00:05.000000+0000", "last_seen": "2003-10-31T12:00:59.000000+0000",
         "messages": 22, "recipients": 22, "mail_bytes": 440_000, "mx_lookups": 21, "share_of_link": 0.25,
         "evidence": [{

@@ -193,6 +193,9 @@ impl Serialize for IncidentBody<'_> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("id", &incident.id)?;
         map.serialize_entry("host", &incident.host)?;
+        if !incident.other_addresses.is_empty() {
+            map.serialize_entry("other_addresses", &incident.other_addresses)?;
+        }
         map.serialize_entry("verdict", incident.verdict.name())?;
         map.serialize_entry("score", &incident.score)?;
         if let Some(role) = &incident.role {

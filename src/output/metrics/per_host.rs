@@ -9,7 +9,7 @@ use super::MetricsError;
 use super::maker::Maker;
 use crate::model::alert::{Evidence, Figure, Verdict, WEIGHT};
 use crate::model::limits::{METRIC_EVIDENCE, METRIC_SUSPECTS};
-use crate::model::report::HostReport;
+use crate::model::report::{HostReport, RoleKind};
 
 /// One series a host in each; in the last one for each of its strongest reasons.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub(super) struct PerHost {
     recipients: IntCounterVec,
     mx_lookups: IntCounterVec,
     verdict: IntGaugeVec,
+    role: IntGaugeVec,
     since: IntGaugeVec,
     link_share: GaugeVec,
     evidence: GaugeVec,
@@ -33,6 +34,7 @@ impl PerHost {
             recipients: made.counters("host_recipients_total", "Recipients a host sent to.", host)?,
             mx_lookups: made.counters("host_mx_lookups_total", "MX questions a host asked.", host)?,
             verdict: made.gauges("host_verdict", "0 clean, 1 suspicious, 2 infected.", host)?,
+            role: made.gauges("host_role", "1 for the role a host has.", &["host", "role"])?,
             since: made.gauges(
                 "host_since_timestamp_seconds",
                 "When a host first did what it is judged for; for a clean one, when it first mailed.",
@@ -69,6 +71,8 @@ impl PerHost {
             counter.inc_by(value - counter.get());
         }
         self.verdict.with_label_values(host).set(report.verdict as i64);
+        self.forget_role(&name, Some(report.role_kind));
+        self.role.with_label_values(&[name.as_str(), report.role_kind.name()]).set(1);
         self.since.with_label_values(host).set(report.since.seconds());
         self.link_share.with_label_values(host).set(report.share_of_link);
         let gone = std::mem::take(before);
@@ -88,9 +92,17 @@ impl PerHost {
             let _ = family.remove_label_values(host);
         }
         let _ = self.verdict.remove_label_values(host);
+        self.forget_role(&name, None);
         let _ = self.since.remove_label_values(host);
         let _ = self.link_share.remove_label_values(host);
         self.forget_reasons(&name, reasons.iter());
+    }
+
+    /// Removes the series of all roles but one.
+    fn forget_role(&self, host: &str, but: Option<RoleKind>) {
+        for kind in RoleKind::ALL.into_iter().filter(|kind| Some(*kind) != but) {
+            let _ = self.role.remove_label_values(&[host, kind.name()]);
+        }
     }
 
     fn forget_reasons<'a>(&self, host: &str, reasons: impl Iterator<Item = &'a String>) {

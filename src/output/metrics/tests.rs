@@ -7,6 +7,7 @@ use crate::model::alert::{Evidence, Figure, WEIGHT};
 use crate::model::event::{Layer, Message, SmtpEvent};
 use crate::model::limits::{METRIC_EVIDENCE, METRIC_SUSPECTS};
 use crate::model::mail::{Email, FileFact, FileKind, RuleHit};
+use crate::model::report::RoleKind;
 
 #[test]
 fn counters_advance_by_the_difference_and_never_go_back() {
@@ -115,8 +116,14 @@ fn alerts_of_too_many_rules_share_a_name() {
 fn a_host_has_series_while_it_is_worth_them() {
     let metrics = Metrics::new("1").unwrap().with_top_hosts(1);
     let (loud, worm) = (host(1, Verdict::Clean, 9_000), host(2, Verdict::Infected, 500));
-    metrics.set_hosts(&[loud.clone(), worm, host(3, Verdict::Clean, 100)]);
+    metrics.set_hosts(&[loud.clone(), worm.clone(), host(3, Verdict::Clean, 100)]);
     let loud_series = "mailsnare_host_mail_bytes_total{host=\"10.0.0.1\"}";
+    let role = |role: &str| format!("mailsnare_host_role{{host=\"10.0.0.1\",role=\"{role}\"}}");
+    assert_eq!(value(&metrics, &role("ordinary")), "1");
+    metrics.set_hosts(&[HostReport { role_kind: RoleKind::Learnt, ..loud.clone() }]);
+    assert_eq!(value(&metrics, &role("mail-server-learnt")), "1");
+    assert!(!text(&metrics).contains("ordinary"), "one role at a time");
+    metrics.set_hosts(&[loud.clone(), worm.clone(), host(3, Verdict::Clean, 100)]);
     assert_eq!(value(&metrics, loud_series), "9000");
     assert_eq!(value(&metrics, "mailsnare_host_verdict{host=\"10.0.0.2\"}"), "2");
     assert_eq!(value(&metrics, "mailsnare_hosts{verdict=\"infected\"}"), "1");
@@ -276,6 +283,8 @@ fn host(number: u32, verdict: Verdict, mail_bytes: u64) -> HostReport {
         verdict,
         score: 0.0,
         role: None,
+        role_kind: RoleKind::Ordinary,
+        other_addresses: Vec::new(),
         since: Timestamp::default(),
         last_seen: Timestamp::default(),
         messages: 1,

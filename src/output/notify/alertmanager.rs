@@ -440,6 +440,7 @@ mod tests {
             time: Timestamp::default(),
             id: 1,
             host: Ipv4Addr::from((10 << 24) + host).into(),
+            other_addresses: Vec::new(),
             verdict,
             score: 1.0,
             role: None,

@@ -52,9 +52,11 @@ struct Span {
 #[derive(serde::Serialize)]
 struct Host<'a> {
     host: IpAddr,
+    other_addresses: &'a [IpAddr],
     verdict: &'static str,
     score: f64,
     role: Option<&'a str>,
+    role_kind: &'static str,
     since: Time,
     last_seen: Time,
     messages: u64,
@@ -80,9 +82,11 @@ impl<'a> Host<'a> {
     fn of(host: &'a HostReport, report: &Report, notes: &'a Notes) -> Self {
         Self {
             host: host.host,
+            other_addresses: &host.other_addresses,
             verdict: host.verdict.name(),
             score: host.score,
             role: host.role.as_deref(),
+            role_kind: host.role_kind.name(),
             since: Time(host.since),
             last_seen: Time(host.last_seen),
             messages: host.messages,

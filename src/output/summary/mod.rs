@@ -198,7 +198,9 @@ fn hosts(report: &Report, style: Style) -> String {
 }
 
 fn why(host: &HostReport, report: &Report, notes: &Notes, style: Style) -> String {
-    let title = format!("{} is {}:", host.host, host.verdict.name());
+    let others: Vec<String> = host.other_addresses.iter().map(ToString::to_string).collect();
+    let also = if others.is_empty() { String::new() } else { format!(" (also {})", others.join(", ")) };
+    let title = format!("{}{also} is {}:", host.host, host.verdict.name());
     let mut text = paint(&title, host.verdict, style);
     let mut item = |item: &str| {
         let _ = write!(text, "\n{}", wrapped(item, 4, style.width));
@@ -209,6 +211,9 @@ fn why(host: &HostReport, report: &Report, notes: &Notes, style: Style) -> Strin
     if host.evidence.len() > REASONS {
         let more: Vec<_> = host.evidence.iter().skip(REASONS).map(|evidence| plain(&evidence.source)).collect();
         item(&format!("  - and {}", listed(&more, REASONS)));
+    }
+    if let Some(role) = &host.role {
+        item(&format!("  Role: {}", plain(role)));
     }
     if let Some(sum) = score(host) {
         item(&sum);

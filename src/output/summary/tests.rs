@@ -198,7 +198,7 @@ fn json_says_the_same_under_stable_keys() {
     assert_eq!(
         document["hosts"][0],
         json!({
-            "host": "10.20.1.17", "verdict": "infected", "score": 160.0, "role": null,
+            "host": "10.20.1.17", "other_addresses": [], "role_kind": "ordinary", "verdict": "infected", "score": 160.0, "role": null,
             "since": "2003-10-31T12:00:05.000000+0000", "last_seen": "2003-10-31T12:10:00.000000+0000",
             "messages": 1022, "recipients": 1022, "mail_bytes": 440_000, "mx_lookups": 21, "share_of_link": 0.25, "share_of_all": 440_000.0 / 15_000_000.0,
             "evidence": [
@@ -245,6 +245,8 @@ pub(super) fn outbreak() -> Report {
     let mut chain = evidence("direct-to-mx", "21 domains in 60 s");
     chain.figures.push(("domains", Figure::Count(21)));
     let worm = HostReport {
+        other_addresses: vec![],
+        role_kind: crate::model::report::RoleKind::Ordinary,
         host: [10, 20, 1, 17].into(),
         verdict: Verdict::Infected,
         score: 160.0,

@@ -252,3 +252,17 @@ fn a_client_that_leaves_without_a_word_is_told() {
         assert_eq!(told.story(), ["connect", "greeting", "smtp", "end"], "{leave:?}");
     }
 }
+
+/// Who carries a flow is told once, before the answer, by sides; of a tunnel nobody knows.
+#[test]
+fn the_hardware_addresses_of_an_answered_opening_are_told() {
+    let plan = conversation(start(), 1_025, 25, 7);
+    let [client, server] = ends(1_025, 25);
+    let told = sense(plan.play(&script(&session(vec![letter()]))).packets);
+    let hardware = told.pick(|kind| if let EventKind::Hardware(hardware) = kind { Some(*hardware) } else { None });
+    assert_eq!(hardware, [[client.mac.0, server.mac.0].map(crate::model::net::Mac)]);
+    let place = |name: fn(&EventKind) -> bool| told.events.iter().position(|event| name(&event.kind));
+    let hardware = place(|kind| matches!(kind, EventKind::Hardware(_)));
+    let answered = place(|kind| matches!(kind, EventKind::Connect(ConnectOutcome::Answered)));
+    assert!(hardware < answered, "{:?}", told.story());
+}

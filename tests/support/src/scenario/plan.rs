@@ -281,6 +281,9 @@ pub struct Inbound {
     pub senders: u16,
     #[serde(default)]
     pub unknown: f64,
+    /// The clients say EHLO and leave: nothing is delivered.
+    #[serde(default)]
+    pub empty: bool,
     pub letter: LetterPlan,
 }
 

@@ -142,9 +142,11 @@ impl Player {
                     transaction = transaction.refused(&unknown_user());
                 }
                 let server = self.world.office.greeting(&host);
-                let session = Session::new(Client::pipelining(&sender.name), server, vec![transaction]);
+                let (transactions, messages) =
+                    if plan.empty { (vec![], vec![]) } else { (vec![transaction], vec![&written.message]) };
+                let session = Session::new(Client::pipelining(&sender.name), server, transactions);
                 let route = Route { v6: false, ..Route::new(&sender, &host, 25) };
-                self.stage.mail(at, route, &Mailing::new("inbound", session, vec![&written.message]));
+                self.stage.mail(at, route, &Mailing::new("inbound", session, messages));
             }
         }
     }
