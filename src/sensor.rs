@@ -6,6 +6,7 @@
 
 mod conversation;
 mod judge;
+mod smtp_account;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use conversation::{App, Conversation, Heard, Listener, close_framers, detail, read_dns};
 use judge::{PortSet, Wanted, is_believed_reset, is_reuse, is_verified, sender_is_client, wanted};
+use smtp_account::SmtpAccount;
 
 use crate::capture::Packet;
 use crate::decode::{Datagram, Decoded, Decoder, IpFacts, Segment};
@@ -42,6 +44,7 @@ struct Core {
     mail_ports: PortSet,
     table: FlowTable<Conversation>,
     stats: SensorStats,
+    smtp_account: SmtpAccount,
     source: u16,
     at: At,
     next_tick: Option<Timestamp>,
@@ -78,6 +81,7 @@ impl Sensor {
             table: FlowTable::new(settings.flows),
             settings,
             stats: SensorStats::default(),
+            smtp_account: SmtpAccount::new(),
             source,
             at: At::default(),
             next_tick: None,
@@ -341,7 +345,34 @@ impl Core {
         let over = closed || conversation.stream.finished();
         self.tell(place);
         if over {
+            self.table.get(place).closed = true;
             self.conclude(place);
+        }
+        if let Some(conversation) = self.table.get(place).attached.as_deref_mut() {
+            conversation.settle(&mut self.smtp_account, &mut self.stats.smtp);
+        }
+        if self.smtp_account.is_full(&self.stats.smtp) {
+            self.relieve();
+        }
+    }
+
+    /// Has the sessions that hold most give way: each is told as far as it was read, and goes on as a flow only.
+    #[cold]
+    fn relieve(&mut self) {
+        let (wanted, from) = self.smtp_account.relief();
+        let charged = |entry: &Entry<Conversation>| entry.attached.as_ref().map_or(0, |c| c.charged);
+        let large = self.table.places().map(|(place, entry)| (charged(entry), place));
+        let mut large: Vec<(u64, Place)> = large.filter(|(charged, _)| *charged >= from.max(1)).collect();
+        // By slot where they hold the same (the sort is stable): the same capture must have the same outcome.
+        large.sort_by_key(|(charged, _)| std::cmp::Reverse(*charged));
+        let mut freed = 0;
+        for (charged, place) in large {
+            if freed >= wanted {
+                break;
+            }
+            self.conclude(place);
+            self.stats.smtp.given_up += 1;
+            freed += charged;
         }
     }
 
@@ -371,12 +402,8 @@ impl Core {
         entry.ignored = true;
         if let Some(mut conversation) = entry.attached.take() {
             self.stats.flow.streams -= 1;
-            conversation.stream.let_go(&mut self.stats.flow);
-            if let App::Smtp(mut session) = conversation.app {
-                // Gives back the bytes of messages it took for mail.
-                let (now, stats) = (self.at.time, &mut self.stats.smtp);
-                session.close(&mut Context { now, stats, out: &mut self.heard.smtp });
-            }
+            conversation.let_go(App::SmtpDone, &mut self.stats.flow);
+            conversation.settle(&mut self.smtp_account, &mut self.stats.smtp);
         }
         self.heard.clear();
     }
@@ -405,10 +432,9 @@ impl Core {
         self.heard = heard;
     }
 
-    /// The connection is over, though its entry stays a little to catch late copies.
+    /// A conversation is over, or no longer listened to; its entry stays.
     fn conclude(&mut self, place: Place) {
         let entry = self.table.get(place);
-        entry.closed = true;
         let bytes = entry.bytes[0] + entry.bytes[1];
         if let Some(mut conversation) = entry.attached.take() {
             self.close_conversation(&mut conversation, bytes);
@@ -439,6 +465,7 @@ impl Core {
             App::SmtpDone | App::DnsDone => return,
         };
         conversation.let_go(done, &mut self.stats.flow);
+        conversation.settle(&mut self.smtp_account, &mut self.stats.smtp);
         let untold = conversation.untold(bytes, self.heard.has_mail());
         self.push_heard(&Arc::clone(&conversation.flow), untold);
     }

@@ -107,8 +107,18 @@ pub const TLS_NAMES: usize = 128;
 pub const TLS_NAME: usize = 1_024;
 /// A message kept in full up to here: above the 25 to 50 MB that large providers take.
 pub const MESSAGE_BYTES: usize = 64 << 20;
-/// Bytes of unfinished messages held by the sensor; past it new bytes are dropped and messages marked truncated.
-pub const MESSAGES_HELD_BYTES: usize = 192 << 20;
+/// First bytes set aside for a message on the word of its SIZE parameter: most mails fit, and a word costs nothing.
+pub const MESSAGE_SIZE_HINT: usize = 64 << 10;
+/// Transactions of one session that wait for replies: DATA has a client wait, so only those that it gave up, or sent
+/// with BDAT, add up. Past it the oldest is told as far as it is known.
+pub const SMTP_TRANSACTIONS: usize = 64;
+/// Bytes held for all SMTP sessions of a sensor together: unfinished messages, recipients, commands and replies under
+/// way, handshakes. Three of the longest messages, or the sessions of some 10,000 ordinary mails at once. Past it those
+/// sessions that hold most are told as far as they were read, and not read on (`SMTP_RELIEF`).
+pub const SMTP_HELD_BYTES: usize = 192 << 20;
+/// Share of `SMTP_HELD_BYTES`, as one part of so many, that is made free when it is full: each time costs a look at all
+/// flows, so it must not come often.
+pub const SMTP_RELIEF: u64 = 8;
 /// Anomalies told for one session or message: the first ones say what is wrong.
 pub const ANOMALIES: usize = 16;
 

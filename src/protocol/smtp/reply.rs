@@ -29,6 +29,11 @@ impl ReplyReader {
         (rest, reply)
     }
 
+    /// Bytes it holds.
+    pub fn held_bytes(&self) -> usize {
+        self.line.held_bytes() + self.open.as_ref().map_or(0, |reply| reply.text.capacity())
+    }
+
     /// Whether the first line the server said belongs to another protocol.
     pub fn is_foreign(&self) -> bool {
         self.foreign
@@ -136,6 +141,11 @@ impl LineBuffer {
         let mut start = held.iter().chain(more).copied();
         let mut next = || start.next();
         held.len() < 3 && matches!((next(), next(), next()), (Some(a), Some(b), Some(c)) if opens_tls(&[a, b, c]))
+    }
+
+    /// Bytes it holds.
+    pub fn held_bytes(&self) -> usize {
+        self.held.capacity()
     }
 
     /// Gives up the line under way.

@@ -40,7 +40,7 @@ pub enum Said {
 pub struct Context<'a> {
     /// Time of the packet at hand.
     pub now: Timestamp,
-    /// Counters of the sensor; `held_bytes` is its account of message bytes.
+    /// Counters of the sensor. What a session holds it says itself ([`Session::held_bytes`]).
     pub stats: &'a mut SmtpStats,
     /// Where to say things.
     pub out: &'a mut Vec<Said>,
@@ -70,6 +70,8 @@ pub struct Session {
     replies: ReplyReader,
     /// Commands whose replies are to come, in order.
     pending: VecDeque<Pending>,
+    /// Bytes of the names kept in case a pending hello is refused; too many since the queue was last empty.
+    names_pending: usize,
     awaiting_greeting: bool,
     greeting: Option<Reply>,
     last_reply: Option<Reply>,
@@ -196,6 +198,7 @@ impl Session {
             lines: LineBuffer::default(),
             replies: ReplyReader::default(),
             pending: VecDeque::new(),
+            names_pending: 0,
             awaiting_greeting: !midstream,
             greeting: None,
             last_reply: None,
@@ -228,6 +231,29 @@ impl Session {
     /// Whether all was told that can be: TLS hides the rest, or it is another protocol.
     pub const fn is_over(&self) -> bool {
         matches!(self.mode, Mode::Opaque)
+    }
+
+    /// Bytes it holds: itself, what is under way, and unfinished messages. Takes some 20 to 100 ns.
+    pub fn held_bytes(&self) -> usize {
+        let mode = match &self.mode {
+            Mode::Preamble(held) | Mode::Undecided(_, held, _) => held.capacity(),
+            Mode::Data(reader, _) => reader.held_bytes(),
+            Mode::Tls(handshake) => handshake.held_bytes(),
+            Mode::Command | Mode::Chunk { .. } | Mode::Secret | Mode::Opaque => 0,
+        };
+        let replies = [&self.greeting, &self.last_reply].into_iter().flatten();
+        let forwarded =
+            self.xclient.iter().chain(&self.xforward).map(|(name, value)| name.capacity() + value.capacity());
+        size_of::<Self>()
+            + mode
+            + self.lines.held_bytes()
+            + self.replies.held_bytes()
+            + self.pending.capacity() * size_of::<Pending>()
+            + if self.pending.is_empty() { 0 } else { self.names_pending }
+            + self.introduced.as_ref().map_or(0, |client| client.name.capacity())
+            + replies.map(|reply| reply.text.capacity()).sum::<usize>()
+            + forwarded.sum::<usize>()
+            + self.transactions.iter().map(Transaction::held_bytes).sum::<usize>()
     }
 
     /// What the client said next. `server_unseen`: no packet of the server was captured so far.
@@ -315,6 +341,11 @@ impl Session {
     // --- transactions and their replies -------------------------------------------------------------------------
 
     fn begin(&mut self, mail_from: String, headless: bool, cx: &mut Context<'_>) -> u32 {
+        if self.transactions.len() >= limits::SMTP_TRANSACTIONS
+            && let Some(oldest) = self.transactions.pop_front()
+        {
+            self.tell(oldest, cx);
+        }
         let id = self.next_id;
         self.next_id += 1;
         let mut transaction = Transaction::new(id, cx.now, mail_from);
@@ -415,8 +446,6 @@ impl Session {
     }
 
     fn tell(&mut self, mut transaction: Transaction, cx: &mut Context<'_>) {
-        let held = transaction.message.as_ref().map_or(0, |message| message.bytes.len() as u64);
-        cx.stats.held_bytes = cx.stats.held_bytes.saturating_sub(held);
         if transaction.is_empty() || self.standing == Standing::Other {
             return;
         }

@@ -135,7 +135,7 @@ impl Session {
                     self.introduced = before;
                 }
             }
-            Pending::Mail { opens, resets } => self.mail_answered(opens, resets, reply, cx),
+            Pending::Mail { opens, resets } => self.mail_answered(opens, resets, reply),
             Pending::Rcpt { transaction, index } => {
                 if let Some(transaction) = self.answered(transaction)
                     && !success
@@ -201,7 +201,7 @@ impl Session {
         }
     }
 
-    fn mail_answered(&mut self, opens: u32, resets: Option<u32>, reply: Reply, cx: &mut Context<'_>) {
+    fn mail_answered(&mut self, opens: u32, resets: Option<u32>, reply: Reply) {
         let success = is_success(reply.code);
         let nested = !success && reply.code == 503 && resets.is_some();
         self.settle_reset(resets, !nested);
@@ -209,12 +209,9 @@ impl Session {
         self.transactions[at].awaiting = self.transactions[at].awaiting.saturating_sub(1);
         if nested {
             let Some(refused) = self.transactions.remove(at) else { return };
-            let dropped = match self.transactions.get_mut(at.wrapping_sub(1)) {
-                Some(open) => open.adopt(refused),
-                None => refused.message,
-            };
-            let dropped = dropped.map_or(0, |message| message.bytes.len() as u64);
-            cx.stats.held_bytes = cx.stats.held_bytes.saturating_sub(dropped);
+            if let Some(open) = self.transactions.get_mut(at.wrapping_sub(1)) {
+                open.adopt(refused);
+            }
         } else if success {
             self.sender_in_force = None;
         } else if reply.code == 503
@@ -300,10 +297,7 @@ impl Session {
             let Some(candidate) = reader.candidate.take() else { return };
             // The server took the odd line ends for the end of the message.
             if let Some(message) = self.transactions.back_mut().and_then(|open| open.message.as_mut()) {
-                let before = message.bytes.len();
                 candidate.apply(message);
-                let dropped = (before - message.bytes.len()) as u64;
-                cx.stats.held_bytes = cx.stats.held_bytes.saturating_sub(dropped);
             }
             self.data_done(cx);
             self.reply(reply, cx);
