@@ -88,6 +88,8 @@ pub const SMTP_COMMAND_LINE: usize = 4_096;
 pub const SMTP_REPLY_LINE: usize = 4_096;
 /// Text of one multi-line reply kept.
 pub const SMTP_REPLY_TEXT: usize = 1_024;
+/// Extensions kept of those that a server offers; real ones offer five to fifteen. `SMTP_REPLY_TEXT` bounds their bytes.
+pub const SMTP_EXTENSIONS: usize = 64;
 /// RFC 5321, section 4.5.3.1.8 asks for at least 100 recipients; large lists use thousands.
 pub const SMTP_RECIPIENTS: usize = 1_000;
 /// Commands awaiting their replies.

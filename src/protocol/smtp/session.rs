@@ -6,6 +6,7 @@
 //! word is taken.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::command::Hello;
 use super::data::DataReader;
@@ -83,6 +84,10 @@ pub struct Session {
     /// Replies were lost: which of the pending commands were answered is not known.
     replies_lost: bool,
     introduced: Option<Introduction>,
+    /// The server refused a hello other than HELO.
+    refused_ehlo: bool,
+    /// What it offered when it took one.
+    extensions: Arc<[String]>,
     /// What a relay said of the client before it: for the session, and for the next transaction.
     xclient: Vec<(String, String)>,
     xforward: Vec<(String, String)>,
@@ -151,6 +156,7 @@ enum Question {
 enum Pending {
     /// A hello; the transaction it resets if accepted, and who the client said it was before.
     Hello {
+        kind: Hello,
         resets: Option<u32>,
         before: Option<Introduction>,
     },
@@ -206,6 +212,8 @@ impl Session {
             synced: !midstream,
             replies_lost: false,
             introduced: None,
+            refused_ehlo: false,
+            extensions: Arc::default(),
             xclient: Vec::new(),
             xforward: Vec::new(),
             xforward_used: false,
@@ -251,6 +259,7 @@ impl Session {
             + self.pending.capacity() * size_of::<Pending>()
             + if self.pending.is_empty() { 0 } else { self.names_pending }
             + self.introduced.as_ref().map_or(0, |client| client.name.capacity())
+            + self.extensions.iter().map(|one| size_of::<String>() + one.capacity()).sum::<usize>()
             + replies.map(|reply| reply.text.capacity()).sum::<usize>()
             + forwarded.sum::<usize>()
             + self.transactions.iter().map(Transaction::held_bytes).sum::<usize>()
@@ -476,6 +485,9 @@ impl Session {
         SmtpEvent {
             helo: self.introduced.as_ref().map(|client| client.name.clone()),
             extended: self.introduced.as_ref().is_some_and(|client| client.kind != Hello::Helo),
+            helo_fallback: self.refused_ehlo
+                && self.introduced.as_ref().is_some_and(|client| client.kind == Hello::Helo),
+            extensions: Arc::clone(&self.extensions),
             tls: self.tls,
             auth: self.auth.clone(),
             forwarded: self.forwarded(),

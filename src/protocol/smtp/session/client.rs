@@ -130,7 +130,7 @@ impl Session {
                 let before = self.introduced.replace(Introduction { kind, name });
                 let before = self.keep_name(before);
                 let resets = self.close_open(Closed::Reset, 1);
-                self.expect(Pending::Hello { resets, before });
+                self.expect(Pending::Hello { kind, resets, before });
             }
             Command::Mail { path, declared } => self.mail(path, declared, cx),
             Command::Rcpt { path } => self.rcpt(path, cx),

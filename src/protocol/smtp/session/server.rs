@@ -1,5 +1,7 @@
 //! What the server says: each reply finds its command and settles what it asked.
 
+use super::super::command::Hello;
+use super::super::reply::extensions;
 use super::super::transaction::{Closed, is_success};
 use super::alone::enhanced_status;
 use super::{Context, Mode, Pending, Question, Session, Standing};
@@ -125,11 +127,13 @@ impl Session {
     fn answer(&mut self, pending: Pending, reply: Reply, cx: &mut Context<'_>) {
         let success = is_success(reply.code);
         match pending {
-            Pending::Hello { resets, before } => {
+            Pending::Hello { kind, resets, before } => {
                 self.settle_reset(resets, success);
                 if success {
                     self.sender_in_force = None;
+                    self.extensions = extensions(&reply.text);
                 }
+                self.refused_ehlo |= !success && kind != Hello::Helo;
                 // RFC 5321, section 4.1.1.1: after a refusal the state is as before.
                 if !success && before.is_some() {
                     self.introduced = before;
