@@ -4,8 +4,8 @@
 set -euo pipefail
 
 build=(gcc libpcap-dev)
-tests=(curl g++ iproute2 libnet-ssleay-perl msmtp openssl p7zip-full postfix prometheus prometheus-alertmanager python3 swaks tcpdump
-    tcpreplay tshark unbound zip zstd)
+tests=(arj curl g++ gcab genisoimage iproute2 libarchive-tools libnet-ssleay-perl msmtp openssl p7zip-full postfix
+    prometheus prometheus-alertmanager python3 swaks tcpdump tcpreplay tshark unbound zip zstd)
 # These cannot be installed beside Postfix (each is the system's one mail server): they are unpacked into the build
 # folder, and only tests/living runs them, from there.
 unpacked=(exim4-daemon-light opensmtpd)

@@ -94,7 +94,7 @@ def library():
     say("zip-unlisted", "a.zip", first + zipped({"seen.txt": b"seen"}), [member(["a.zip", "seen.txt"], b"seen"), member(["a.zip", "hidden.exe"], program)])
 
 
-def tool(case, program, *commands, file, members, text="Hello", names=FILES):
+def tool(case, program, *commands, file, members, text="Hello", names=FILES, change=lambda data: data):
     """Runs a packer in a folder that holds the files; `@` stands for their names."""
     if not shutil.which(program):
         return skip(case, f"{program} is not installed")
@@ -109,7 +109,7 @@ def tool(case, program, *commands, file, members, text="Hello", names=FILES):
             if done.returncode:
                 return skip(case, f"{words[0]} failed: {(done.stderr or done.stdout).decode(errors='replace')[-200:]}")
         with open(os.path.join(folder, file), "rb") as made:
-            say(case, file, made.read(), members, text)
+            say(case, file, change(made.read()), members, text)
 
 
 def closed(outer, names=FILES):
