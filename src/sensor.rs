@@ -255,8 +255,15 @@ impl Core {
         }
         let Some(holds) = segment.checksum_holds() else { return false };
         let side = entry.side(low);
-        let rejected = entry.trust[side.index()].rejects(holds);
-        self.stats.flow.bad_checksums += u64::from(!holds);
+        let trust = match entry.attached.as_deref_mut() {
+            Some(conversation) if segment.is_long() => &mut conversation.trust_long,
+            // None has held so far.
+            None if segment.is_long() => return false,
+            _ => &mut entry.trust,
+        };
+        let rejected = trust[side.index()].rejects(holds);
+        // A long one that was merged has no checksum of the wire to be wrong.
+        self.stats.flow.bad_checksums += u64::from(!holds && (rejected || !segment.is_long()));
         if !rejected {
             return false;
         }
@@ -338,7 +345,7 @@ impl Core {
             };
             let SensorStats { flow, smtp, dns, .. } = &mut self.stats;
             let (heard, detail) = (&mut self.heard, detail(&self.settings));
-            let (now, trust) = (self.at.time, &mut entry.trust);
+            let (now, trust) = (self.at.time, [&mut entry.trust, &mut conversation.trust_long]);
             let mut listener = Listener { app: &mut conversation.app, smtp, dns, heard, now, detail, trust };
             conversation.stream.segment(side, &part, self.at.time, flow, &mut listener);
         }
@@ -450,7 +457,8 @@ impl Core {
         let now = self.at.time;
         let SensorStats { flow, smtp, dns, .. } = &mut self.stats;
         let (heard, detail) = (&mut self.heard, detail(&self.settings));
-        let trust = &mut [Trust::default(); 2];
+        let [short, long] = &mut [[Trust::default(); 2]; 2];
+        let trust = [short, long];
         let mut listener = Listener { app: &mut conversation.app, smtp, dns, heard, now, detail, trust };
         conversation.stream.flush(flow, &mut listener);
         let done = match &mut conversation.app {

@@ -43,8 +43,9 @@ pub const FRAGMENTS_PER_DATAGRAM: usize = 1_024;
 /// RFC 8200, section 4.5 (IPv6): 60 seconds; RFC 1122, section 3.3.2 (IPv4): 60 to 120. Not less, or a datagram whose
 /// fragments are sent slowly would reach the host and escape the sensor.
 pub const FRAGMENT_TIMEOUT: Duration = Duration::from_secs(60);
-/// Bytes of an IP packet up to which its checksums are judged: Ethernet's MTU (RFC 894). A longer one was most likely
-/// never on the wire: offload merged it on its way in, or will cut it on its way out, and leaves checksums unfinished.
+/// Bytes of an IP packet up to which its checksums are taken to be those of the wire: Ethernet's MTU (RFC 894). A longer
+/// one was most likely never on it: offload merged it on its way in, or will cut it on its way out, and leaves checksums
+/// unfinished. Where networks have jumbo frames they are real; so checksums of long packets are trusted once some held.
 pub const WIRE_PACKET: usize = 1_500;
 
 // --- flow -------------------------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ pub(super) struct Conversation {
     pub(super) app: App,
     /// Bytes of the flow told in events so far.
     pub(super) told_bytes: u64,
+    /// What the checksums of long packets are worth, by side.
+    pub(super) trust_long: [Trust; 2],
     /// Bytes it holds as a session of SMTP, as they stand in the account.
     pub(super) charged: u64,
 }
@@ -51,7 +53,7 @@ impl Conversation {
             opened.then_some(entry.first_seq[side.index()])
         });
         let flow = Arc::new(entry.identity());
-        Self { flow, stream: Stream::new(first_seq), app, told_bytes: 0, charged: 0 }
+        Self { flow, stream: Stream::new(first_seq), app, told_bytes: 0, trust_long: [Trust::default(); 2], charged: 0 }
     }
 
     /// Whether what is said is still listened to.
@@ -114,7 +116,8 @@ pub(super) struct Listener<'a> {
     pub(super) heard: &'a mut Heard,
     pub(super) now: Timestamp,
     pub(super) detail: Detail,
-    pub(super) trust: &'a mut [Trust; 2],
+    /// What checksums of short and of long packets are worth.
+    pub(super) trust: [&'a mut [Trust; 2]; 2],
 }
 
 impl Sink for Listener<'_> {
@@ -156,7 +159,7 @@ impl Sink for Listener<'_> {
     }
 
     fn believed(&mut self, side: Side) {
-        self.trust[side.index()] = Trust::Waived;
+        self.trust.iter_mut().for_each(|trust| trust[side.index()] = Trust::Waived);
     }
 
     fn differs(&mut self, side: Side) {
