@@ -267,6 +267,12 @@ fn every_link_type_leads_to_ip() {
         ("NFLOG, big-endian", 239, big),
         ("PKTAP", 258, pktap),
         ("SNAP", 1, snap),
+        ("enc0", 109, with(&[2, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0])),
+        ("VN-Tag", 1, ethernet(0x8926, &with(&[0, 1, 0, 2, 8, 0]))),
+        ("HSR", 1, ethernet(0x892f, &with(&[0, 46, 0, 1, 8, 0]))),
+        ("Cisco's metadata", 1, ethernet(0x8909, &with(&[1, 1, 0, 1, 0, 5, 8, 0]))),
+        ("802.1ah", 1, ethernet(0x88e7, &[&[0, 0, 0, 1], &mail(b"x")[..]].concat())),
+        ("FabricPath", 1, ethernet(0x8903, &[&[0, 1], &mail(b"x")[..]].concat())),
         ("802.1BR", 1, ethernet(0x893f, &with(&[0, 0, 0, 0, 0, 0, 8, 0]))),
         ("MPLS", 1, ethernet(0x8847, &with(&[0, 0, 0x10, 64, 0, 1, 1, 64]))),
         ("MPLS, pseudowire", 1, ethernet(0x8847, &[&[0, 1, 1, 64, 0, 0, 0, 0], &mail(b"x")[..]].concat())),
@@ -445,6 +451,9 @@ fn tunnels_lead_to_the_inner_packet() {
         ("VXLAN-GPE", over(4790, &[0x0c, 0, 0, 1, 0, 0, 9, 0], &ip)),
         ("Geneve", over(6081, &[1, 0, 0x65, 0x58, 0, 0, 9, 0, 1, 2, 3, 0], &frame)),
         ("Geneve, IP", over(6081, &[0, 0, 8, 0, 0, 0, 9, 0], &ip)),
+        ("TZSP", over(37_008, &[1, 0, 0, 1, 0, 10, 1, 200, 1], &frame)),
+        ("MPLS in UDP", over(6_635, &[0, 0, 0x10, 64, 0, 1, 1, 64], &ip)),
+        ("LISP", over(4_341, &[0; 8], &ip)),
         (
             "GTP-U, extension header",
             over(2152, &[0x34, 255, gtp_high, gtp_low, 0, 0, 0, 1, 0, 0, 0, 0x85, 1, 0, 0, 0], &ip),
@@ -473,7 +482,7 @@ fn teredo_is_told_by_its_addresses() {
 
 #[test]
 fn other_traffic_on_tunnel_ports_stays_what_it_is() {
-    for port in [4789, 8472, 4790, 6081, 2152, 3544, 1701] {
+    for port in [4789, 8472, 4790, 6081, 2152, 3544, 1701, 37_008, 6_635, 4_341] {
         for payload in [&b"hello, I am no tunnel at all"[..], &[0; 64], &[0xff; 64], b""] {
             let mut decoder = Decoder::new();
             let decoded = decode(&mut decoder, 101, &ipv4(17, &udp(40_000, port, payload)));
@@ -636,7 +645,7 @@ proptest! {
     }
 }
 
-const LINKS: &[u32] = &[0, 1, 9, 12, 50, 51, 101, 104, 108, 113, 228, 229, 239, 258, 276];
+const LINKS: &[u32] = &[0, 1, 9, 12, 50, 51, 101, 104, 108, 109, 113, 228, 229, 239, 258, 276];
 
 // --- checksums --------------------------------------------------------------------------------------------------
 
