@@ -211,6 +211,10 @@ pub const ARCHIVE_COST_BZIP2: u64 = 4;
 pub const ARCHIVE_PASSWORDS: usize = 20;
 /// Passwords tried on the members of all archives of one message: AES makes each cost about half a millisecond.
 pub const ARCHIVE_TRIES: usize = 200;
+/// As how many of these a password counts that is tried on a 7z: its key takes 2^19 rounds of SHA-256, some 20 to 60 ms.
+pub const SEVENZIP_TRY_COST: usize = 20;
+/// Rounds of a 7z's key, as a power of two, up to which passwords are tried: what 7-Zip itself uses.
+pub const SEVENZIP_KEY_ROUNDS: u8 = 19;
 
 // --- rules ------------------------------------------------------------------------------------------------------
 
