@@ -7,6 +7,7 @@
 mod conversation;
 mod judge;
 mod keep;
+mod smtp_account;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 use conversation::{App, Conversation, Heard, Listener, close_framers, detail, read_dns};
 use judge::{PortSet, Wanted, is_believed_reset, is_reuse, is_served, is_verified, sender_is_client, wanted};
 use keep::Keep;
+use smtp_account::SmtpAccount;
 
 use crate::capture::Packet;
 use crate::decode::{self, Datagram, Decoded, Decoder, IpFacts, Segment};
@@ -46,6 +48,7 @@ struct Core {
     table: FlowTable<Conversation>,
     floods: Floods,
     stats: SensorStats,
+    smtp_account: SmtpAccount,
     source: u16,
     at: At,
     next_tick: Option<Timestamp>,
@@ -91,6 +94,7 @@ impl Sensor {
             floods: Floods::default(),
             settings,
             stats: SensorStats::default(),
+            smtp_account: SmtpAccount::new(),
             source,
             at: At::default(),
             next_tick: None,
@@ -324,8 +328,15 @@ impl Core {
         }
         let Some(holds) = segment.checksum_holds() else { return false };
         let side = entry.side(low);
-        let rejected = entry.trust[side.index()].rejects(holds);
-        self.stats.flow.bad_checksums += u64::from(!holds);
+        let trust = match entry.attached.as_deref_mut() {
+            Some(conversation) if segment.is_long() => &mut conversation.trust_long,
+            // None has held so far.
+            None if segment.is_long() => return false,
+            _ => &mut entry.trust,
+        };
+        let rejected = trust[side.index()].rejects(holds);
+        // A long one that was merged has no checksum of the wire to be wrong.
+        self.stats.flow.bad_checksums += u64::from(!holds && (rejected || !segment.is_long()));
         if !rejected {
             return false;
         }
@@ -413,7 +424,7 @@ impl Core {
             };
             let SensorStats { flow, smtp, dns, .. } = &mut self.stats;
             let (heard, detail) = (&mut self.heard, detail(&self.settings));
-            let (now, trust) = (self.at.time, &mut entry.trust);
+            let (now, trust) = (self.at.time, [&mut entry.trust, &mut conversation.trust_long]);
             let app = &mut conversation.app;
             let mut listener = Listener { app, smtp, dns, heard, now, detail, trust, delivered: 0 };
             conversation.stream.segment(side, &part, self.at.time, flow, &mut listener);
@@ -428,7 +439,34 @@ impl Core {
         let over = closed || conversation.stream.finished();
         self.tell(place);
         if over {
+            self.table.get(place).closed = true;
             self.conclude(place);
+        }
+        if let Some(conversation) = self.table.get(place).attached.as_deref_mut() {
+            conversation.settle(&mut self.smtp_account, &mut self.stats.smtp);
+        }
+        if self.smtp_account.is_full(&self.stats.smtp) {
+            self.relieve();
+        }
+    }
+
+    /// Has the sessions that hold most give way: each is told as far as it was read, and goes on as a flow only.
+    #[cold]
+    fn relieve(&mut self) {
+        let (wanted, from) = self.smtp_account.relief();
+        let charged = |entry: &Entry<Conversation>| entry.attached.as_ref().map_or(0, |c| c.charged);
+        let large = self.table.places().map(|(place, entry)| (charged(entry), place));
+        let mut large: Vec<(u64, Place)> = large.filter(|(charged, _)| *charged >= from.max(1)).collect();
+        // By slot where they hold the same (the sort is stable): the same capture must have the same outcome.
+        large.sort_by_key(|(charged, _)| std::cmp::Reverse(*charged));
+        let mut freed = 0;
+        for (charged, place) in large {
+            if freed >= wanted {
+                break;
+            }
+            self.conclude(place);
+            self.stats.smtp.given_up += 1;
+            freed += charged;
         }
     }
 
@@ -458,12 +496,8 @@ impl Core {
         entry.ignored = true;
         if let Some(mut conversation) = entry.attached.take() {
             self.stats.flow.streams -= 1;
-            conversation.stream.let_go(&mut self.stats.flow);
-            if let App::Smtp(mut session) = conversation.app {
-                // Gives back the bytes of messages it took for mail.
-                let (now, stats) = (self.at.time, &mut self.stats.smtp);
-                session.close(&mut Context { now, stats, out: &mut self.heard.smtp });
-            }
+            conversation.let_go(App::SmtpDone, &mut self.stats.flow);
+            conversation.settle(&mut self.smtp_account, &mut self.stats.smtp);
         }
         self.heard.clear();
     }
@@ -492,10 +526,9 @@ impl Core {
         self.heard = heard;
     }
 
-    /// The connection is over, though its entry stays a little to catch late copies.
+    /// A conversation is over, or no longer listened to; its entry stays.
     fn conclude(&mut self, place: Place) {
         let entry = self.table.get(place);
-        entry.closed = true;
         let bytes = entry.bytes[0] + entry.bytes[1];
         if let Some(mut conversation) = entry.attached.take() {
             self.close_conversation(&mut conversation, bytes);
@@ -511,7 +544,8 @@ impl Core {
         let now = self.at.time;
         let SensorStats { flow, smtp, dns, .. } = &mut self.stats;
         let (heard, detail) = (&mut self.heard, detail(&self.settings));
-        let trust = &mut [Trust::default(); 2];
+        let [short, long] = &mut [[Trust::default(); 2]; 2];
+        let trust = [short, long];
         let app = &mut conversation.app;
         let mut listener = Listener { app, smtp, dns, heard, now, detail, trust, delivered: 0 };
         conversation.stream.flush(flow, &mut listener);
@@ -527,6 +561,7 @@ impl Core {
             App::SmtpDone | App::DnsDone => return,
         };
         conversation.let_go(done, &mut self.stats.flow);
+        conversation.settle(&mut self.smtp_account, &mut self.stats.smtp);
         let untold = conversation.untold(bytes, self.heard.has_mail());
         self.push_heard(&Arc::clone(&conversation.flow), untold);
     }

@@ -4,9 +4,8 @@
 set -euo pipefail
 
 build=(gcc libpcap-dev)
-tests=(curl debootstrap g++ iproute2 libcap2-bin libnet-ssleay-perl msmtp openssl p7zip-full postfix prometheus
-    prometheus-alertmanager python3 swaks tcpdump
-    tcpreplay time tshark unbound valgrind zip zstd)
+tests=(arj curl debootstrap g++ gcab genisoimage iproute2 libarchive-tools libcap2-bin libnet-ssleay-perl msmtp openssl
+    p7zip-full postfix prometheus prometheus-alertmanager python3 swaks tcpdump tcpreplay time tshark unbound valgrind zip zstd)
 # These cannot be installed beside Postfix (each is the system's one mail server): they are unpacked into the build
 # folder, and only tests/living runs them, from there.
 unpacked=(exim4-daemon-light opensmtpd)

@@ -22,22 +22,28 @@ pub struct Wire<'a> {
 
 impl Segment<'_> {
     /// Whether its checksum and that of its IPv4 header hold. None where that cannot be judged: bytes were not
-    /// captured, hardware was still to write the lengths, or the packet is longer than one on the wire
-    /// ([`limits::WIRE_PACKET`]).
+    /// captured, or hardware was still to write the lengths.
     ///
     /// Behind a header that routes through stations (IPv4 source route, IPv6 routing header) the checksum is that for
     /// the last of them, and will be called wrong at all others.
     pub fn checksum_holds(&self) -> Option<bool> {
-        let transport = self.wire.transport()?;
+        let transport = self.wire.transport(usize::MAX)?;
         let len = u32::try_from(transport.len()).ok()?;
         Some(holds(pseudo_header(&self.ip, TCP, len).add_slice(transport)) && self.wire.ip_header_holds())
+    }
+
+    /// Whether it came in a packet longer than those of most wires ([`limits::WIRE_PACKET`]): then its checksum may never
+    /// have been finished.
+    pub fn is_long(&self) -> bool {
+        self.wire.transport > 0 && self.wire.packet.len() > limits::WIRE_PACKET
     }
 }
 
 impl Datagram<'_> {
-    /// As [`Segment::checksum_holds`]; None also where the sender made no checksum (RFC 768).
+    /// As [`Segment::checksum_holds`]; None also where the sender made no checksum (RFC 768), and for packets longer than
+    /// those of most wires ([`limits::WIRE_PACKET`]).
     pub fn checksum_holds(&self) -> Option<bool> {
-        let transport = self.wire.transport()?;
+        let transport = self.wire.transport(limits::WIRE_PACKET)?;
         let len = be16(transport, 4)?;
         let datagram = transport.get(..usize::from(len)).filter(|bytes| bytes.len() >= UDP_HEADER)?;
         if be16(transport, 6)? == 0 {
@@ -48,8 +54,8 @@ impl Datagram<'_> {
 }
 
 impl Wire<'_> {
-    fn transport(&self) -> Option<&[u8]> {
-        if self.transport > 0 && self.packet.len() > limits::WIRE_PACKET {
+    fn transport(&self, longest: usize) -> Option<&[u8]> {
+        if self.transport > 0 && self.packet.len() > longest {
             return None;
         }
         self.packet.get(usize::from(self.transport)..).filter(|bytes| !bytes.is_empty())

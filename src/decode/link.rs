@@ -26,6 +26,8 @@ pub(super) fn link(number: u32, rest: &[u8]) -> Result<Step, Fault> {
         229 => Ok(Step::to(Layer::Ipv6, 0)),
         113 => cooked(rest, be16(rest, 2), be16(rest, 14), 16),
         276 => cooked(rest, be16(rest, 8), be16(rest, 0), 20),
+        // BSD's enc0, for what comes out of IPsec: a family, then an index and flags.
+        109 => family(rest).map(|step| Step { skip: 12, ..step }),
         239 => nflog(rest),
         258 => pktap(rest),
         _ => Err(Fault::UnsupportedLink),
@@ -37,7 +39,7 @@ pub(super) fn ethernet(rest: &[u8]) -> Result<Step, Fault> {
     ether_type_or_len(rest, 12)
 }
 
-/// A tag of `len` bytes, then an EtherType: 802.1Q and 802.1ad (2), VN-Tag (4), 802.1BR (6).
+/// A tag of `len` bytes, then an EtherType: 802.1Q and 802.1ad (2), VN-Tag and HSR (4), 802.1BR and Cisco's metadata (6).
 pub(super) fn tag(len: usize, rest: &[u8]) -> Result<Step, Fault> {
     ether_type_or_len(rest, len)
 }
@@ -58,8 +60,12 @@ pub(super) fn ether_type(value: u16) -> Option<Layer> {
         _ if is_vlan(value) => Layer::Vlan,
         0x8847 | 0x8848 => Layer::Mpls,
         0x8864 => Layer::Pppoe,
-        0x8926 => Layer::Tag(4),
-        0x893f => Layer::Tag(6),
+        // VN-Tag and HSR; 802.1BR and Cisco's metadata.
+        0x8926 | 0x892f => Layer::Tag(4),
+        0x893f | 0x8909 => Layer::Tag(6),
+        // Whole frames within frames: 802.1ah, FabricPath.
+        0x88e7 => Layer::Frame(4),
+        0x8903 => Layer::Frame(2),
         0x894f => Layer::Nsh,
         _ => return None,
     })

@@ -285,6 +285,12 @@ fn every_link_type_leads_to_ip() {
         ("NFLOG, big-endian", 239, big),
         ("PKTAP", 258, pktap),
         ("SNAP", 1, snap),
+        ("enc0", 109, with(&[2, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0])),
+        ("VN-Tag", 1, ethernet(0x8926, &with(&[0, 1, 0, 2, 8, 0]))),
+        ("HSR", 1, ethernet(0x892f, &with(&[0, 46, 0, 1, 8, 0]))),
+        ("Cisco's metadata", 1, ethernet(0x8909, &with(&[1, 1, 0, 1, 0, 5, 8, 0]))),
+        ("802.1ah", 1, ethernet(0x88e7, &[&[0, 0, 0, 1], &mail(b"x")[..]].concat())),
+        ("FabricPath", 1, ethernet(0x8903, &[&[0, 1], &mail(b"x")[..]].concat())),
         ("802.1BR", 1, ethernet(0x893f, &with(&[0, 0, 0, 0, 0, 0, 8, 0]))),
         ("MPLS", 1, ethernet(0x8847, &with(&[0, 0, 0x10, 64, 0, 1, 1, 64]))),
         ("MPLS, pseudowire", 1, ethernet(0x8847, &[&[0, 1, 1, 64, 0, 0, 0, 0], &mail(b"x")[..]].concat())),
@@ -463,6 +469,9 @@ fn tunnels_lead_to_the_inner_packet() {
         ("VXLAN-GPE", over(4790, &[0x0c, 0, 0, 1, 0, 0, 9, 0], &ip)),
         ("Geneve", over(6081, &[1, 0, 0x65, 0x58, 0, 0, 9, 0, 1, 2, 3, 0], &frame)),
         ("Geneve, IP", over(6081, &[0, 0, 8, 0, 0, 0, 9, 0], &ip)),
+        ("TZSP", over(37_008, &[1, 0, 0, 1, 0, 10, 1, 200, 1], &frame)),
+        ("MPLS in UDP", over(6_635, &[0, 0, 0x10, 64, 0, 1, 1, 64], &ip)),
+        ("LISP", over(4_341, &[0; 8], &ip)),
         (
             "GTP-U, extension header",
             over(2152, &[0x34, 255, gtp_high, gtp_low, 0, 0, 0, 1, 0, 0, 0, 0x85, 1, 0, 0, 0], &ip),
@@ -491,7 +500,7 @@ fn teredo_is_told_by_its_addresses() {
 
 #[test]
 fn other_traffic_on_tunnel_ports_stays_what_it_is() {
-    for port in [4789, 8472, 4790, 6081, 2152, 3544, 1701] {
+    for port in [4789, 8472, 4790, 6081, 2152, 3544, 1701, 37_008, 6_635, 4_341] {
         for payload in [&b"hello, I am no tunnel at all"[..], &[0; 64], &[0xff; 64], b""] {
             let mut decoder = Decoder::new();
             let decoded = decode(&mut decoder, 101, &ipv4(17, &udp(40_000, port, payload)));
@@ -654,7 +663,7 @@ proptest! {
     }
 }
 
-const LINKS: &[u32] = &[0, 1, 9, 12, 50, 51, 101, 104, 108, 113, 228, 229, 239, 258, 276];
+const LINKS: &[u32] = &[0, 1, 9, 12, 50, 51, 101, 104, 108, 109, 113, 228, 229, 239, 258, 276];
 
 // --- checksums --------------------------------------------------------------------------------------------------
 
@@ -719,11 +728,16 @@ fn what_is_not_all_there_or_was_never_on_the_wire_is_not_judged() {
     let mut unstated = packet.clone();
     unstated[16..18].fill(0);
     assert_eq!(checksum_holds(1, &unstated, packet.len()), None);
-    let longest = mail(&[b'x'; limits::WIRE_PACKET - 40]);
-    assert_eq!(checksum_holds(1, &longest, longest.len()), Some(true));
-    let mut merged = mail(&[b'x'; limits::WIRE_PACKET - 39]);
-    merged[50] ^= 1;
-    assert_eq!(checksum_holds(1, &merged, merged.len()), None);
+}
+
+#[test]
+fn packets_longer_than_those_of_most_wires_are_told_apart() {
+    for (more, long) in [(0, false), (1, true), (7_500, true)] {
+        let packet = mail(&vec![b'x'; limits::WIRE_PACKET - 40 + more]);
+        let mut decoder = Decoder::new();
+        let Decoded::Tcp(segment) = decode(&mut decoder, 1, &packet) else { panic!("no segment") };
+        assert_eq!((segment.is_long(), segment.checksum_holds()), (long, Some(true)));
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::walk::{Fault, Layer, Step};
 /// Whether a tunnel may run between these ports.
 #[inline]
 pub(super) fn is_tunnel_port(src: u16, dst: u16) -> bool {
-    matches!(dst, VXLAN | VXLAN_LINUX | VXLAN_GPE | GENEVE | GTP_U | TEREDO | L2TP)
+    matches!(dst, VXLAN | VXLAN_LINUX | VXLAN_GPE | GENEVE | GTP_U | TEREDO | L2TP | TZSP | MPLS_UDP | LISP)
         || matches!(src, GTP_U | TEREDO | L2TP)
 }
 
@@ -21,6 +21,9 @@ pub(super) fn over_udp(src: u16, dst: u16, payload: &[u8], on_wire: usize) -> Op
         (_, VXLAN | VXLAN_LINUX) => vxlan(payload),
         (_, VXLAN_GPE) => vxlan_gpe(payload, on_wire),
         (_, GENEVE) => geneve(payload, on_wire),
+        (_, TZSP) => tzsp(payload),
+        (_, MPLS_UDP) => mpls(payload, on_wire),
+        (_, LISP) => lisp(payload, on_wire),
         (GTP_U, _) | (_, GTP_U) => gtp_u(payload, on_wire),
         (TEREDO, _) | (_, TEREDO) => teredo(payload, on_wire),
         (L2TP, _) | (_, L2TP) => l2tp(payload, on_wire),
@@ -154,6 +157,34 @@ fn geneve(payload: &[u8], on_wire: usize) -> Option<Step> {
     (first >> 6 == 0 && fits).then(|| Step::to(layer, len))
 }
 
+/// TZSP, in which access points and routers send what they mirror: version 1, a packet received or sent, Ethernet; then
+/// tagged fields up to one that ends them.
+fn tzsp(payload: &[u8]) -> Option<Step> {
+    let mut at = match payload {
+        [1, 0 | 1, 0, 1, ..] => 4,
+        _ => return None,
+    };
+    loop {
+        match payload.get(at)? {
+            0 => at += 1,
+            1 => break,
+            _ => at += 2 + usize::from(*payload.get(at + 1)?),
+        }
+    }
+    is_plausible_ethernet(payload.get(at + 1..)?).then(|| Step::to(Layer::Ethernet, at + 1))
+}
+
+/// MPLS in UDP (RFC 7510): labels, the last of which carries IP.
+fn mpls(payload: &[u8], on_wire: usize) -> Option<Step> {
+    let labels = payload.chunks_exact(4).position(|label| label[2] & 1 != 0)? + 1;
+    is_plausible_ip(payload.get(labels * 4..)?, on_wire - labels * 4).then(|| Step::to(Layer::Mpls, 0))
+}
+
+/// LISP (RFC 9300, section 5): eight bytes before the packet.
+fn lisp(payload: &[u8], on_wire: usize) -> Option<Step> {
+    is_plausible_ip(payload.get(8..)?, on_wire - 8).then(|| Step::to(Layer::Ip, 8))
+}
+
 /// GTP-U version 1 (3GPP TS 29.281, section 5): a user packet, with optional fields and a chain of extension headers.
 fn gtp_u(payload: &[u8], on_wire: usize) -> Option<Step> {
     let (&flags, &kind, len) = (payload.first()?, payload.get(1)?, be16(payload, 2)?);
@@ -227,6 +258,9 @@ const VXLAN: u16 = 4789;
 /// What Linux used before a number was assigned, and still does by default.
 const VXLAN_LINUX: u16 = 8472;
 const VXLAN_GPE: u16 = 4790;
+const TZSP: u16 = 37_008;
+const MPLS_UDP: u16 = 6_635;
+const LISP: u16 = 4_341;
 const GENEVE: u16 = 6081;
 const GTP_U: u16 = 2152;
 const TEREDO: u16 = 3544;

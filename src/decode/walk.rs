@@ -49,6 +49,8 @@ pub(super) enum Layer {
     Vlan,
     /// A tag of so many bytes before the next EtherType (802.1BR E-TAG, VN-Tag).
     Tag(usize),
+    /// A tag of so many bytes before a whole Ethernet frame (802.1ah).
+    Frame(usize),
     Mpls,
     Pppoe,
     Ppp,
@@ -209,6 +211,7 @@ impl Walk {
             Layer::Link(number) => self.deeper(context).and_then(|()| link::link(number, rest)),
             Layer::Vlan => self.deeper(context).and_then(|()| self.vlan(rest, context)),
             Layer::Tag(len) => self.deeper(context).and_then(|()| link::tag(len, rest)),
+            Layer::Frame(len) => self.deeper(context).map(|()| Step::to(Layer::Ethernet, len)),
             Layer::Mpls => self.deeper(context).and_then(|()| link::mpls(rest)),
             Layer::Pppoe => self.deeper(context).and_then(|()| link::pppoe(rest)),
             Layer::Nsh => self.deeper(context).and_then(|()| tunnel::nsh(rest)),

@@ -287,6 +287,12 @@ impl<T> FlowTable<T> {
         }
     }
 
+    /// All flows, in the order of their slots.
+    pub fn places(&self) -> impl Iterator<Item = (Place, &Entry<T>)> {
+        let slots = self.slots.iter().enumerate().filter(|(_, entry)| entry.occupied);
+        slots.map(|(slot, entry)| (Place { slot: slot as u32, opened: false }, entry))
+    }
+
     /// Slots in use or free: what a whole round of the hand looks at.
     pub fn slots(&self) -> usize {
         self.slots.len()

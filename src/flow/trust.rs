@@ -4,6 +4,10 @@
 //! another, and where the first copy wins, the lie wins (Ptacek and Newsham 1998, section 5.2). Yet in a capture made
 //! on the sender itself all checksums are wrong, for the hardware fills them in later. So a side is held to its
 //! checksums once they have been seen to be real.
+//!
+//! Long packets have a trust of their own. Hardware and kernels merge segments and leave the checksum of the whole
+//! unfinished, among short ones whose checksums are real; on a network with jumbo frames those of long packets are
+//! real as well.
 
 /// What the checksums of one side of a flow are worth. One byte: every flow has two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

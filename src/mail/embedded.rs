@@ -39,6 +39,11 @@ pub fn find(text: &[u8], most: usize) -> Vec<Embedded> {
     found
 }
 
+/// The content of the first file in a body that is said to be one.
+pub fn first(body: &[u8]) -> Option<Vec<u8>> {
+    find(body, 1).pop().map(|file| file.content)
+}
+
 /// A line that begins a file.
 enum Start<'a> {
     Uu(&'a [u8]),

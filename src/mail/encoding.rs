@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use encodify::{base64, qp};
 use memchr::{memchr, memchr3};
 
+use super::embedded;
+
 /// How a part's body is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TransferEncoding {
@@ -13,6 +15,8 @@ pub enum TransferEncoding {
     Identity,
     Base64,
     QuotedPrintable,
+    /// What mailers wrote before MIME had settled, and some long after (python3's email package reads it as well).
+    Uuencode,
 }
 
 impl TransferEncoding {
@@ -26,6 +30,8 @@ impl TransferEncoding {
             Self::Base64
         } else if word.eq_ignore_ascii_case(b"quoted-printable") {
             Self::QuotedPrintable
+        } else if UUENCODE.iter().any(|name| word.eq_ignore_ascii_case(name)) {
+            Self::Uuencode
         } else {
             Self::Identity
         }
@@ -37,9 +43,13 @@ impl TransferEncoding {
             Self::Identity => Cow::Borrowed(body),
             Self::Base64 => Cow::Owned(decode_base64(body)),
             Self::QuotedPrintable => decode_quoted_printable(body),
+            Self::Uuencode => embedded::first(body).map_or(Cow::Borrowed(body), Cow::Owned),
         }
     }
 }
+
+/// Names that were in use; none is registered.
+const UUENCODE: [&[u8]; 4] = [b"x-uuencode", b"uuencode", b"x-uue", b"uue"];
 
 /// Decodes base64 as mail carries it.
 ///

@@ -139,7 +139,9 @@ impl Inspection<'_> {
             return;
         }
         let room = limits::EMBEDDED_FILES.saturating_sub(self.embedded);
-        let found = embedded::find(&part.encoding.decode(body), room);
+        // What is wholly uuencoded is a file, and names itself.
+        let text = if part.encoding == TransferEncoding::Uuencode { body.into() } else { part.encoding.decode(body) };
+        let found = embedded::find(&text, room);
         self.embedded += found.len();
         for file in found {
             let part = Part { name: Some(file.name), open: file.cut, ..Part::default() };
@@ -307,6 +309,34 @@ mod tests {
         let findings = inspect(&cut, &InspectSettings::default());
         assert_eq!((findings.files[0].size, findings.files[0].truncated, findings.files[0].md5), (3, true, None));
         assert!(findings.anomalies.is_empty() && findings.email.unwrap().truncated);
+    }
+
+    /// As Python's email package reads it; mailers of 2003 still wrote it.
+    #[test]
+    fn uuencode_is_a_transfer_encoding_as_well() {
+        // python3 -c 'import binascii; print(binascii.b2a_uu(b"MZ hello"))'
+        let body = "begin 644 other.exe\n(35H@:&5L;&\\ \n`\nend\n";
+        for name in ["x-uuencode", "UUENCODE", "x-uue", "uue"] {
+            let headers = format!("Content-Transfer-Encoding: {name}\nContent-Disposition: attachment; filename=a.exe");
+            let findings = open(one_part(&headers, body));
+            let files: Vec<_> = findings.files.iter().map(|file| (&*file.filename, file.size, file.kind.0)).collect();
+            assert_eq!(files, [("a.exe", 8, "pe")], "{name}");
+            let nameless = open(one_part(&format!("Content-Transfer-Encoding: {name}"), body));
+            assert_eq!(names(&nameless), ["other.exe"], "{name}");
+        }
+        let headers = "Content-Transfer-Encoding: x-uue\nContent-Disposition: attachment; filename=a";
+        assert_eq!(open(one_part(headers, "not uuencoded")).files[0].size, 13);
+    }
+
+    /// RFC 2046, section 5.2.2: the first piece has the headers, and whatever fits into it.
+    #[test]
+    fn the_first_piece_of_a_message_is_opened() {
+        let inner =
+            "Subject: inner\nContent-Disposition: attachment; filename=a.exe\nContent-Type: application/x\n\nMZ";
+        let first = "Content-Type: message/partial; id=x; number=1; total=2";
+        assert_eq!(names(&open(one_part(first, inner))), ["", "a.exe"]);
+        let second = "Content-Type: message/partial; id=x; number=2; total=2";
+        assert_eq!(names(&open(one_part(second, inner))), [""]);
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub struct Part {
     pub name: Option<String>,
     /// The part's other name, when Content-Type and Content-Disposition disagree.
     pub other_name: Option<String>,
+    /// The first piece of a message sent in several (RFC 2046, section 5.2.2): what is left of it is in the others. Scanners
+    /// that see pieces only were passed so.
+    pub first_piece: bool,
     /// Content-Disposition says attachment.
     pub attached: bool,
     pub body: Range<usize>,
@@ -40,7 +43,7 @@ pub struct Part {
 impl Part {
     /// Whether it holds a message (RFC 2046, section 5.2.1; RFC 6532, section 3.7).
     pub fn is_message(&self) -> bool {
-        matches!(self.media.as_str(), "message/rfc822" | "message/global" | "message/news")
+        matches!(self.media.as_str(), "message/rfc822" | "message/global" | "message/news") || self.first_piece
     }
 }
 
@@ -185,7 +188,9 @@ impl Walker<'_> {
         let disposition = block.parameters(self.bytes, "content-disposition");
         let encoding = block.get(self.bytes, "content-transfer-encoding").unwrap_or_default();
         let (name, other_name) = file_name(&disposition, content_type);
+        let number = content_type.raw("number").map(<[u8]>::trim_ascii);
         Part {
+            first_piece: media.as_deref() == Some("message/partial") && number == Some(b"1"),
             media_given: media.is_some(),
             media: media.unwrap_or_else(|| if digest { "message/rfc822" } else { "text/plain" }.to_owned()),
             charset: content_type.raw("charset").map(|charset| charset_name(charset).to_vec()),

@@ -77,6 +77,11 @@ pub struct SmtpEvent {
     pub helo: Option<String>,
     /// True for EHLO or LHLO, false for HELO.
     pub extended: bool,
+    /// The server refused EHLO, and HELO was said after it (RFC 5321, section 3.2).
+    pub helo_fallback: bool,
+    /// The extensions that the server offered in its last reply to EHLO or LHLO (RFC 5321, section 4.1.1.1), in its order:
+    /// each a keyword in upper case and its parameters as sent. Within TLS, those offered before it.
+    pub extensions: Arc<[String]>,
     pub envelope: Option<Envelope>,
     /// The reply to the end of the data, or for an event without a message the last reply seen.
     pub reply: Option<Reply>,

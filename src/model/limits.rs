@@ -49,8 +49,9 @@ pub const FRAGMENTS_PER_DATAGRAM: usize = 1_024;
 /// RFC 8200, section 4.5 (IPv6): 60 seconds; RFC 1122, section 3.3.2 (IPv4): 60 to 120. Not less, or a datagram whose
 /// fragments are sent slowly would reach the host and escape the sensor.
 pub const FRAGMENT_TIMEOUT: Duration = Duration::from_secs(60);
-/// Bytes of an IP packet up to which its checksums are judged: Ethernet's MTU (RFC 894). A longer one was most likely
-/// never on the wire: offload merged it on its way in, or will cut it on its way out, and leaves checksums unfinished.
+/// Bytes of an IP packet up to which its checksums are taken to be those of the wire: Ethernet's MTU (RFC 894). A longer
+/// one was most likely never on it: offload merged it on its way in, or will cut it on its way out, and leaves checksums
+/// unfinished. Where networks have jumbo frames they are real; so checksums of long packets are trusted once some held.
 pub const WIRE_PACKET: usize = 1_500;
 
 // --- flow -------------------------------------------------------------------------------------------------------
@@ -102,6 +103,8 @@ pub const SMTP_COMMAND_LINE: usize = 4_096;
 pub const SMTP_REPLY_LINE: usize = 4_096;
 /// Text of one multi-line reply kept.
 pub const SMTP_REPLY_TEXT: usize = 1_024;
+/// Extensions kept of those that a server offers; real ones offer five to fifteen. `SMTP_REPLY_TEXT` bounds their bytes.
+pub const SMTP_EXTENSIONS: usize = 64;
 /// RFC 5321, section 4.5.3.1.8 asks for at least 100 recipients; large lists use thousands.
 pub const SMTP_RECIPIENTS: usize = 1_000;
 /// Commands awaiting their replies.
@@ -121,8 +124,18 @@ pub const TLS_NAMES: usize = 128;
 pub const TLS_NAME: usize = 1_024;
 /// A message kept in full up to here: above the 25 to 50 MB that large providers take.
 pub const MESSAGE_BYTES: usize = 64 << 20;
-/// Bytes of unfinished messages held by the sensor; past it new bytes are dropped and messages marked truncated.
-pub const MESSAGES_HELD_BYTES: usize = 192 << 20;
+/// First bytes set aside for a message on the word of its SIZE parameter: most mails fit, and a word costs nothing.
+pub const MESSAGE_SIZE_HINT: usize = 64 << 10;
+/// Transactions of one session that wait for replies: DATA has a client wait, so only those that it gave up, or sent
+/// with BDAT, add up. Past it the oldest is told as far as it is known.
+pub const SMTP_TRANSACTIONS: usize = 64;
+/// Bytes held for all SMTP sessions of a sensor together: unfinished messages, recipients, commands and replies under
+/// way, handshakes. Three of the longest messages, or the sessions of some 10,000 ordinary mails at once. Past it those
+/// sessions that hold most are told as far as they were read, and not read on (`SMTP_RELIEF`).
+pub const SMTP_HELD_BYTES: usize = 192 << 20;
+/// Share of `SMTP_HELD_BYTES`, as one part of so many, that is made free when it is full: each time costs a look at all
+/// flows, so it must not come often.
+pub const SMTP_RELIEF: u64 = 8;
 /// Anomalies told for one session or message: the first ones say what is wrong.
 pub const ANOMALIES: usize = 16;
 
@@ -217,6 +230,10 @@ pub const ARCHIVE_COST_BZIP2: u64 = 4;
 pub const ARCHIVE_PASSWORDS: usize = 20;
 /// Passwords tried on the members of all archives of one message: AES makes each cost about half a millisecond.
 pub const ARCHIVE_TRIES: usize = 200;
+/// As how many of these a password counts that is tried on a 7z: its key takes 2^19 rounds of SHA-256, some 20 to 60 ms.
+pub const SEVENZIP_TRY_COST: usize = 20;
+/// Rounds of a 7z's key, as a power of two, up to which passwords are tried: what 7-Zip itself uses.
+pub const SEVENZIP_KEY_ROUNDS: u8 = 19;
 
 // --- rules ------------------------------------------------------------------------------------------------------
 

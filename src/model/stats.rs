@@ -109,7 +109,9 @@ pub struct SmtpStats {
     pub truncated: u64,
     /// Sessions in which the parser lost its place and found it again.
     pub resynchronised: u64,
-    /// Bytes of messages held in the sensor now.
+    /// Sessions not read to their end, because all of them together held too much and these held most.
+    pub given_up: u64,
+    /// Bytes held for sessions now, unfinished messages among them.
     pub held_bytes: u64,
 }
 
@@ -224,7 +226,7 @@ impl FlowStats {
 
 impl SmtpStats {
     fn add(&mut self, other: &Self) {
-        add_fields!(self, other: sessions, tls_sessions, transactions, messages, message_bytes, truncated, resynchronised, held_bytes);
+        add_fields!(self, other: sessions, tls_sessions, transactions, messages, message_bytes, truncated, resynchronised, given_up, held_bytes);
     }
 }
 

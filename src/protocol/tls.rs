@@ -89,6 +89,11 @@ impl Handshake {
             || self.sides.iter().any(|watched| watched.seen >= limits::TLS_HANDSHAKE)
     }
 
+    /// Bytes it holds. What was learnt is a few names, and not counted.
+    pub fn held_bytes(&self) -> usize {
+        size_of::<Self>() + self.sides.iter().map(|watched| watched.reader.held_bytes()).sum::<usize>()
+    }
+
     /// What was learnt so far.
     pub fn into_facts(self) -> TlsFacts {
         self.facts

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::smtp_account::SmtpAccount;
 use crate::flow::flags::SYN;
 use crate::flow::{Entry, Sink, Stream, Trust};
 use crate::model::event::DnsMessage;
@@ -21,6 +22,10 @@ pub(super) struct Conversation {
     pub(super) app: App,
     /// Bytes of the flow told in events so far.
     pub(super) told_bytes: u64,
+    /// What the checksums of long packets are worth, by side.
+    pub(super) trust_long: [Trust; 2],
+    /// Bytes it holds as a session of SMTP, as they stand in the account.
+    pub(super) charged: u64,
 }
 
 #[derive(Debug)]
@@ -48,7 +53,7 @@ impl Conversation {
             opened.then_some(entry.first_seq[side.index()])
         });
         let flow = Arc::new(entry.identity());
-        Self { flow, stream: Stream::new(first_seq), app, told_bytes: 0 }
+        Self { flow, stream: Stream::new(first_seq), app, told_bytes: 0, trust_long: [Trust::default(); 2], charged: 0 }
     }
 
     /// Whether what is said is still listened to.
@@ -60,6 +65,12 @@ impl Conversation {
     pub(super) fn let_go(&mut self, app: App, stats: &mut FlowStats) {
         self.stream.let_go(stats);
         self.app = app;
+    }
+
+    /// Brings the account up to what it holds now.
+    pub(super) fn settle(&mut self, account: &mut SmtpAccount, stats: &mut SmtpStats) {
+        let held = if let App::Smtp(session) = &self.app { session.held_bytes() as u64 } else { 0 };
+        account.settle(&mut self.charged, held, stats);
     }
 
     /// Of the flow's `bytes`, those no event has told; told from now on if `telling`.
@@ -105,7 +116,8 @@ pub(super) struct Listener<'a> {
     pub(super) heard: &'a mut Heard,
     pub(super) now: Timestamp,
     pub(super) detail: Detail,
-    pub(super) trust: &'a mut [Trust; 2],
+    /// What checksums of short and of long packets are worth.
+    pub(super) trust: [&'a mut [Trust; 2]; 2],
     /// Bytes delivered so far.
     pub(super) delivered: usize,
 }
@@ -150,7 +162,7 @@ impl Sink for Listener<'_> {
     }
 
     fn believed(&mut self, side: Side) {
-        self.trust[side.index()] = Trust::Waived;
+        self.trust.iter_mut().for_each(|trust| trust[side.index()] = Trust::Waived);
     }
 
     fn differs(&mut self, side: Side) {

@@ -42,7 +42,9 @@ longest() {
         tcp_stream) echo 2048 ;;
         smtp | dns) echo 4096 ;;
         frames | capture_file) echo 16384 ;;
-        mail | archive | rules) echo 32768 ;;
+        mail | rules) echo 32768 ;;
+        # A disc image begins at 32 KiB.
+        archive) echo 65536 ;;
         *) echo 65536 ;;
     esac
 }

@@ -94,7 +94,7 @@ def library():
     say("zip-unlisted", "a.zip", first + zipped({"seen.txt": b"seen"}), [member(["a.zip", "seen.txt"], b"seen"), member(["a.zip", "hidden.exe"], program)])
 
 
-def tool(case, program, *commands, file, members, text="Hello", names=FILES):
+def tool(case, program, *commands, file, members, text="Hello", names=FILES, change=lambda data: data):
     """Runs a packer in a folder that holds the files; `@` stands for their names."""
     if not shutil.which(program):
         return skip(case, f"{program} is not installed")
@@ -109,7 +109,7 @@ def tool(case, program, *commands, file, members, text="Hello", names=FILES):
             if done.returncode:
                 return skip(case, f"{words[0]} failed: {(done.stderr or done.stdout).decode(errors='replace')[-200:]}")
         with open(os.path.join(folder, file), "rb") as made:
-            say(case, file, made.read(), members, text)
+            say(case, file, change(made.read()), members, text)
 
 
 def closed(outer, names=FILES):
@@ -126,11 +126,15 @@ def packers():
     tool("7z-bcj2", "7z", ["7z", "a", "-m0=BCJ2", "-m1=LZMA:d23", "-m2=LZMA:d19", "-m3=LZMA:d19", "-mb0:1", "-mb0s1:2", "-mb0s2:3", "a.7z", "@"], file="a.7z", members=all_of("a.7z"))
     tool("7z-best", "7z", ["7z", "a", "-mx=9", "a.7z", "@"], file="a.7z", members=all_of("a.7z"))
     tool("7z-encrypted", "7z", ["7z", "a", "-psecret", "a.7z", "readme.txt"], file="a.7z", members=closed("a.7z", {"readme.txt": FILES["readme.txt"]}))
+    said = "For security reasons attached file is password protected. The password is 47286"
+    command = ["7z", "a", "-p47286", "a.7z", *program]
+    tool("7z-aes", "7z", command, file="a.7z", members=closed("a.7z", program))
+    tool("7z-aes-said", "7z", command, file="a.7z", members=all_of("a.7z", program), text=said)
+    tool("7z-aes-stored-said", "7z", ["7z", "a", "-m0=Copy", "-p47286", "a.7z", *program], file="a.7z", members=all_of("a.7z", program), text="One\nTwo\n" + said)
     for case, options in [("", []), ("-best", ["-19"]), ("-check", ["--check"]), ("-long", ["--long=24"])]:
         tool(f"zstd{case}", "zstd", ["zstd", "-q", *options, "noise.bin"], file="noise.bin.zst", members=[member(["noise.bin.zst", "noise.bin"], FILES["noise.bin"])])
     tool("zip", "zip", ["zip", "-q", "-r", "a.zip", "@"], file="a.zip", members=all_of("a.zip"))
     tool("zip-crypto", "zip", ["zip", "-q", "-P", "47286", "a.zip", *program], file="a.zip", members=closed("a.zip", program), text="nothing here")
-    said = "For security reasons attached file is password protected. The password is 47286"
     tool("zip-crypto-said", "zip", ["zip", "-q", "-P", "47286", "a.zip", *program], file="a.zip", members=sample, text=said)
     for bits in (128, 192, 256):
         command = ["7z", "a", "-tzip", f"-mem=AES{bits}", "-p47286", "a.zip", *program]

@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read};
 use std::ops::Range;
 
 use bzip2::bufread::MultiBzDecoder;
+use delharc::header::CompressionMethod;
 use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
 
@@ -14,6 +15,7 @@ use super::super::office::{MacroSearch, is_macro_part};
 use super::super::password;
 use super::compressed::Zstd;
 use super::inflate::Inflate;
+use super::lzh::Lzh;
 use super::{Budget, Findings, Format, Inner, Said, zip};
 use crate::model::limits;
 use crate::model::mail::{FileFact, FileKind};
@@ -49,6 +51,7 @@ pub enum Method {
     Xz,
     /// RFC 8878.
     Zstd,
+    Lzh(CompressionMethod),
     /// Any other: listed, not opened.
     #[default]
     Other,
@@ -59,13 +62,13 @@ impl Method {
     const fn cost(self) -> u64 {
         match self {
             Self::Bzip2 => limits::ARCHIVE_COST_BZIP2,
-            Self::Xz => limits::ARCHIVE_COST_LZMA,
+            Self::Xz | Self::Lzh(_) => limits::ARCHIVE_COST_LZMA,
             _ => 1,
         }
     }
 
-    /// Unpacks `packed`; None when it cannot be unpacked here.
-    fn open<'a>(self, packed: &'a [u8]) -> Option<Box<dyn Read + 'a>> {
+    /// Unpacks `packed`, of which `size` bytes come; None when it cannot be unpacked here.
+    fn open<'a>(self, packed: &'a [u8], size: u64) -> Option<Box<dyn Read + 'a>> {
         Some(match self {
             Self::Stored => Box::new(packed),
             Self::Deflate => Box::new(Inflate::new(packed)),
@@ -76,6 +79,7 @@ impl Method {
                 Box::new(XzReader::new_mem_limit(packed, true, window.saturating_add(DECODER_KIB)))
             }
             Self::Zstd => Box::new(Zstd::new(packed)),
+            Self::Lzh(method) => Box::new(Lzh::new(method, packed, size)?),
             Self::Other => return None,
         })
     }
@@ -104,7 +108,7 @@ impl Reader<'_> {
         if member.encrypted {
             return self.decrypted(archive, fact, member, findings);
         }
-        let unpacker = member.method.open(packed);
+        let unpacker = member.method.open(packed, fact.size);
         let Some(mut unpacker) = unpacker else { return (fact, None) };
         let content = self.consume(unpacker.as_mut(), packed.len() as u64, fact.size, member.method.cost());
         self.conclude(fact, &member, content, findings)

@@ -3,12 +3,18 @@
 //! Iterative, with one open archive a level. A member is never held in memory as a whole, save one that is itself an
 //! archive, or whose content is wanted. A bound met is an anomaly; the member is still listed, without hashes.
 //!
-//! One file a format: `zip.rs`, `tar.rs`, `sevenzip.rs`, `tnef.rs`, and `compressed.rs` for what holds one file. rar, cab, iso,
-//! arj, lzh and ace are told by their first bytes, and not opened.
+//! One file a format: `zip.rs`, `tar.rs`, `sevenzip.rs`, `rar.rs` and so on, and `compressed.rs` for what holds one file.
 
+mod ace;
+mod arj;
+mod cab;
 mod compressed;
+mod fields;
 mod inflate;
+mod iso;
+mod lzh;
 mod member;
+mod rar;
 mod sevenzip;
 mod tar;
 mod tnef;
@@ -135,6 +141,16 @@ impl<'a> Walk<'a, '_> {
                 sevenzip::read(&data, &container, most, &mut reader, self.findings)
             }
             Format::Zip => self.listed(zip::list(&data, most)),
+            Format::Cab => {
+                let mut reader =
+                    Reader { said: self.said, settings: self.settings, budget: self.budget, gaps: self.gaps };
+                cab::read(&data, &container, most, &mut reader, self.findings)
+            }
+            Format::Rar => self.listed(rar::list(&data, most)),
+            Format::Iso => self.listed(iso::list(&data, most)),
+            Format::Arj => self.listed(arj::list(&data, most)),
+            Format::Lzh => self.listed(lzh::list(&data, most)),
+            Format::Ace => self.listed(ace::list(&data, most)),
             Format::Tar => self.listed(tar::list(&data, most)),
             Format::Tnef => self.listed(tnef::list(&data, most)),
             Format::Compressed(method) => self.listed(compressed::list(&data, outer, method)),
@@ -163,6 +179,12 @@ enum Format {
     Tar,
     SevenZip,
     Tnef,
+    Cab,
+    Rar,
+    Iso,
+    Arj,
+    Lzh,
+    Ace,
     /// One file.
     Compressed(Method),
 }
@@ -176,6 +198,12 @@ impl Format {
             "tar" => Some(Self::Tar),
             "7z" => Some(Self::SevenZip),
             "tnef" => Some(Self::Tnef),
+            "cab" => Some(Self::Cab),
+            "rar" => Some(Self::Rar),
+            "iso" => Some(Self::Iso),
+            "arj" => Some(Self::Arj),
+            "lzh" => Some(Self::Lzh),
+            "ace" => Some(Self::Ace),
             "gzip" => Some(Self::Compressed(Method::Gzip)),
             "bzip2" => Some(Self::Compressed(Method::Bzip2)),
             "xz" => Some(Self::Compressed(Method::Xz)),

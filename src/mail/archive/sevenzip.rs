@@ -8,6 +8,7 @@ use std::io::{Cursor, Read};
 
 use sevenz_rust2::{Archive, ArchiveEntry, BlockDecoder, EncoderMethod, Error, Password};
 
+use super::super::password;
 use super::member::Reader;
 use super::{Entry, Findings, Member, Method};
 use crate::model::limits;
@@ -69,31 +70,88 @@ fn read_block(
     (reader, findings): (&mut Reader<'_>, &mut Findings<'_>),
     members: &mut Vec<Entry>,
 ) {
-    let (password, mut source) = (Password::empty(), Cursor::new(data));
-    let window = usize::try_from(limits::ARCHIVE_WINDOW >> 10).unwrap_or(usize::MAX);
-    let decoder = BlockDecoder::new_with_memory_limit(1, window, block, archive, &password, &mut source);
-    let files = decoder.entries().iter().filter(|file| !file.is_directory());
-    let files = files.take(most.saturating_sub(members.len())).map(|file| member(file, false)).collect::<Vec<_>>();
     let coders = archive.blocks.get(block).map_or(&[][..], |block| &block.coders);
-    let encrypted = coders.iter().any(|coder| coder.encoder_method_id() == EncoderMethod::ID_AES256_SHA256);
+    let key = coders.iter().find(|coder| coder.encoder_method_id() == EncoderMethod::ID_AES256_SHA256);
+    let found = key.and_then(|key| find_password(archive, block, data, key.properties(), reader));
+    let encrypted = key.is_some() && found.is_none();
+    let password = found.unwrap_or_else(Password::empty);
+    let mut source = Cursor::new(data);
+    let decoder = BlockDecoder::new_with_memory_limit(1, WINDOW_KIB, block, archive, &password, &mut source);
+    let files = decoder.entries().iter().filter(|file| !file.is_directory());
+    let files =
+        files.take(most.saturating_sub(members.len())).map(|file| member(file, key.is_some())).collect::<Vec<_>>();
+    if key.is_some()
+        && !encrypted
+        && let Some(first) = files.first()
+    {
+        (findings.note)("archive-password-in-text", first.name.clone());
+    }
     let mut done = 0;
     let mut each = |file: &ArchiveEntry, content: &mut dyn Read| {
         if members.len() >= most || file.is_directory() {
             return Ok(members.len() < most);
         }
         done += 1;
-        let (fact, inner, stopped) = reader.unpacked(container, member(file, false), content, data.len(), findings);
+        let (fact, inner, stopped) =
+            reader.unpacked(container, member(file, key.is_some()), content, data.len(), findings);
         members.push(Entry::Read(Box::new(fact), inner));
         Ok(!stopped)
     };
     let all = !encrypted && decoder.for_each_entries(&mut each).is_ok();
     // Those behind a bound, or behind damage, are listed.
     let left = files.into_iter().skip(done);
-    members.extend(left.map(|file| Entry::Packed(Member { cut: !encrypted, encrypted, ..file })));
+    members.extend(left.map(|file| Entry::Packed(Member { cut: !encrypted, ..file })));
     if !all && !encrypted {
         (findings.note)("archive-damaged", "a block of a 7z archive".to_owned());
     }
 }
+
+/// The word of the message that opens a block whose key has these properties (7-Zip's 7zFormat.txt names none of them:
+/// the low six bits of the first byte are the rounds, as a power of two). It fits if the first file unpacks to what
+/// its checksum says.
+fn find_password(
+    archive: &Archive,
+    block: usize,
+    data: &[u8],
+    properties: &[u8],
+    reader: &mut Reader<'_>,
+) -> Option<Password> {
+    if properties.first().is_none_or(|first| first & 0x3f > limits::SEVENZIP_KEY_ROUNDS) {
+        return None;
+    }
+    let said = [reader.said.subject, reader.said.text];
+    let mut words = reader.budget.passwords.take().unwrap_or_else(|| password::candidates(said));
+    let fits = words.iter().position(|word| {
+        let budget = &mut *reader.budget;
+        let Some(tries) = budget.tries.checked_sub(limits::SEVENZIP_TRY_COST) else { return false };
+        budget.tries = tries;
+        let (password, mut source) = (Password::new(word), Cursor::new(data));
+        let decoder = BlockDecoder::new_with_memory_limit(1, WINDOW_KIB, block, archive, &password, &mut source);
+        let mut whole = false;
+        let mut first = |file: &ArchiveEntry, content: &mut dyn Read| {
+            if file.is_directory() || file.size() == 0 {
+                return Ok(true);
+            }
+            // What it takes to see counts as well.
+            let room = budget.bytes / limits::ARCHIVE_COST_LZMA;
+            let read = std::io::copy(&mut content.take(room), &mut std::io::sink())?;
+            budget.bytes -= read * limits::ARCHIVE_COST_LZMA;
+            whole = read == file.size();
+            Ok(false)
+        };
+        decoder.for_each_entries(&mut first).is_ok() && whole
+    });
+    if let Some(at) = fits {
+        // It is tried first on the next.
+        words.swap(0, at);
+    }
+    let password = fits.and_then(|_| words.first()).map(|word| Password::new(word));
+    reader.budget.passwords = Some(words);
+    password
+}
+
+/// What a block's window may take.
+const WINDOW_KIB: usize = (limits::ARCHIVE_WINDOW >> 10) as usize;
 
 fn member(file: &ArchiveEntry, encrypted: bool) -> Member {
     Member { name: file.name().to_owned(), size: Some(file.size()), encrypted, ..Member::default() }

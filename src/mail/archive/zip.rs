@@ -14,6 +14,7 @@ use zip::read::{Config, ZipReadOptions, read_zipfile_from_stream_with_options};
 use zip::result::ZipError;
 use zip::unstable::read::ZipIterable;
 
+use super::fields::{name, range, u16_at, u32_at, u64_at};
 use super::{Listing, Member, Method};
 
 /// Lists at most `most` members.
@@ -62,7 +63,7 @@ fn list_central(data: &[u8], most: usize) -> Result<Listing, ZipError> {
         if let (Some(local), Some(central)) = (&local, central_name)
             && local.name != central
         {
-            let other = self::name(local.name, local.flags & UTF8 != 0);
+            let other = super::fields::name(local.name, local.flags & UTF8 != 0);
             listing.anomalies.push(("zip-names-differ", format!("{name:?} and {other:?}")));
         }
         let packed_size = entry.compressed_size();
@@ -258,41 +259,11 @@ fn next_signature(data: &[u8]) -> Option<usize> {
         .find(|at| data.get(*at..).is_some_and(|rest| SIGNATURES.iter().any(|signature| rest.starts_with(signature))))
 }
 
-/// The bytes from `start`, `size` of them as far as there are so many, and whether there are not.
-fn range(data: &[u8], start: usize, size: u64) -> (Range<usize>, bool) {
-    let start = start.min(data.len());
-    let there = data.len() - start;
-    let wanted = usize::try_from(size).unwrap_or(usize::MAX);
-    (start..start + wanted.min(there), wanted > there)
-}
-
 /// A member's name in the central directory as it stands there, before any extra field has its say.
 fn raw_central_name(data: &[u8], at: usize) -> Option<&[u8]> {
     let length = usize::from(u16_at(data.get(at..)?, 28)?);
     let start = at.checked_add(CENTRAL_BYTES)?;
     data.get(start..start.checked_add(length)?)
-}
-
-/// A name in UTF-8 or, as the original tools wrote it, code page 437 (appendix D.1).
-fn name(raw: &[u8], utf8: bool) -> String {
-    if utf8 || raw.is_ascii() {
-        return String::from_utf8_lossy(raw).into_owned();
-    }
-    raw.iter()
-        .map(|byte| byte.checked_sub(0x80).and_then(|i| CP437.chars().nth(i.into())).unwrap_or(char::from(*byte)))
-        .collect()
-}
-
-fn u16_at(data: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_le_bytes(data.get(at..)?.first_chunk().copied()?))
-}
-
-fn u32_at(data: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(data.get(at..)?.first_chunk().copied()?))
-}
-
-fn u64_at(data: &[u8], at: usize) -> Option<u64> {
-    Some(u64::from_le_bytes(data.get(at..)?.first_chunk().copied()?))
 }
 
 const LOCAL: &[u8] = b"PK\x03\x04";
@@ -317,6 +288,3 @@ const MAX_LIKELY_NAME: usize = 1_024;
 const ENCRYPTED: u16 = 1;
 const DESCRIPTOR: u16 = 1 << 3;
 const UTF8: u16 = 1 << 11;
-
-/// The upper half of IBM code page 437.
-const CP437: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}";

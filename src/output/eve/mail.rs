@@ -17,6 +17,12 @@ impl Serialize for SmtpBody<'_> {
         if let Some(helo) = &smtp.helo {
             map.serialize_entry("helo", helo)?;
         }
+        if smtp.helo_fallback {
+            map.serialize_entry("helo_fallback", &true)?;
+        }
+        if !smtp.extensions.is_empty() {
+            map.serialize_entry("extensions", &*smtp.extensions)?;
+        }
         if let Some(envelope) = &smtp.envelope {
             if !envelope.mail_from_unseen {
                 map.serialize_entry("mail_from", &Angle(&envelope.mail_from))?;

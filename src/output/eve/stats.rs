@@ -124,6 +124,7 @@ impl Serialize for Ours<'_> {
             ("message_bytes", smtp.message_bytes),
             ("truncated", smtp.truncated),
             ("resynchronised", smtp.resynchronised),
+            ("given_up", smtp.given_up),
             ("held_bytes", smtp.held_bytes),
         ]);
         map.serialize_entry("smtp", &of_smtp)?;

@@ -37,6 +37,8 @@ fn smtp_shows_envelope_dialogue_and_message() {
         line["smtp"],
         json!({
             "helo": "localhost",
+            "helo_fallback": true,
+            "extensions": ["PIPELINING", "SIZE 10240000"],
             "mail_from": "<james@example.com>",
             "rcpt_to": ["<ann@example.com>"],
             "rcpt_rejected": [{"address": "<bob@example.com>", "code": 550, "text": "5.1.1 no such user"}],
@@ -489,6 +491,8 @@ fn worm_mail() -> SmtpEvent {
     SmtpEvent {
         tx_id: 2,
         helo: Some("localhost".into()),
+        helo_fallback: true,
+        extensions: ["PIPELINING".into(), "SIZE 10240000".into()].into(),
         envelope: Some(Envelope {
             mail_from: "james@example.com".into(),
             rcpt_to: vec!["ann@example.com".into()],

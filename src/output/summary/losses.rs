@@ -85,6 +85,12 @@ pub fn losses(report: &Report, notes: &Notes) -> Vec<Loss> {
             "DNS message over TCP not read to its end",
             "DNS messages over TCP not read to their end",
         ),
+        loss(
+            "sessions_given_up",
+            smtp.given_up,
+            "SMTP session not read to its end: all together held too much",
+            "SMTP sessions not read to their end: all together held too much",
+        ),
         loss("messages_truncated", smtp.truncated, "message not kept whole", "messages not kept whole"),
         loss(
             "messages_shed_queue",

@@ -152,6 +152,11 @@ impl DataReader {
         self.at = At::InLine;
     }
 
+    /// Bytes it holds besides the message.
+    pub fn held_bytes(&self) -> usize {
+        self.candidate.as_ref().map_or(0, |candidate| candidate.after.capacity())
+    }
+
     /// The first odd end, if one was met.
     pub fn odd_end(&self) -> Option<OddEnd> {
         let followed = self.candidate.as_ref().is_some_and(Candidate::opens_smtp);
@@ -238,32 +243,35 @@ impl fmt::Display for OddEnd {
     }
 }
 
-/// Where message bytes go, within the bounds of one message and of all together.
+/// Where message bytes go, within the bound of one message.
 pub struct Spool<'a> {
     pub message: &'a mut Message,
     /// Bytes one message may keep.
     pub bound: usize,
-    /// Bytes all unfinished messages of the sensor hold now.
-    pub held: &'a mut u64,
 }
 
 impl Spool<'_> {
-    /// Adds bytes; past a bound they are counted and dropped, and the message is marked truncated.
+    /// Adds bytes; past the bound they are counted and dropped, and the message is marked truncated.
     pub fn add(&mut self, bytes: &[u8]) {
         self.message.size += bytes.len() as u64;
-        let all = usize::try_from(*self.held).unwrap_or(usize::MAX);
-        let room =
-            self.bound.saturating_sub(self.message.bytes.len()).min(limits::MESSAGES_HELD_BYTES.saturating_sub(all));
+        let room = self.bound.saturating_sub(self.message.bytes.len());
         let kept = &bytes[..bytes.len().min(room)];
         self.message.truncated |= kept.len() < bytes.len();
-        self.message.bytes.extend_from_slice(kept);
-        *self.held += kept.len() as u64;
+        let buffer = &mut self.message.bytes;
+        if buffer.len() >= LARGE && buffer.capacity() - buffer.len() < kept.len() {
+            // Doubling, as vectors do, could leave half of a large buffer empty.
+            buffer.reserve_exact(kept.len().max(buffer.len() / 4));
+        }
+        buffer.extend_from_slice(kept);
     }
 
     fn place(&self) -> Place {
         Place { kept: self.message.bytes.len(), size: self.message.size }
     }
 }
+
+/// From here on a message's buffer grows by a quarter.
+const LARGE: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -272,9 +280,9 @@ mod tests {
 
     /// The message read from parts of a stream, and what follows it.
     fn read(parts: &[&[u8]]) -> (Vec<u8>, Option<Vec<u8>>, DataReader) {
-        let (mut reader, mut message, mut held) = (DataReader::default(), Message::default(), 0);
+        let (mut reader, mut message) = (DataReader::default(), Message::default());
         for (n, part) in parts.iter().enumerate() {
-            let mut spool = Spool { message: &mut message, bound: 1 << 20, held: &mut held };
+            let mut spool = Spool { message: &mut message, bound: 1 << 20 };
             if let Some(rest) = reader.push(part, &mut spool) {
                 let after = [rest, &parts[n + 1..].concat()].concat();
                 return (message.bytes, Some(after), reader);
@@ -349,10 +357,10 @@ mod tests {
 
     #[test]
     fn bytes_past_the_bound_are_counted_not_kept() {
-        let (mut reader, mut message, mut held) = (DataReader::default(), Message::default(), 0);
-        let mut spool = Spool { message: &mut message, bound: 4, held: &mut held };
+        let (mut reader, mut message) = (DataReader::default(), Message::default());
+        let mut spool = Spool { message: &mut message, bound: 4 };
         assert!(reader.push(b"abcdefgh\r\n.\r\n", &mut spool).is_some());
-        assert_eq!((message.bytes.as_slice(), message.size, message.truncated, held), (&b"abcd"[..], 10, true, 4));
+        assert_eq!((message.bytes.as_slice(), message.size, message.truncated), (&b"abcd"[..], 10, true));
     }
 
     proptest! {

@@ -1,5 +1,7 @@
 //! A server's replies (RFC 5321, section 4.2), put together from lines.
 
+use std::sync::Arc;
+
 use super::command::is_foreign_server;
 use crate::model::event::Reply;
 use crate::model::limits;
@@ -32,6 +34,11 @@ impl ReplyReader {
         }
         let reply = line.and_then(|line| Self::line(&mut self.open, line.text));
         (rest, reply)
+    }
+
+    /// Bytes it holds.
+    pub fn held_bytes(&self) -> usize {
+        self.line.held_bytes() + self.open.as_ref().map_or(0, |reply| reply.text.capacity())
     }
 
     /// Whether the first line the server said belongs to another protocol.
@@ -70,6 +77,19 @@ impl ReplyReader {
         }
         if more { None } else { open.take() }
     }
+}
+
+/// The extensions that a reply to EHLO offers: its lines after the first (RFC 5321, section 4.1.1.1), keywords in upper
+/// case. Lines of another shape are passed over; so is the older `AUTH=`, which repeats `AUTH` for clients of its time.
+pub fn extensions(text: &str) -> Arc<[String]> {
+    let offered = text.lines().skip(1).filter_map(|line| {
+        let keyword = line.split(' ').next()?;
+        let valid = keyword.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && keyword.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && line.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        valid.then(|| format!("{}{}", keyword.to_ascii_uppercase(), &line[keyword.len()..]))
+    });
+    offered.take(limits::SMTP_EXTENSIONS).collect()
 }
 
 /// Code, whether more lines follow, text. None when it is no reply line.
@@ -148,6 +168,11 @@ impl LineBuffer {
         held.len() < 3 && matches!((next(), next(), next()), (Some(a), Some(b), Some(c)) if opens_tls(&[a, b, c]))
     }
 
+    /// Bytes it holds.
+    pub fn held_bytes(&self) -> usize {
+        self.held.capacity()
+    }
+
     /// Gives up the line under way.
     pub fn take(&mut self) -> Vec<u8> {
         let Self { held, done, .. } = std::mem::take(self);
@@ -194,6 +219,15 @@ mod tests {
             found,
             [(250, "mx.example\nSIZE 100\nPIPELINING".into()), (354, String::new()), (221, "bye".into())]
         );
+    }
+
+    #[test]
+    fn extensions_are_the_lines_of_the_grammar() {
+        // RFC 5321, appendix D.1, and what Postfix and Exchange add.
+        let text = "foo.com greets bar.com\n8BITMIME\nSIZE 10240000\ndsn\nX-ANONYMOUSTLS\nAUTH=LOGIN\nAUTH PLAIN LOGIN\n\n- no\nnaïve";
+        assert_eq!(*extensions(text), ["8BITMIME", "SIZE 10240000", "DSN", "X-ANONYMOUSTLS", "AUTH PLAIN LOGIN"]);
+        assert!(extensions("mx.example Hello").is_empty() && extensions("").is_empty());
+        assert_eq!(extensions(&"x\n".repeat(500)).len(), limits::SMTP_EXTENSIONS);
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct Transaction {
     pub started: Timestamp,
     pub mail_from: String,
     recipients: Vec<Recipient>,
+    /// Bytes of the recipients' addresses and refusals.
+    recipients_text: usize,
     recipients_dropped: u32,
     pub message: Option<Message>,
     pub declared: Declared,
@@ -58,6 +60,7 @@ impl Transaction {
             started,
             mail_from,
             recipients: Vec::new(),
+            recipients_text: 0,
             recipients_dropped: 0,
             message: None,
             declared: Declared::default(),
@@ -78,6 +81,7 @@ impl Transaction {
             self.recipients_dropped += 1;
             return None;
         }
+        self.recipients_text += address.capacity();
         self.recipients.push(Recipient { address, refusal: None });
         Some(self.recipients.len() - 1)
     }
@@ -85,7 +89,9 @@ impl Transaction {
     /// The server refused the recipient at `index`.
     pub fn refuse_recipient(&mut self, index: usize, reply: Reply) {
         if let Some(recipient) = self.recipients.get_mut(index) {
-            recipient.refusal = Some(reply);
+            self.recipients_text += reply.text.capacity();
+            let before = recipient.refusal.replace(reply);
+            self.recipients_text -= before.map_or(0, |before| before.text.capacity());
         }
     }
 
@@ -94,22 +100,34 @@ impl Transaction {
         self.recipients.iter().enumerate().filter(|(_, r)| r.refusal.is_none()).map(|(index, _)| index)
     }
 
-    /// Begins its message anew; gives the bytes kept of one that was begun before.
-    pub fn start_message(&mut self) -> u64 {
-        let hint = usize::try_from(self.declared.size.unwrap_or(0)).unwrap_or(usize::MAX).min(SIZE_HINT);
-        let fresh = Message { bytes: Vec::with_capacity(hint), ..Message::default() };
-        self.message.replace(fresh).map_or(0, |before| before.bytes.len() as u64)
+    /// Begins its message anew.
+    pub fn start_message(&mut self) {
+        let declared = usize::try_from(self.declared.size.unwrap_or(0)).unwrap_or(usize::MAX);
+        let bytes = Vec::with_capacity(declared.min(limits::MESSAGE_SIZE_HINT));
+        self.message = Some(Message { bytes, ..Message::default() });
     }
 
-    /// Takes over the recipients and the message of another: its MAIL was refused because this one was still open.
-    /// Gives its message back where this one has one already.
-    pub fn adopt(&mut self, other: Self) -> Option<Message> {
+    /// Takes over the recipients of another, and its message where this one has none: the other's MAIL was refused
+    /// because this one was still open.
+    pub fn adopt(&mut self, other: Self) {
+        self.recipients_text += other.recipients_text;
         self.recipients.extend(other.recipients);
-        if self.message.is_some() {
-            return other.message;
+        if self.message.is_none() {
+            self.message = other.message;
         }
-        self.message = other.message;
-        None
+    }
+
+    /// Bytes it holds, its message among them.
+    pub fn held_bytes(&self) -> usize {
+        let replies = [&self.refusal, &self.decision, &self.farewell];
+        let forwarded = self.forwarded.iter().map(|(name, value)| name.capacity() + value.capacity());
+        size_of::<Self>()
+            + self.mail_from.capacity()
+            + self.recipients.capacity() * size_of::<Recipient>()
+            + self.recipients_text
+            + replies.into_iter().flatten().map(|reply| reply.text.capacity()).sum::<usize>()
+            + forwarded.sum::<usize>()
+            + self.message.as_ref().map_or(0, |message| message.bytes.capacity())
     }
 
     /// Whether there is anything worth telling.
@@ -162,6 +180,3 @@ impl Transaction {
 pub fn is_success(code: u16) -> bool {
     (200..300).contains(&code)
 }
-
-/// At most so much is set aside for a message on the word of its SIZE parameter.
-const SIZE_HINT: usize = 256 << 10;

@@ -22,6 +22,11 @@ pub(super) enum Step<'a> {
 }
 
 impl RecordReader {
+    /// Bytes it holds.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.raw.capacity() + self.messages.capacity()
+    }
+
     /// Bytes pushed so far.
     pub(super) fn taken(&self) -> usize {
         self.taken

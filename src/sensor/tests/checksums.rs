@@ -141,6 +141,36 @@ fn what_was_merged_on_its_way_in_is_read_among_valid_segments() {
     assert_eq!(told.stats.flow.set_aside, 0);
 }
 
+/// Where frames are jumbo, long packets are real and so are their checksums: then a wrong one is held against them.
+#[test]
+fn a_damaged_jumbo_does_not_win_where_jumbos_hold() {
+    for (damaged_from, aside) in [(0, 0), (1, 0), (2, 6)] {
+        let said: Vec<Vec<u8>> =
+            std::iter::once(b"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 32000 LAST\r\n".to_vec())
+                .chain((0..8_u8).map(|n| vec![b'a' + n; 4_000]))
+                .collect();
+        let hand = |from_client, seq, flags, payload| {
+            let ack = if from_client { 901 } else { 101 };
+            Hand { from_client, ports: [1_025, 25], seq, ack, flags, payload }
+        };
+        let mut frames =
+            vec![hand(true, 100, 2, b"".as_slice()).at(start()), hand(false, 900, 2 | ACK, b"").at(start() + 1)];
+        let mut seq = 101;
+        for (n, payload) in said.iter().enumerate() {
+            let frame = hand(true, seq, ACK, payload).at(start() + 10 * (n as i64 + 1));
+            if n > damaged_from {
+                frames.push(forged(&frame));
+            }
+            frames.push(frame);
+            seq += payload.len() as u32;
+        }
+        let told = sense(frames);
+        let read = &told.mails()[0].message.as_ref().unwrap().bytes;
+        assert_eq!(told.stats.flow.set_aside, aside, "damaged from {damaged_from} on");
+        assert_eq!(*read == said[1..].concat(), aside > 0, "damaged from {damaged_from} on");
+    }
+}
+
 /// Captures in which names and texts were made anonymous: the handshake is as it was, the rest is wrong.
 #[test]
 fn what_is_received_all_the_same_is_set_aside_only_until_that_shows() {

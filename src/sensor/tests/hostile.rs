@@ -147,6 +147,106 @@ fn streams_are_bounded_and_the_refused_counted() {
     assert!(told.mails().is_empty());
 }
 
+/// The client's side of hostile sessions, in pieces: whatever a session may hold, each kind has much of it.
+fn hoards() -> Vec<(&'static str, Vec<Vec<u8>>)> {
+    let opening = b"EHLO x\r\nMAIL FROM:<a@b>\r\n".to_vec();
+    let long = "x".repeat(3_900);
+    let recipients = (0..15).map(|n| format!("RCPT TO:<{n}{long}@d>\r\n").into_bytes());
+    let hellos = format!("EHLO {long}\r\n").repeat(15).into_bytes();
+    let transactions = format!("MAIL FROM:<{long}@d>\r\n").repeat(15).into_bytes();
+    let chunk = [b"BDAT 9000000\r\n".as_slice(), &[b'x'; 50_000]].concat();
+    let handshake = [b"\x16\x03\x01\x40\0".as_slice(), &[1; 16_000]].concat();
+    vec![
+        ("recipients", std::iter::once(opening.clone()).chain(recipients).collect()),
+        ("commands without replies", vec![opening.clone(), b"NOOP\r\n".repeat(2_500)]),
+        ("hellos", vec![hellos]),
+        ("transactions", vec![transactions]),
+        ("bytes after DATA", vec![opening.clone(), [b"DATA\r\n".as_slice(), &[b'x'; 60_000]].concat()]),
+        ("a chunk", vec![opening.clone(), chunk.clone()]),
+        ("a size that is claimed", vec![b"EHLO x\r\nMAIL FROM:<a@b> SIZE=99999999\r\nBDAT 9 LAST\r\nx".to_vec()]),
+        ("a handshake", vec![handshake]),
+        ("an endless line", vec![opening, vec![b'x'; 4_000]]),
+    ]
+}
+
+/// What a hoarder sends, from its SYN on; its server has answered once and is silent.
+fn hoarder(port: u16, pieces: &[Vec<u8>], at: Nanos) -> Vec<Frame> {
+    let segment = |from_client, seq, flags, payload| {
+        let ack = if from_client { 500 } else { 101 };
+        Hand { from_client, ports: [port, 25], seq, ack, flags, payload }.at(at)
+    };
+    let greeting = b"220 mx.example ESMTP\r\n";
+    let mut frames = vec![
+        segment(true, 100, SYN, b"".as_slice()),
+        segment(false, 499, SYN | ACK, b""),
+        segment(false, 500, ACK, greeting),
+    ];
+    let mut seq = 101;
+    for piece in pieces {
+        frames.push(segment(true, seq, ACK, piece));
+        seq += piece.len() as u32;
+    }
+    frames
+}
+
+#[test]
+fn hoarding_sessions_give_way_and_a_letter_among_them_is_read() {
+    const BOUND: u64 = 2 << 20;
+    for (name, pieces) in hoards() {
+        let mut sensor = Sensor::new(SensorSettings::default(), 0);
+        sensor.core.smtp_account.bound = BOUND;
+        // The letter's session begins early and ends late: its packets lie among those of the others.
+        let letter = mail(start(), 1_025, 25, 1);
+        let hoarders = (0..1_000).map(|n| hoarder(2_000 + n, &pieces, start() + i64::from(n)));
+        let mut most = 0;
+        let mut number = 0;
+        let mut take = |sensor: &mut Sensor, frame: &Frame| {
+            number += 1;
+            sensor.packet(&packet(frame, number));
+            most = most.max(sensor.stats().smtp.held_bytes);
+        };
+        let mut waiting = letter.iter();
+        for (nth, frames) in hoarders.enumerate() {
+            if nth % (1_000 / letter.len()) == 0 {
+                waiting.by_ref().take(1).for_each(|frame| take(&mut sensor, frame));
+            }
+            frames.iter().for_each(|frame| take(&mut sensor, frame));
+        }
+        waiting.for_each(|frame| take(&mut sensor, frame));
+        assert!(most <= BOUND && most > BOUND / 2, "{name}: {most} bytes held");
+        assert!(sensor.stats().smtp.given_up > 100, "{name}: {} given up", sensor.stats().smtp.given_up);
+        sensor.finish();
+        assert_eq!(sensor.stats().smtp.held_bytes, 0, "{name}");
+        let told = Told { events: sensor.drain(), stats: sensor.stats().clone() };
+        let letters = told
+            .mails()
+            .into_iter()
+            .filter(|mail| mail.envelope.as_ref().is_some_and(|envelope| envelope.mail_from == "a@alder.example"));
+        let letters: Vec<_> = letters.collect();
+        assert_eq!(letters.len(), 1, "{name}");
+        assert_is_the_letter(letters[0]);
+    }
+}
+
+#[test]
+fn what_gives_way_is_told_as_far_as_it_was_read() {
+    let body = b"Subject: first words\r\n\r\n".repeat(2_000);
+    let chunk = [b"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 9000000\r\n".as_slice(), &body].concat();
+    let mut sensor = Sensor::new(SensorSettings::default(), 0);
+    sensor.core.smtp_account.bound = 40_000;
+    for (number, frame) in (1..).zip(hoarder(2_000, &[chunk], start())) {
+        sensor.packet(&packet(&frame, number));
+    }
+    let smtp = &sensor.stats().smtp;
+    assert_eq!((smtp.given_up, smtp.held_bytes, sensor.stats().flow.ended.iter().sum::<u64>()), (1, 0, 0));
+    sensor.finish();
+    let told = Told { events: sensor.drain(), stats: sensor.stats().clone() };
+    let [mail] = told.mails()[..] else { panic!("{:?}", told.story()) };
+    let message = mail.message.as_ref().unwrap();
+    assert!(message.bytes == body && message.truncated);
+    assert_eq!((mail.outcome, told.flow_ends().len()), (Outcome::Aborted, 1));
+}
+
 /// A segment of a DNS stream from the client, whose SYN had the sequence number 100.
 fn of_dns(port: u16, seq: u32, flags: u8, payload: &[u8]) -> Frame {
     Hand { from_client: true, ports: [port, 53], seq, ack: 0, flags, payload }.at(start() + i64::from(port))

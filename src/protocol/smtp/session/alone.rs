@@ -1,6 +1,7 @@
 //! The server heard alone: its replies tell what was decided, and those of some servers repeat the address they
 //! answer. Nothing else is believed of a client that is not in the capture.
 
+use super::super::reply::extensions;
 use super::super::transaction::{Closed, is_success};
 use super::{Context, Mode, Session};
 use crate::model::event::Reply;
@@ -24,6 +25,10 @@ impl Session {
             }
             221 | 421 => {
                 self.close_open(Closed::Ended, 0);
+            }
+            // Of all replies only that to EHLO has several lines of which each is an extension.
+            250 if self.next_id == 0 && !extensions(&reply.text).is_empty() => {
+                self.extensions = extensions(&reply.text);
             }
             code => match echo(&reply.text) {
                 Some((Role::Sender, address)) if is_success(code) => {

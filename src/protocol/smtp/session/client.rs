@@ -131,8 +131,9 @@ impl Session {
         match command {
             Command::Hello { kind, name } => {
                 let before = self.introduced.replace(Introduction { kind, name });
+                let before = self.keep_name(before);
                 let resets = self.close_open(Closed::Reset, 1);
-                self.expect(Pending::Hello { resets, before });
+                self.expect(Pending::Hello { kind, resets, before });
             }
             Command::Mail { path, declared } => self.mail(path, declared, cx),
             Command::Rcpt { path } => self.rcpt(path, cx),
@@ -169,6 +170,20 @@ impl Session {
             Command::Other => self.expect(Pending::Other),
             Command::Unknown => self.expect(Pending::Unknown),
         }
+    }
+
+    /// Keeps who the client said it was before, should its new hello be refused. Not of a client that says hello again
+    /// and again without waiting for any reply.
+    fn keep_name(&mut self, before: Option<Introduction>) -> Option<Introduction> {
+        if self.pending.is_empty() {
+            self.names_pending = 0;
+        }
+        let held = self.names_pending + before.as_ref().map_or(0, |before| before.name.capacity());
+        if held > 2 * limits::SMTP_COMMAND_LINE {
+            return None;
+        }
+        self.names_pending = held;
+        before
     }
 
     /// Relays say it in several lines; a later word on the same matter counts.
@@ -242,7 +257,7 @@ impl Session {
             return bytes;
         };
         let message = open.message.get_or_insert_default();
-        let rest = reader.push(bytes, &mut Spool { message, bound, held: &mut cx.stats.held_bytes });
+        let rest = reader.push(bytes, &mut Spool { message, bound });
         match rest {
             None => &[],
             Some(rest) => {
@@ -276,7 +291,7 @@ impl Session {
         let (done, last) = (*remaining == 0, *last);
         if let Some(open) = self.transactions.back_mut().filter(|t| t.closed.is_none()) {
             let message = open.message.get_or_insert_default();
-            Spool { message, bound, held: &mut cx.stats.held_bytes }.add(chunk);
+            Spool { message, bound }.add(chunk);
         }
         if done {
             self.chunk_done(last, cx);

@@ -56,9 +56,8 @@ impl Session {
             self.begin(String::new(), true, cx);
         }
         if let Some(open) = self.open() {
-            let before = open.start_message();
+            open.start_message();
             open.refusal = None;
-            cx.stats.held_bytes = cx.stats.held_bytes.saturating_sub(before);
         }
         self.synced = true;
         self.guessed = false;

@@ -1,5 +1,7 @@
 //! What the server says: each reply finds its command and settles what it asked.
 
+use super::super::command::Hello;
+use super::super::reply::extensions;
 use super::super::transaction::{Closed, is_success};
 use super::alone::enhanced_status;
 use super::{Context, Mode, Pending, Question, Session, Standing};
@@ -127,17 +129,19 @@ impl Session {
     fn answer(&mut self, pending: Pending, reply: Reply, cx: &mut Context<'_>) {
         let success = is_success(reply.code);
         match pending {
-            Pending::Hello { resets, before } => {
+            Pending::Hello { kind, resets, before } => {
                 self.settle_reset(resets, success);
                 if success {
                     self.sender_in_force = None;
+                    self.extensions = extensions(&reply.text);
                 }
+                self.refused_ehlo |= !success && kind != Hello::Helo;
                 // RFC 5321, section 4.1.1.1: after a refusal the state is as before.
                 if !success && before.is_some() {
                     self.introduced = before;
                 }
             }
-            Pending::Mail { opens, resets } => self.mail_answered(opens, resets, reply, cx),
+            Pending::Mail { opens, resets } => self.mail_answered(opens, resets, reply),
             Pending::Rcpt { transaction, index } => {
                 if let Some(transaction) = self.answered(transaction)
                     && !success
@@ -203,7 +207,7 @@ impl Session {
         }
     }
 
-    fn mail_answered(&mut self, opens: u32, resets: Option<u32>, reply: Reply, cx: &mut Context<'_>) {
+    fn mail_answered(&mut self, opens: u32, resets: Option<u32>, reply: Reply) {
         let success = is_success(reply.code);
         let nested = !success && reply.code == 503 && resets.is_some();
         self.settle_reset(resets, !nested);
@@ -211,12 +215,9 @@ impl Session {
         self.transactions[at].awaiting = self.transactions[at].awaiting.saturating_sub(1);
         if nested {
             let Some(refused) = self.transactions.remove(at) else { return };
-            let dropped = match self.transactions.get_mut(at.wrapping_sub(1)) {
-                Some(open) => open.adopt(refused),
-                None => refused.message,
-            };
-            let dropped = dropped.map_or(0, |message| message.bytes.len() as u64);
-            cx.stats.held_bytes = cx.stats.held_bytes.saturating_sub(dropped);
+            if let Some(open) = self.transactions.get_mut(at.wrapping_sub(1)) {
+                open.adopt(refused);
+            }
         } else if success {
             self.sender_in_force = None;
         } else if reply.code == 503
@@ -302,10 +303,7 @@ impl Session {
             let Some(candidate) = reader.candidate.take() else { return };
             // The server took the odd line ends for the end of the message.
             if let Some(message) = self.transactions.back_mut().and_then(|open| open.message.as_mut()) {
-                let before = message.bytes.len();
                 candidate.apply(message);
-                let dropped = (before - message.bytes.len()) as u64;
-                cx.stats.held_bytes = cx.stats.held_bytes.saturating_sub(dropped);
             }
             self.data_done(cx);
             self.reply(reply, cx);

@@ -251,3 +251,60 @@ fn a_chunk_after_a_refused_mail_is_of_the_transaction_that_goes_on() {
     assert_eq!((envelope.mail_from.as_str(), &envelope.rcpt_to[..]), ("a@b", &["e@f".to_owned()][..]));
     assert_eq!(event.message.as_ref().unwrap().bytes, b"chunk\n");
 }
+
+#[test]
+fn what_the_server_offers_is_kept_with_each_transaction() {
+    let script = format!(
+        "S: 220 mx.example ESMTP
+        C: EHLO client.example
+        S: 250-mx.example
+        S: 250-PIPELINING
+        S: 250-size 10240000
+        S: 250 AUTH PLAIN LOGIN
+        {LETTER}
+        {LETTER}"
+    );
+    let mut bench = Bench::new();
+    let told = bench.play(&script).close();
+    let offered: Vec<_> = told.iter().map(|event| event.extensions.join(", ")).collect();
+    assert_eq!(offered, ["PIPELINING, SIZE 10240000, AUTH PLAIN LOGIN"; 2]);
+    assert!(told.iter().all(|event| event.extended && !event.helo_fallback));
+}
+
+/// RFC 5321, section 3.2: a client whose EHLO is refused falls back to HELO.
+#[test]
+fn a_fall_back_to_helo_is_seen() {
+    let opening = "S: 220 mx.example
+        C: EHLO client.example
+        S: 502 command not implemented
+        C: HELO client.example
+        S: 250 mx.example";
+    let told = Bench::new().play(&format!("{opening}\n{LETTER}")).close();
+    assert_eq!((told.len(), told[0].helo_fallback, told[0].extended, told[0].extensions.len()), (1, true, false, 0));
+    // HELO from the start, and HELO after an EHLO that was taken, are choices.
+    for hello in ["", "C: EHLO client.example\nS: 250-mx.example\nS: 250 DSN\n"] {
+        let opening = format!("S: 220 mx.example\n{hello}C: HELO client.example\nS: 250 mx.example");
+        let told = Bench::new().play(&format!("{opening}\n{LETTER}")).close();
+        assert_eq!((told[0].helo_fallback, told[0].extensions.len()), (false, 0));
+    }
+}
+
+#[test]
+fn a_server_heard_alone_tells_what_it_offers() {
+    let mut bench = Bench::new();
+    bench.client_unseen = true;
+    let told =
+        bench.play("S: 220 mx.example ESMTP\nS: 250-mx.example\nS: 250-STARTTLS\nS: 250 DSN\nS: 221 bye").close();
+    assert_eq!(told.iter().map(|event| event.extensions.join(" ")).collect::<Vec<_>>(), ["STARTTLS DSN"]);
+}
+
+const LETTER: &str = "C: MAIL FROM:<a@b>
+    S: 250 ok
+    C: RCPT TO:<c@d>
+    S: 250 ok
+    C: DATA
+    S: 354 go
+    C: Subject: x
+    C:
+    C: .
+    S: 250 taken";
