@@ -17,6 +17,7 @@ mkdir -p "$made"
 "$program" completions bash >"$made/mailsnare.bash"
 "$program" completions zsh >"$made/_mailsnare"
 "$program" completions fish >"$made/mailsnare.fish"
-install -m 0755 "$program" "$made/mailsnare"
+# cargo-deb strips only what it built itself.
+install -m 0755 --strip "$program" "$made/mailsnare"
 
-cargo deb --quiet --locked --no-build --strip --no-dbgsym --output "$output" "$@"
+cargo deb --quiet --locked --no-build --no-dbgsym --output "$output" "$@"
