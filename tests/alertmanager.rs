@@ -1,10 +1,10 @@
-//! Incidents at the real Alertmanager, straight and by Prometheus, from there at a receiver; and at servers that fail.
+//! Incidents at the real Alertmanager, and from there at a receiver; and at servers that fail. tests/live plays the same
+//! with packets on a wire, a whole sensor and Prometheus.
 
-use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
@@ -15,10 +15,13 @@ use mailsnare::output::notify::alertmanager::{Pager, Poster};
 use mailsnare::pipeline::courier::Courier;
 use serde_json::Value;
 
-use netns::{Namespace, PATIENCE, require, run, skip, wait_until};
+use netns::{PATIENCE, installed, skip, wait_until};
+use on_call::{Program, said};
 
-#[path = "netns/space.rs"]
+#[path = "netns/run.rs"]
 mod netns;
+#[path = "netns/on_call.rs"]
+mod on_call;
 
 #[test]
 fn a_page_goes_out_and_ends_when_the_incident_closes() {
@@ -93,106 +96,26 @@ fn a_server_that_fails_and_stalls_holds_nobody_up_and_hears_the_newest_in_the_en
     assert!(stats.sent >= 900, "{stats:?}");
 }
 
-/// Packets on a wire, the sensor, and both ways to Alertmanager: straight, and by Prometheus with our rules.
-#[test]
-fn an_outbreak_on_the_wire_pages_for_exactly_the_infected_host() {
-    let trace = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps/mimail-c-outbreak/trace.pcap");
-    if let Err(why) = require(&["ip", "tcpreplay", "prometheus", "prometheus-alertmanager", "curl"]) {
-        return skip(&why);
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let [a, b] = ["a", "b"].map(|end| {
-        let interface: String = format!("msam{end}{}", std::process::id()).chars().take(15).collect();
-        Namespace::make(format!("mailsnare-am{end}-{}", std::process::id()), interface, [10, 77, 1, 1].into()).unwrap()
-    });
-    let cable = ["link", "add", &a.interface, "netns", &a.name, "type", "veth", "peer", "name", &b.interface];
-    run("ip", &[&cable[..], &["netns", &b.name]].concat()).unwrap();
-    a.up().unwrap();
-    run("ip", &["-n", &b.name, "link", "set", &b.interface, "up"]).unwrap();
-
-    let config = manager_config(dir.path(), "http://127.0.0.1:9/");
-    let mut command = b.command("prometheus-alertmanager");
-    let _manager = Running(manager(&mut command, &config, dir.path(), "127.0.0.1:9093"));
-    let get = |url: &str| {
-        let done = b.command("curl").args(["-sf", "--max-time", "5", url]).output().unwrap();
-        done.status.success().then(|| String::from_utf8(done.stdout).unwrap())
-    };
-    let ready = || get("http://127.0.0.1:9093/-/ready").is_some();
-    assert!(wait_until(PATIENCE, ready), "{}", fs::read_to_string(dir.path().join("am.log")).unwrap());
-    let _prometheus = Running(prometheus(&mut b.command("prometheus"), dir.path()));
-    let mut sensor = b.command(env!("CARGO_BIN_EXE_mailsnare"));
-    sensor.args(["live", "--interface", &b.interface, "--alertmanager", "http://127.0.0.1:9093"]);
-    sensor.stdin(Stdio::null()).stdout(Stdio::null());
-    sensor.stderr(fs::File::create(dir.path().join("sensor.log")).unwrap());
-    let mut sensor = Running(sensor.spawn().unwrap());
-    let log = || fs::read_to_string(dir.path().join("sensor.log")).unwrap();
-    assert!(wait_until(PATIENCE, || get("http://127.0.0.1:9847/readyz").is_some()), "{}", log());
-    assert_eq!(get("http://127.0.0.1:9847/healthz").as_deref(), Some("ok\n"));
-
-    let interface = format!("--intf1={}", a.interface);
-    a.output("tcpreplay", &[&interface, "--pps=5000", trace.to_str().unwrap()]);
-    let alerts = || -> Vec<Value> {
-        let told = get("http://127.0.0.1:9093/api/v2/alerts").unwrap_or_default();
-        serde_json::from_str(&told).unwrap_or_default()
-    };
-    let infected = || -> Vec<Value> {
-        let named = |alert: &Value| alert["labels"]["alertname"] == "MailsnareHostInfected";
-        alerts().into_iter().filter(named).collect()
-    };
-    assert!(wait_until(PATIENCE, || !infected().is_empty()), "{}", log());
-    assert!(infected().iter().all(|alert| alert["labels"]["host"] == "10.20.1.26"), "{:?}", infected());
-    assert!(infected()[0]["annotations"]["evidence"].as_str().unwrap().contains("mimail-c"));
-    // The sensor's own has the label `sensor`, the one of Prometheus has none.
-    let by_rule = || infected().into_iter().find(|alert| alert["labels"]["sensor"].is_null());
-    let scraped = || fs::read_to_string(dir.path().join("prometheus.log")).unwrap();
-    assert!(wait_until(PATIENCE, || by_rule().is_some()), "{}", scraped());
-    let page = by_rule().unwrap();
-    assert_eq!((&page["labels"]["host"], &page["labels"]["severity"]), (&"10.20.1.26".into(), &"critical".into()));
-    for (annotation, part) in [
-        ("summary", "10.20.1.26 is infected"),
-        ("description", "Take it off the network."),
-        ("evidence", "mimail-c ("),
-        ("runbook", "docs/runbook.md#mailsnarehostinfected"),
-    ] {
-        assert!(page["annotations"][annotation].as_str().unwrap().contains(part), "{page:#}");
-    }
-    assert!(infected().iter().all(|alert| alert["labels"]["host"] == "10.20.1.26"), "{:?}", infected());
-    let counted = || get("http://127.0.0.1:9847/metrics").unwrap_or_default();
-    let sent = "mailsnare_notifications_total{channel=\"alertmanager\",result=\"sent\"} ";
-    let told = || counted().lines().any(|line| line.strip_prefix(sent).is_some_and(|count| count != "0"));
-    assert!(wait_until(PATIENCE, told), "{}", counted());
-
-    run("kill", &["-TERM", &sensor.0.id().to_string()]).unwrap();
-    let mut code = None;
-    wait_until(PATIENCE, || {
-        code = sensor.0.try_wait().unwrap();
-        code.is_some()
-    });
-    assert_eq!(code.and_then(|code| code.code()), Some(0), "{}", log());
-    assert!(!infected().is_empty(), "that the sensor ends does not mean that the worm has");
-}
-
 /// The real Alertmanager on a port of its own.
 struct Manager {
-    process: Running,
+    process: Program,
     url: String,
-    log: std::path::PathBuf,
+    dir: PathBuf,
 }
 
 impl Manager {
     /// Starts it, with pages going to `webhook`; none where it is not installed.
     fn start(dir: &Path, webhook: &str) -> Option<Self> {
-        if let Err(why) = run("sh", &["-c", "command -v prometheus-alertmanager"]) {
-            skip(&format!("prometheus-alertmanager is not installed: {why}"));
+        if let Err(why) = installed(&["prometheus-alertmanager", "curl"]) {
+            skip(&why);
             return None;
         }
-        let config = manager_config(dir, webhook);
         // A port that was free a moment ago; another program may take it meanwhile, so there are several tries.
         for _ in 0..5 {
             let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-            let mut command = Command::new("prometheus-alertmanager");
-            let process = Running(manager(&mut command, &config, dir, &free.to_string()));
-            let mut started = Self { process, url: format!("http://{free}"), log: dir.join("am.log") };
+            let command = Command::new("prometheus-alertmanager");
+            let process = Program::alertmanager(command, dir, &free.to_string(), webhook);
+            let mut started = Self { process, url: format!("http://{free}"), dir: dir.to_owned() };
             let mut ended = false;
             wait_until(PATIENCE, || {
                 ended = started.process.0.try_wait().unwrap().is_some();
@@ -202,7 +125,7 @@ impl Manager {
                 return Some(started);
             }
         }
-        panic!("Alertmanager does not start: {}", fs::read_to_string(dir.join("am.log")).unwrap());
+        panic!("Alertmanager does not start: {}", said(dir, "alertmanager"));
     }
 
     fn get(&self, path: &str) -> Option<String> {
@@ -217,54 +140,7 @@ impl Manager {
     }
 
     fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
-    }
-}
-
-fn manager_config(dir: &Path, webhook: &str) -> std::path::PathBuf {
-    let config = dir.join("am.yml");
-    let text = format!(
-        "route: {{receiver: test, group_by: [host], group_wait: 1s, group_interval: 1s, repeat_interval: 1h}}\n\
-         receivers: [{{name: test, webhook_configs: [{{url: '{webhook}', send_resolved: true}}]}}]\n"
-    );
-    fs::write(&config, text).unwrap();
-    config
-}
-
-fn manager(command: &mut Command, config: &Path, dir: &Path, listen: &str) -> Child {
-    let log = fs::File::create(dir.join("am.log")).unwrap();
-    command.arg(format!("--config.file={}", config.display()));
-    command.arg(format!("--storage.path={}", dir.join("am").display()));
-    command.args([&format!("--web.listen-address={listen}"), "--cluster.listen-address="]);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
-}
-
-/// Prometheus with our rules, telling the Alertmanager beside it.
-fn prometheus(command: &mut Command, dir: &Path) -> Child {
-    let config = dir.join("prometheus.yml");
-    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules/prometheus/mailsnare.rules.yml");
-    let text = format!(
-        "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\n\
-         rule_files: ['{}']\n\
-         alerting: {{alertmanagers: [{{static_configs: [{{targets: ['127.0.0.1:9093']}}]}}]}}\n\
-         scrape_configs: [{{job_name: mailsnare, static_configs: [{{targets: ['127.0.0.1:9847']}}]}}]\n",
-        rules.display()
-    );
-    fs::write(&config, text).unwrap();
-    command.arg(format!("--config.file={}", config.display()));
-    command.arg(format!("--storage.tsdb.path={}", dir.join("tsdb").display()));
-    command.arg("--web.listen-address=127.0.0.1:9090");
-    let log = fs::File::create(dir.join("prometheus.log")).unwrap();
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
-}
-
-/// Ended with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        said(&self.dir, "alertmanager")
     }
 }
 

@@ -43,9 +43,13 @@ fn an_interface_that_goes_and_comes_back_is_told_and_the_other_goes_on() {
     send(&wire, &arrival);
     sensor.wait_for_metrics(|metrics| counted(metrics, &wire.receiver.interface) == packets(&arrival));
     assert_eq!(up(&sensor.metrics(), &wire.receiver.interface), Some(1.0));
+    // Packets of it cannot be read, and that is said; the pipeline moves.
+    sensor.wait_for_answer("/readyz", "503", "nothing was heard of interface two for 3");
+    sensor.wait_for_answer("/healthz", "200", "ok");
 
     second.make();
     sensor.wait_for_metrics(|metrics| is(metrics, 1.0, 3.0));
+    sensor.wait_for_answer("/readyz", "200", "ok");
     let before = counted(&sensor.metrics(), "two");
     second.send(&arrival);
     sensor.wait_for_metrics(|metrics| counted(metrics, "two") == before + packets(&arrival));

@@ -15,6 +15,8 @@ mod interfaces;
 #[path = "../netns/mod.rs"]
 mod netns;
 mod on_call;
+#[path = "../netns/on_call.rs"]
+mod programs;
 mod sensor;
 mod service;
 mod threads;

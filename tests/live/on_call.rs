@@ -7,7 +7,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -16,6 +15,7 @@ use mailsnare_lab::bulk;
 use mailsnare_lab::capture::{PcapFormat, PcapWriter};
 
 use crate::netns::{Namespace, PATIENCE, Wire, require, run, skip, wait_until};
+use crate::programs::{Program, said};
 use crate::sensor::Sensor;
 
 const INFECTED: &str = "10.20.1.26";
@@ -32,46 +32,59 @@ fn the_page_for_the_infected_host_comes_and_goes() {
     let place = &wire.receiver;
     let dir = wire.dir();
     let pager = Pager::start(place, dir);
-    fs::write(dir.join("alertmanager.yml"), ALERTMANAGER).unwrap();
-    let mut alertmanager = place.command("prometheus-alertmanager");
-    alertmanager.arg(format!("--config.file={}", dir.join("alertmanager.yml").display()));
-    alertmanager.arg(format!("--storage.path={}", dir.join("am").display()));
-    alertmanager.args(["--web.listen-address=127.0.0.1:9093", "--cluster.listen-address="]);
-    let _alertmanager = Program::start(alertmanager, dir, "alertmanager");
-    let rules = quick_rules();
-    fs::write(dir.join("mailsnare.rules.yml"), rules).unwrap();
-    fs::write(dir.join("prometheus.yml"), PROMETHEUS).unwrap();
-    let mut prometheus = place.command("prometheus");
-    prometheus.arg(format!("--config.file={}", dir.join("prometheus.yml").display()));
-    prometheus.arg(format!("--storage.tsdb.path={}", dir.join("tsdb").display()));
-    prometheus.arg("--web.listen-address=127.0.0.1:9090");
-    let _prometheus = Program::start(prometheus, dir, "prometheus");
+    let manager = place.command("prometheus-alertmanager");
+    let _alertmanager = Program::alertmanager(manager, dir, "127.0.0.1:9093", "http://127.0.0.1:9099/");
+    let _prometheus = start_prometheus(place, dir);
+    let mut syslog = place.command("python3");
+    syslog.args(["-c", SYSLOG]).arg(dir.join("syslog.txt"));
+    let _syslog = Program::start(syslog, dir, "syslog");
 
-    let mut sensor = Sensor::start(&wire, &[]);
+    // As tightly confined as a service is; those it tells are known to it by name.
+    let log = dir.join("log");
+    fs::create_dir(&log).unwrap();
+    run("chown", &["nobody", log.to_str().unwrap()]).unwrap();
+    let (eve, evidence) = (log.join("eve.json"), log.join("evidence"));
+    let options = ["--user", "nobody", "--eve", eve.to_str().unwrap()];
+    let elsewhere = ["--alertmanager", "http://localhost:9093", "--syslog", "udp://localhost:5514"];
+    let mut sensor =
+        Sensor::start(&wire, &[&options[..], &elsewhere, &["--evidence", evidence.to_str().unwrap()]].concat());
+    assert_eq!(sensor.get("/healthz").as_deref(), Some("ok\n"));
     let scraped = || query(place, "up{job=\"mailsnare\"}").as_deref() == Some("1");
-    assert!(wait_until(PATIENCE, scraped), "Prometheus does not scrape the sensor");
+    assert!(wait_until(PATIENCE, scraped), "Prometheus does not scrape the sensor: {}", said(dir, "prometheus"));
 
     play(&wire);
 
-    let page = pager.wait_for("firing", "MailsnareHostInfected").expect("the page");
+    // The sensor's own has the label `sensor`, the one of Prometheus has none.
+    let own = |page: &Value| !page["labels"]["sensor"].is_null();
+    let page = pager.wait_for("firing", "MailsnareHostInfected", |page| !own(page)).expect("the page");
     assert_eq!(page["labels"]["host"], INFECTED);
-    let said = |name: &str| page["annotations"][name].as_str().unwrap_or_default().to_owned();
-    assert!(said("summary").contains(INFECTED), "{page}");
-    assert!(said("description").contains("Take it off the network."), "{page}");
-    assert!(said("evidence").contains("mimail-c") && said("evidence").contains("direct-to-mx"), "{page}");
-    assert!(said("runbook").starts_with("docs/runbook.md#"), "{page}");
+    let told = |name: &str| page["annotations"][name].as_str().unwrap_or_default().to_owned();
+    assert_eq!(page["labels"]["severity"], "critical");
+    assert!(told("summary").contains(INFECTED), "{page}");
+    assert!(told("description").contains("Take it off the network."), "{page}");
+    assert!(told("evidence").contains("mimail-c") && told("evidence").contains("direct-to-mx"), "{page}");
+    assert_eq!(told("runbook"), "docs/runbook.md#mailsnarehostinfected");
     // What the page tells to ask gives an answer.
-    assert!(query(place, &said("query")).is_some(), "{page}");
+    assert!(query(place, &told("query")).is_some(), "{page}");
+    let page = pager.wait_for("firing", "MailsnareHostInfected", own).expect("the sensor's own page");
+    assert!(page["annotations"]["evidence"].as_str().unwrap().contains("mimail-c"), "{page}");
+    let syslog = || fs::read_to_string(dir.join("syslog.txt")).unwrap_or_default();
+    assert!(wait_until(PATIENCE, || syslog().contains("rule=\"mimail-c\"")), "{}", said(dir, "syslog"));
+    let captures: Vec<_> = fs::read_dir(&evidence).unwrap().map(|file| file.unwrap().path()).collect();
+    let [capture] = &captures[..] else { panic!("{captures:?}") };
+    assert!(capture.file_name().unwrap().to_str().unwrap().starts_with(INFECTED), "{captures:?}");
+    // The kept packets lead to the same verdict.
+    assert_eq!(crate::infected(&crate::replayed(capture)), [INFECTED.to_owned()].into());
 
     // The sensor dies as hard as can be, and is started anew: nobody knows of an infection any more, and lines stay whole.
     sensor.signal("KILL");
     assert!(wait_until(PATIENCE, || sensor.ended().is_some()));
-    assert!(pager.wait_for("firing", "MailsnareDown").is_some(), "that the sensor is down is a page too");
-    let sensor = Sensor::start(&wire, &[]);
-    assert!(pager.wait_for("resolved", "MailsnareDown").is_some(), "{}", sensor.log());
-    assert!(pager.wait_for("resolved", "MailsnareHostInfected").is_some(), "{:?}", pager.pages());
-    let eve = fs::read_to_string(dir.join("eve.json")).unwrap();
-    assert_whole_lines(&dir.join("eve.json"));
+    assert!(pager.wait_for("firing", "MailsnareDown", |_| true).is_some(), "that the sensor is down is a page too");
+    let sensor = Sensor::start(&wire, &options);
+    assert!(pager.wait_for("resolved", "MailsnareDown", |_| true).is_some(), "{}", sensor.log());
+    assert!(pager.wait_for("resolved", "MailsnareHostInfected", |page| !own(page)).is_some(), "{:?}", pager.pages());
+    assert_whole_lines(&eve);
+    let eve = fs::read_to_string(&eve).unwrap();
     assert!(eve.lines().any(|line| line.contains("\"verdict\":\"infected\"") && line.contains(INFECTED)));
 
     let named: Vec<_> =
@@ -180,6 +193,17 @@ impl Drop for Disk {
     }
 }
 
+/// Starts Prometheus with our rules.
+fn start_prometheus(place: &Namespace, dir: &Path) -> Program {
+    fs::write(dir.join("mailsnare.rules.yml"), quick_rules()).unwrap();
+    fs::write(dir.join("prometheus.yml"), PROMETHEUS).unwrap();
+    let mut prometheus = place.command("prometheus");
+    prometheus.arg(format!("--config.file={}", dir.join("prometheus.yml").display()));
+    prometheus.arg(format!("--storage.tsdb.path={}", dir.join("tsdb").display()));
+    prometheus.arg("--web.listen-address=127.0.0.1:9090");
+    Program::start(prometheus, dir, "prometheus")
+}
+
 /// Our rules, in a hurry: what they wait for and look back on is cut to seconds.
 fn quick_rules() -> String {
     let rules = fs::read_to_string("rules/prometheus/mailsnare.rules.yml").unwrap();
@@ -195,24 +219,6 @@ fn query(place: &Namespace, expression: &str) -> Option<String> {
     let output = curl.arg(format!("query={expression}")).output().unwrap();
     let answer: Value = serde_json::from_slice(&output.stdout).ok()?;
     answer["data"]["result"][0]["value"][1].as_str().map(str::to_owned)
-}
-
-/// A program that runs until it is dropped.
-struct Program(Child);
-
-impl Program {
-    fn start(mut command: Command, dir: &Path, name: &str) -> Self {
-        let file = fs::File::create(dir.join(format!("{name}.log"))).unwrap();
-        command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
-        Self(command.spawn().unwrap())
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// Who is paged: takes what Alertmanager posts.
@@ -237,15 +243,25 @@ impl Pager {
         whole.flat_map(|post| post["alerts"].as_array().cloned().unwrap_or_default()).collect()
     }
 
-    /// The newest page of this name and status, once there is one.
-    fn wait_for(&self, status: &str, name: &str) -> Option<Value> {
+    /// The newest page of this name and status that fits, once there is one.
+    fn wait_for(&self, status: &str, name: &str, fits: impl Fn(&Value) -> bool) -> Option<Value> {
         let find = || {
-            let wanted = |page: &Value| page["status"] == status && page["labels"]["alertname"] == name;
+            let wanted = |page: &Value| page["status"] == status && page["labels"]["alertname"] == name && fits(page);
             self.pages().into_iter().rfind(wanted)
         };
         wait_until(PATIENCE + Duration::from_secs(30), || find().is_some()).then(find).flatten()
     }
 }
+
+/// Writes what comes to syslog's socket to a file, one line each.
+const SYSLOG: &str = r#"
+import socket, sys
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 5514))
+with open(sys.argv[1], "wb", buffering=0) as told:
+    while True:
+        told.write(server.recv(65536) + b"\n")
+"#;
 
 /// Writes what is posted to a file, one line each.
 const PAGER: &str = r#"
@@ -260,14 +276,6 @@ class Pager(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 http.server.ThreadingHTTPServer(("127.0.0.1", 9099), Pager).serve_forever()
 "#;
-
-const ALERTMANAGER: &str = "\
-global: { resolve_timeout: 5s }
-route: { receiver: pager, group_by: [alertname, host], group_wait: 0s, group_interval: 1s, repeat_interval: 1h }
-receivers:
-  - name: pager
-    webhook_configs: [{ url: 'http://127.0.0.1:9099/', send_resolved: true }]
-";
 
 const PROMETHEUS: &str = "\
 global: { scrape_interval: 1s, evaluation_interval: 1s }

@@ -84,6 +84,20 @@ impl<'a> Sensor<'a> {
         output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
     }
 
+    /// Waits until its HTTP server answers so: what stands in the answer, with the status at its end.
+    pub fn wait_for_answer(&self, path: &str, status: &str, what: &str) {
+        let url = format!("http://{METRICS}{path}");
+        let mut last = String::new();
+        // What it waits for takes as long as a test does otherwise.
+        let answered = wait_until(2 * PATIENCE, || {
+            let mut curl = self.wire.receiver.command("curl");
+            let output = curl.args(["-s", "--max-time", "5", "--write-out", "%{http_code}", &url]).output().unwrap();
+            last = String::from_utf8(output.stdout).unwrap();
+            last.ends_with(status) && last.contains(what)
+        });
+        assert!(answered, "{path} says {last}: {}", self.log());
+    }
+
     pub fn metrics(&self) -> String {
         self.get("/metrics").unwrap_or_else(|| panic!("no metrics: {}", self.log()))
     }

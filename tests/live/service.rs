@@ -113,6 +113,8 @@ fn a_pipeline_that_stands_still_does_not_feed_the_watchdog() {
     // Lines that nobody reads fill the pipe; the sensor waits for room there, and comes to nothing else.
     send(&wire, &trace("mimail-c-outbreak"));
     assert!(wait_until(PATIENCE, || manager.is_silent(10 * PERIOD)), "fed though nothing moves");
+    sensor.wait_for_answer("/healthz", "503", "the pipeline has not moved for 3");
+    sensor.wait_for_answer("/readyz", "503", "nothing was heard of interface");
     // Once someone reads, it goes on where it was.
     let mut told = Vec::new();
     let fed = wait_until(PATIENCE, || {
@@ -123,6 +125,7 @@ fn a_pipeline_that_stands_still_does_not_feed_the_watchdog() {
     });
     assert!(fed, "{}", sensor.log());
     assert!(!told.is_empty());
+    sensor.wait_for_answer("/healthz", "200", "ok");
 }
 
 #[test]

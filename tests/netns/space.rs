@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 
-pub use run::{PATIENCE, require, run, skip, wait_until};
+pub use run::{PATIENCE, run, skip, wait_until};
 
 #[path = "run.rs"]
 mod run;
@@ -55,4 +55,12 @@ impl Drop for Namespace {
         }
         let _ = run("ip", &["netns", "del", &self.name]);
     }
+}
+
+/// Whether namespaces can be made here, and these programs are there; or why not.
+pub fn require(programs: &[&str]) -> Result<(), String> {
+    if run("id", &["-u"])? != "0\n" {
+        return Err("network namespaces need root".to_owned());
+    }
+    run::installed(programs)
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use booted::Booted;
-use netns::{PATIENCE, require, skip, wait_until};
+use netns::{PATIENCE, installed, skip, wait_until};
 
 mod booted;
 #[path = "../netns/run.rs"]
@@ -160,7 +160,10 @@ fn the_unit_is_hardened_and_understood() {
 
 /// Why the package cannot be tried here.
 fn missing() -> Option<String> {
-    if let Err(why) = require(&["debootstrap", "findmnt", "nsenter", "unshare", "ip", "tcpreplay", "curl"]) {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        return Some("only root may make a system of its own (run as root)".to_owned());
+    }
+    if let Err(why) = installed(&["debootstrap", "findmnt", "nsenter", "unshare", "ip", "tcpreplay", "curl"]) {
         return Some(why);
     }
     let mounted = fs::read_to_string("/proc/self/mounts").unwrap();
