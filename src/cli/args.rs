@@ -283,7 +283,9 @@ thread. Not for links of VXLAN, Geneve or GTP-U, where that cannot be.
 Filters. A filter on ports misses packets with VLAN tags: write it twice, as
 'port 25 or (vlan and port 25)'. None is needed: other traffic costs little.
 
-Under systemd use Type=notify and WatchdogSec=30; docs/live.md tells more.";
+Under systemd use Type=notify and WatchdogSec=30; the Debian package brings
+such a unit. docs/live.md tells more, docs/first-page.md leads from the package
+to the first page (installed, they are in /usr/share/doc/mailsnare/docs).";
 
 const RULES_HELP: &str = "\
 Examples:
