@@ -254,7 +254,7 @@ impl Pager {
                 (
                     "description",
                     format!(
-                        "Until {}: {} messages to {} recipients, {} bytes of mail, {} MX lookups; found by {}.",
+                        "Until {}: messages {}, recipients {}, bytes of mail {}, MX lookups {}; found by {}.",
                         incident.time,
                         incident.messages,
                         incident.recipients,
