@@ -31,7 +31,7 @@ mod word;
 use self::archive::{Budget, Said};
 use self::encoding::TransferEncoding;
 use self::hash::Hasher;
-use self::kind::kind;
+use self::kind::{is_sealed, kind};
 use self::office::has_macros;
 use self::walk::{Part, walk};
 use crate::model::event::{Anomaly, Layer, Message};
@@ -169,6 +169,7 @@ impl Inspection<'_> {
             gaps: self.message.gaps > 0,
             ..FileFact::default()
         };
+        fact.encrypted = is_sealed(fact.kind, content);
         self.hash(&mut fact, content, part.walked);
         let keep = self.settings.keep_content && content.len() <= self.settings.keep_bytes && !fact.truncated;
         if fact.kind.0 == "ole" && has_macros(content) {
