@@ -13,7 +13,8 @@ pub fn is_macro_part(name: &str) -> bool {
 /// 1.3, part 3, section 3.12, and the packages that LibreOffice writes). Lists of what is in a library are none.
 pub fn is_open_document_macro(name: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or(name);
-    let basic = name.starts_with("Basic/") && file.ends_with(".xml") && !matches!(file, "script-lb.xml" | "script-lc.xml");
+    let basic =
+        name.starts_with("Basic/") && file.ends_with(".xml") && !matches!(file, "script-lb.xml" | "script-lc.xml");
     basic || (name.starts_with("Scripts/") && !file.is_empty())
 }
 

@@ -89,13 +89,19 @@ mod tests {
     fn the_reading_that_shows_more_is_taken_in_any_order() {
         use TransferEncoding::{Base64, Identity, QuotedPrintable};
         for (fields, media, encoding, contradict) in [
-            (&["Content-Type: text/plain", "Content-Type: multipart/mixed; boundary=b"][..], "multipart/mixed", Identity, true),
+            (
+                &["Content-Type: text/plain", "Content-Type: multipart/mixed; boundary=b"][..],
+                "multipart/mixed",
+                Identity,
+                true,
+            ),
             (&["Content-Type: text/plain", "Content-Type: application/zip"], "application/zip", Identity, true),
             (&["Content-Transfer-Encoding: 7bit", "Content-Transfer-Encoding: base64"], "", Base64, true),
             (&["Content-Transfer-Encoding: BASE64", "Content-Transfer-Encoding: base64"], "", Base64, false),
             (&["Content-Type: text/plain"], "text/plain", Identity, false),
         ] {
-            let (forwards, backwards) = (fields.join("\n"), fields.iter().rev().copied().collect::<Vec<_>>().join("\n"));
+            let (forwards, backwards) =
+                (fields.join("\n"), fields.iter().rev().copied().collect::<Vec<_>>().join("\n"));
             for text in [forwards, backwards] {
                 assert_eq!(read(&format!("{text}\n\n")), (media.to_owned(), encoding, contradict), "{text}");
             }

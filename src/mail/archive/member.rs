@@ -145,7 +145,8 @@ impl Reader<'_> {
             }
             self.budget.tries -= 1;
             let packed = member.packed.len() as u64;
-            let content = zip::decrypt(archive, &member, word, |reader| self.consume(reader, packed, fact.size, Method::Stored));
+            let content =
+                zip::decrypt(archive, &member, word, |reader| self.consume(reader, packed, fact.size, Method::Stored));
             // A password that is wrong passes the first check by chance once in 256 times, the checksum hardly ever.
             if let Some(content) = content.filter(|content| !content.damaged && content.size == fact.size) {
                 opened = Some((at, content));
