@@ -377,7 +377,7 @@ mod tests {
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
         pager.take(Incident { messages: 77, ..incident(1, Verdict::Suspicious) }, now);
         let post = pager.post(now, WALL).unwrap();
-        assert!(alerts(&post)[0]["annotations"]["description"].as_str().unwrap().contains(": 77 messages"));
+        assert!(alerts(&post)[0]["annotations"]["description"].as_str().unwrap().contains("messages 77,"));
         pager.answered(&post, Answer::Taken, now);
         assert_eq!(pager.stats(), NotifyStats { sent: 1, failed: 9, dropped: 0 });
     }
