@@ -53,9 +53,7 @@ pub fn run(typed: args::Live, log_level: Option<LogLevel>, settings: settings::L
     }
     let health = Health { metrics, pulse: outputs.pulse() };
     let server = listener.map(|listener| Server { listener, endpoints: &health });
-    let mut plan = outputs::plan(config, privacy.clone(), Pressure::Shed);
-    // The bound is for all of them together.
-    plan.sensor.flows = plan.sensor.flows.div_ceil(sources.len().max(1));
+    let plan = outputs::plan(config, privacy.clone(), Pressure::Shed);
     let mut attendant = Attendant {
         outputs: &mut outputs,
         service: Service::new(),

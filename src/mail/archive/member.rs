@@ -324,7 +324,7 @@ impl Content {
 
 /// How much of a member is kept once its kind is known.
 fn room(kind: FileKind, settings: &InspectSettings) -> usize {
-    let opened = if Format::of(kind, &[]).is_some() { limits::ARCHIVE_NESTED_BYTES } else { 0 };
+    let opened = if Format::of(kind, &[]).is_some() { settings.nested_bytes } else { 0 };
     let wanted = if settings.keep_content { settings.keep_bytes } else { 0 };
     opened.max(wanted)
 }
