@@ -404,15 +404,15 @@ impl Stream {
         }
     }
 
-    /// Bytes held that cannot be delivered yet.
+    /// Bytes held that cannot be delivered yet, with what each segment takes besides its own.
     pub fn held_bytes(&self) -> usize {
-        self.halves.iter().map(|half| half.held_bytes).sum()
+        self.halves.iter().map(|half| half.held_bytes + half.held.len() * limits::SEGMENT_COST).sum()
     }
 
     /// Forgets everything, and gives what it took back to the sensor's account. What is still held is not delivered.
     pub fn let_go(&mut self, stats: &mut FlowStats) {
+        stats.held_bytes -= self.held_bytes() as u64;
         for half in &mut self.halves {
-            stats.held_bytes -= half.held.values().map(Held::cost).sum::<u64>();
             stats.held_bytes -= half.doubted.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
             stats.tail_bytes -= half.tail.capacity() as u64;
         }
