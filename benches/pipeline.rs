@@ -50,6 +50,7 @@ fn plan(workers: usize) -> Plan {
         correlator: CorrelatorSettings::default(),
         workers,
         pressure: Pressure::Wait,
+        merge_patience: mailsnare::model::limits::MERGE_PATIENCE,
     }
 }
 

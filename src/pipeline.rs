@@ -57,6 +57,9 @@ pub struct Plan {
     pub workers: usize,
     /// Whether a full queue holds the sources up.
     pub pressure: Pressure,
+    /// How long live sources wait for each other, that events may be told in the order of packet time: by default
+    /// [`limits::MERGE_PATIENCE`].
+    pub merge_patience: Duration,
 }
 
 /// What a source does when a queue is full.
@@ -222,7 +225,7 @@ pub fn run<S: Source + Send>(
             .collect();
         // Held by the readers alone from here on: when they end, so do the inspectors and this thread's loop.
         drop((jobs_in, batches_in));
-        let merged = plan.pressure == Pressure::Shed && all > 1;
+        let merged = (plan.pressure == Pressure::Shed && all > 1).then_some(plan.merge_patience);
         let consumer = Consumer::new(plan.correlator, rules, shared, (&jobs_out, inspector), audience);
         let report = catch_unwind(AssertUnwindSafe(|| consumer.run(&batches_out, merged)));
         if report.is_err() {
@@ -399,11 +402,10 @@ impl<'a> Consumer<'a> {
         }
     }
 
-    fn run(mut self, batches: &Receiver<Batch>, merged: bool) -> Report {
-        if merged {
-            self.merge(batches)
-        } else {
-            self.follow(batches)
+    fn run(mut self, batches: &Receiver<Batch>, merged: Option<Duration>) -> Report {
+        match merged {
+            Some(patience) => self.merge(batches, patience),
+            None => self.follow(batches),
         }
         self.correlator.finish(&mut self.said);
         self.audience.hear_last(&self.said);
@@ -428,8 +430,8 @@ impl<'a> Consumer<'a> {
     }
 
     /// The same with the events of all sources in the order of packet time.
-    fn merge(&mut self, batches: &Receiver<Batch>) {
-        let (mut merge, mut told, mut open) = (Merge::new(self.shared.pulse.sources()), Vec::new(), true);
+    fn merge(&mut self, batches: &Receiver<Batch>, patience: Duration) {
+        let (mut merge, mut told, mut open) = (Merge::new(self.shared.pulse.sources(), patience), Vec::new(), true);
         while open || !merge.is_empty() {
             // Before the channel is looked into, so that what is told is either taken in below or was before.
             self.shared.pulse.told(&mut told);

@@ -14,7 +14,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conversation::{App, Conversation, Heard, Listener, close_framers, detail, read_dns};
+use conversation::{App, Conversation, Heard, Listener, close_framers, detail, dns_anomaly, read_dns};
 use judge::{PortSet, Wanted, is_believed_reset, is_reuse, is_served, is_verified, sender_is_client, wanted};
 use keep::Keep;
 use smtp_account::SmtpAccount;
@@ -527,6 +527,9 @@ impl Core {
             };
             self.push(Some(Arc::clone(flow)), kind);
         }
+        if let Some((side, defect)) = heard.defect.take() {
+            self.push(Some(Arc::clone(flow)), EventKind::Anomaly(dns_anomaly(side, defect)));
+        }
         for message in heard.dns.drain(..) {
             self.push(Some(Arc::clone(flow)), EventKind::Dns(Box::new(message)));
         }
@@ -596,13 +599,20 @@ impl Core {
             return;
         }
         self.stats.flow.bad_checksums += u64::from(datagram.checksum_holds() == Some(false));
-        let Some(message) = read_dns(datagram.payload, false, detail(&self.settings), &mut self.stats.dns) else {
+        let (message, defect) = read_dns(datagram.payload, false, detail(&self.settings), &mut self.stats.dns);
+        let defect = defect.filter(|_| !std::mem::replace(&mut entry.defect_told, true));
+        entry.dns |= message.is_some();
+        if message.is_none() && defect.is_none() {
             return;
-        };
+        }
         // Made anew for each message: a flow has two, and a million flows with something attached would be a burden.
-        entry.dns = true;
-        let flow = Arc::new(entry.identity());
-        self.push(Some(flow), EventKind::Dns(Box::new(message)));
+        let (flow, side) = (Arc::new(entry.identity()), entry.side(low));
+        if let Some(defect) = defect {
+            self.push(Some(Arc::clone(&flow)), EventKind::Anomaly(dns_anomaly(side, defect)));
+        }
+        if let Some(message) = message {
+            self.push(Some(flow), EventKind::Dns(Box::new(message)));
+        }
         self.keep = Keep::Whole;
     }
 

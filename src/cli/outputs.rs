@@ -387,6 +387,7 @@ pub fn plan(config: &Config, privacy: Option<Privacy>, pressure: Pressure) -> Pl
         },
         workers: config.workers,
         pressure,
+        merge_patience: limits::MERGE_PATIENCE,
     }
 }
 

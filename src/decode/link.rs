@@ -67,6 +67,7 @@ pub(super) fn ether_type(value: u16) -> Option<Layer> {
         0x88e7 => Layer::Frame(4),
         0x8903 => Layer::Frame(2),
         0x894f => Layer::Nsh,
+        0x22f3 => Layer::Trill,
         _ => return None,
     })
 }

@@ -9,7 +9,7 @@
 //! | --- | --- |
 //! | `link` | link types, EtherTypes, LLC, PPP, PPPoE, MPLS |
 //! | `ip` | IPv4, IPv6 and its extension headers, AH, what an IP payload can be |
-//! | `tunnel` | GRE, ERSPAN, NSH, EtherIP; VXLAN, Geneve, GTP-U, Teredo, L2TP over UDP |
+//! | `tunnel` | GRE, ERSPAN, NSH, TRILL, EtherIP; VXLAN, Geneve, GUE, GTP-U, Teredo, L2TP over UDP |
 //! | `fragment` | fragments put together, within bounds |
 //! | `transport` | TCP and UDP headers |
 //! | `checksum` | whether a segment or datagram came through whole, when asked |

@@ -1,4 +1,4 @@
-//! Tunnels: GRE with ERSPAN, NSH, EtherIP, and those over UDP.
+//! Tunnels: GRE with ERSPAN, NSH, TRILL, EtherIP, and those over UDP.
 //!
 //! A tunnel over UDP is known by a port alone, and any client may happen to use that port. So each is believed only
 //! when its header and the beginning of what it carries are right; otherwise the datagram is what it says it is.
@@ -10,7 +10,7 @@ use super::walk::{Fault, Layer, Step};
 /// Whether a tunnel may run between these ports.
 #[inline]
 pub(super) fn is_tunnel_port(src: u16, dst: u16) -> bool {
-    matches!(dst, VXLAN | VXLAN_LINUX | VXLAN_GPE | GENEVE | GTP_U | TEREDO | L2TP | TZSP | MPLS_UDP | LISP)
+    matches!(dst, VXLAN | VXLAN_LINUX | VXLAN_GPE | GENEVE | GTP_U | TEREDO | L2TP | TZSP | MPLS_UDP | LISP | GUE)
         || matches!(src, GTP_U | TEREDO | L2TP)
 }
 
@@ -24,6 +24,7 @@ pub(super) fn over_udp(src: u16, dst: u16, payload: &[u8], on_wire: usize) -> Op
         (_, TZSP) => tzsp(payload),
         (_, MPLS_UDP) => mpls(payload, on_wire),
         (_, LISP) => lisp(payload, on_wire),
+        (_, GUE) => gue(payload, on_wire),
         (GTP_U, _) | (_, GTP_U) => gtp_u(payload, on_wire),
         (TEREDO, _) | (_, TEREDO) => teredo(payload, on_wire),
         (L2TP, _) | (_, L2TP) => l2tp(payload, on_wire),
@@ -115,6 +116,15 @@ pub(super) fn nsh(rest: &[u8]) -> Result<Step, Fault> {
     Ok(Step::to(layer, len))
 }
 
+/// TRILL (RFC 6325, section 3): version 0, options in words of four bytes, then a whole frame.
+pub(super) fn trill(rest: &[u8]) -> Result<Step, Fault> {
+    let flags = be16(rest, 0).ok_or(Fault::Invalid)?;
+    if flags >> 14 != 0 {
+        return Err(Fault::Invalid);
+    }
+    Ok(Step::to(Layer::Ethernet, 6 + usize::from((flags >> 6) & 0x1f) * 4))
+}
+
 /// EtherIP (RFC 3378): version 3, and twelve bits that are zero.
 pub(super) fn ether_ip(rest: &[u8]) -> Result<Step, Fault> {
     match be16(rest, 0) {
@@ -183,6 +193,19 @@ fn mpls(payload: &[u8], on_wire: usize) -> Option<Step> {
 /// LISP (RFC 9300, section 5): eight bytes before the packet.
 fn lisp(payload: &[u8], on_wire: usize) -> Option<Step> {
     is_plausible_ip(payload.get(8..)?, on_wire - 8).then(|| Step::to(Layer::Ip, 8))
+}
+
+/// Generic UDP encapsulation (draft-ietf-intarea-gue, section 3): a header with optional fields, of data and not control;
+/// or in its version 1 none at all, since IP's own first bits say that it is there.
+fn gue(payload: &[u8], on_wire: usize) -> Option<Step> {
+    let (&first, &protocol) = (payload.first()?, payload.get(1)?);
+    let (layer, len) = match (first >> 6, first & GUE_CONTROL, protocol) {
+        (0, 0, 4) => (Layer::Ipv4, 4 + usize::from(first & 0x1f) * 4),
+        (0, 0, 41) => (Layer::Ipv6, 4 + usize::from(first & 0x1f) * 4),
+        (1, ..) => (Layer::Ip, 0),
+        _ => return None,
+    };
+    is_plausible_ip(payload.get(len..)?, on_wire.checked_sub(len)?).then(|| Step::to(layer, len))
 }
 
 /// GTP-U version 1 (3GPP TS 29.281, section 5): a user packet, with optional fields and a chain of extension headers.
@@ -262,6 +285,7 @@ const TZSP: u16 = 37_008;
 const MPLS_UDP: u16 = 6_635;
 const LISP: u16 = 4_341;
 const GENEVE: u16 = 6081;
+const GUE: u16 = 6080;
 const GTP_U: u16 = 2152;
 const TEREDO: u16 = 3544;
 const L2TP: u16 = 1701;
@@ -277,6 +301,7 @@ const GRE_ACKNOWLEDGE: u16 = 0x0080;
 const GRE_VERSION: u16 = 0x0007;
 
 const VXLAN_I: u8 = 0x08;
+const GUE_CONTROL: u8 = 0x20;
 const GTP_USER_PACKET: u8 = 255;
 const L2TP_CONTROL: u16 = 0x8000;
 const L2TP_LENGTH: u16 = 0x4000;

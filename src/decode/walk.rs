@@ -63,6 +63,7 @@ pub(super) enum Layer {
     Gre,
     Erspan,
     Nsh,
+    Trill,
     EtherIp,
 }
 
@@ -214,6 +215,7 @@ impl Walk {
             Layer::Frame(len) => self.deeper(context).map(|()| Step::to(Layer::Ethernet, len)),
             Layer::Mpls => self.deeper(context).and_then(|()| link::mpls(rest)),
             Layer::Pppoe => self.deeper(context).and_then(|()| link::pppoe(rest)),
+            Layer::Trill => self.deeper(context).and_then(|()| tunnel::trill(rest)),
             Layer::Nsh => self.deeper(context).and_then(|()| tunnel::nsh(rest)),
             // These four count where their carrier is noted.
             Layer::Gre => tunnel::gre(rest),

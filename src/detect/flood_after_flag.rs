@@ -160,6 +160,10 @@ impl State {
         for query in &message.queries {
             let name: Box<str> = query.name.to_ascii_lowercase().into();
             watch.wanted.retain(|(known, _)| *known != name);
+            // A mirror port may have shown the answer before the question.
+            for answered in watch.names.values_mut().filter(|known| known.name == name) {
+                answered.rule.get_or_insert_with(|| facts.id.into());
+            }
             if watch.wanted.len() >= limits::NAME_RULES {
                 watch.wanted.remove(0);
             }

@@ -71,6 +71,11 @@ impl<K: Hash + Eq + Clone, V> Recent<K, V> {
         self.map.values().map(|(_, value)| value)
     }
 
+    /// The same, to be changed; in no order.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.map.values_mut().map(|(_, value)| value)
+    }
+
     fn forget_oldest(&mut self) {
         while let Some((serial, key)) = self.order.pop_front() {
             if self.map.get(&key).is_some_and(|(current, _)| *current == serial) {

@@ -86,6 +86,8 @@ pub struct Entry<T> {
     pub connect_told: bool,
     /// DNS was spoken on it, over UDP; nothing needs to be attached for that.
     pub dns: bool,
+    /// What claims to be DNS on it made no sense, and that was told.
+    pub defect_told: bool,
     /// In use; free slots keep their place for the next flow.
     occupied: bool,
     pub attached: Option<Box<T>>,
@@ -368,6 +370,7 @@ impl<T> Entry<T> {
             closed: false,
             connect_told: false,
             dns: false,
+            defect_told: false,
             occupied: true,
             attached: None,
         }

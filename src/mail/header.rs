@@ -91,20 +91,31 @@ impl Block {
         block
     }
 
-    /// The first field of that name, unfolded.
-    pub fn get<'a>(&self, bytes: &'a [u8], name: &str) -> Option<Cow<'a, [u8]>> {
-        let field = self.named(bytes, name).next()?;
-        Some(unfold(bytes.get(field.value.clone()).unwrap_or_default()))
+    /// The fields of that name, unfolded.
+    pub fn all<'s>(&'s self, bytes: &'s [u8], name: &'s str) -> impl Iterator<Item = Cow<'s, [u8]>> {
+        self.named(bytes, name).map(move |field| unfold(bytes.get(field.value.clone()).unwrap_or_default()))
     }
 
-    /// The first field of that name, as a word with parameters: Content-Type, Content-Disposition.
-    pub fn parameters<'a>(&self, bytes: &'a [u8], name: &str) -> Parameters<'a> {
-        let Some(field) = self.named(bytes, name).next() else { return Parameters::default() };
-        let value = bytes.get(field.value.clone()).unwrap_or_default();
-        match field.parsed(bytes, parameter::is_plain(value)) {
-            Some(HeaderValue::ContentType(value)) => Parameters::read(value),
-            _ => Parameters::parse(value),
-        }
+    /// The fields of that name, each as a word with parameters (Content-Type, Content-Disposition), and where its value
+    /// stands.
+    pub fn all_parameters<'s, 'a: 's>(
+        &'s self,
+        bytes: &'a [u8],
+        name: &'s str,
+    ) -> impl Iterator<Item = (Range<usize>, Parameters<'a>)> + use<'s, 'a> {
+        self.named(bytes, name).map(move |field| {
+            let value = bytes.get(field.value.clone()).unwrap_or_default();
+            let read = match field.parsed(bytes, parameter::is_plain(value)) {
+                Some(HeaderValue::ContentType(value)) => Parameters::read(value),
+                _ => Parameters::parse(value),
+            };
+            (field.value.clone(), read)
+        })
+    }
+
+    /// Whether there are several fields of that name.
+    pub fn is_repeated(&self, bytes: &[u8], name: &str) -> bool {
+        self.named(bytes, name).nth(1).is_some()
     }
 
     fn named<'s>(&'s self, bytes: &'s [u8], name: &'s str) -> impl Iterator<Item = &'s Field> {
@@ -225,6 +236,21 @@ pub fn unfold(value: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(value.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect())
 }
 
+/// Where the header block of a message begins that has blank lines before it, if fields that only a message has follow
+/// them. By the standard its header is empty then and all of this is text (RFC 5322, section 2.1); but senders that end
+/// DATA with one line end too many write so, and a sensor that takes the rest for text can be passed.
+pub fn late_start(bytes: &[u8]) -> Option<usize> {
+    let start = bytes.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).filter(|start| *start > 0)?;
+    let text = bytes.get(line_at(bytes, start).text)?;
+    match line_kind(text) {
+        Kind::Field { name, .. } => {
+            let name = text.get(..name)?;
+            KEPT.iter().chain(OPENERS).any(|known| known.eq_ignore_ascii_case(name)).then_some(start)
+        }
+        _ => None,
+    }
+}
+
 enum Kind {
     /// Length of the name, and where the value begins behind the colon.
     Field {
@@ -285,6 +311,9 @@ const KEPT: [&[u8]; 10] = [
     b"Content-Transfer-Encoding",
     b"Content-Disposition",
 ];
+
+/// Other fields that messages begin with.
+const OPENERS: &[&[u8]] = &[b"Received", b"Return-Path", b"MIME-Version", b"Reply-To", b"Sender", b"DKIM-Signature"];
 
 /// Carriage returns in a row that can belong to one line end.
 const MAX_RETURNS: usize = 4;

@@ -22,10 +22,21 @@ pub fn kind(data: &[u8]) -> FileKind {
         });
     }
     let shaped = fat_or_class(data).or_else(|| bzip2(data)).or_else(|| old_tar(data));
-    if let Some(name) = shaped.or_else(|| bitmap(data)).or_else(|| markup(data)) {
+    let shaped = shaped.or_else(|| bitmap(data)).or_else(|| pkcs7(data).map(|_| "pkcs7"));
+    if let Some(name) = shaped.or_else(|| wide_text(data)).or_else(|| markup(data)).or_else(|| late_pdf(data)) {
         return FileKind(name);
     }
     if is_text(data) { FileKind("text") } else { FileKind::default() }
+}
+
+/// Whether a file of this kind is sealed as a whole, for its recipient alone to open: S/MIME (RFC 8551, section 3.3) and
+/// OpenPGP (RFC 9580, section 6.2.1).
+pub fn is_sealed(kind: FileKind, data: &[u8]) -> bool {
+    match kind.0 {
+        "pkcs7" => matches!(pkcs7(data), Some(ENVELOPED | AUTHENTICATED_ENVELOPED)),
+        "pgp" => data.trim_ascii_start().starts_with(b"-----BEGIN PGP MESSAGE-----"),
+        _ => false,
+    }
 }
 
 fn has(data: &[u8], offset: usize, magic: &[u8]) -> bool {
@@ -74,6 +85,37 @@ fn old_tar(data: &[u8]) -> Option<&'static str> {
     (header.first() != Some(&0) && sum.sum::<u32>() == stated).then_some("tar")
 }
 
+/// The content type of a CMS structure (RFC 5652, section 3): a sequence that begins with its object identifier.
+fn pkcs7(data: &[u8]) -> Option<&[u8]> {
+    let [0x30, length, rest @ ..] = data else { return None };
+    let more = usize::from(length & 0x7f);
+    let rest = if *length < 0x80 { rest } else { rest.get(more..).filter(|_| more <= 4)? };
+    let [0x06, length, rest @ ..] = rest else { return None };
+    let identifier = rest.get(..usize::from(*length))?;
+    (identifier.starts_with(PKCS_7) || identifier == AUTHENTICATED_ENVELOPED).then_some(identifier)
+}
+
+/// Readers of PDF take what stands before its first line for nothing, up to 1,024 bytes (implementation notes of Adobe's
+/// PDF reference 1.7, appendix H, section 3.4.1).
+fn late_pdf(data: &[u8]) -> Option<&'static str> {
+    let head = data.get(..PDF_PROBE).unwrap_or(data);
+    let at = memmem::find(head, b"%PDF-")?;
+    matches!(head.get(at.checked_sub(1)?), Some(b'\n' | b'\r')).then_some("pdf")
+}
+
+/// UTF-16 behind a byte order mark: what a text or a script is saved as when Windows says "Unicode".
+fn wide_text(data: &[u8]) -> Option<&'static str> {
+    let head = data.get(..TEXT_PROBE).unwrap_or(data);
+    let from_bytes = match head.first_chunk()? {
+        b"\xff\xfe" => u16::from_le_bytes,
+        b"\xfe\xff" => u16::from_be_bytes,
+        _ => return None,
+    };
+    let units = head.get(2..)?.as_chunks::<2>().0.iter().map(|unit| from_bytes(*unit));
+    let text = char::decode_utf16(units).collect::<Result<String, _>>().ok()?;
+    (!text.is_empty() && is_text(text.as_bytes())).then(|| markup(text.as_bytes()).unwrap_or("text"))
+}
+
 /// Mach-O universal binaries and Java classes share a magic number: a class file's version is at least 45, a
 /// universal binary has a handful of architectures.
 fn fat_or_class(data: &[u8]) -> Option<&'static str> {
@@ -96,6 +138,8 @@ fn markup(data: &[u8]) -> Option<&'static str> {
     let (_, name) = MARKUP.iter().find(|(start, _)| head.starts_with(start))?;
     match *name {
         "xml" if memmem::find(&head, b"<svg").is_some() => Some("svg"),
+        // Windows Script Host runs jobs within a prologue, too.
+        "xml" if memmem::find(&head, b"<job").is_some() && memmem::find(&head, b"<script").is_some() => Some("script"),
         // An HTML application runs with its user's rights.
         "html" if memmem::find(&head, b"<hta:application").is_some() => Some("hta"),
         name => Some(name),
@@ -113,6 +157,13 @@ fn is_text(data: &[u8]) -> bool {
 /// {000C1084-0000-0000-C000-000000000046} as it lies in a file.
 const INSTALLER_CLASS: &[u8] = b"\x84\x10\x0c\0\0\0\0\0\xc0\0\0\0\0\0\0\x46";
 
+/// PKCS #7, whose content types end in one number more (RFC 5652, section 14); 3 is enveloped data.
+const PKCS_7: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07";
+const ENVELOPED: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03";
+/// RFC 5083, section 2.1.
+const AUTHENTICATED_ENVELOPED: &[u8] = b"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01\x17";
+
+const PDF_PROBE: usize = 1_024;
 const MARKUP_BYTES: usize = 4_096;
 const TEXT_PROBE: usize = 4_096;
 
@@ -134,6 +185,11 @@ const MAGIC: &[(usize, &[u8], &str)] = &[
     (7, b"**ACE**", "ace"),
     (257, b"ustar", "tar"),
     (32_769, b"CD001", "iso"),
+    // UDF alone (ECMA-167, part 2, section 9.1): without a volume of ISO 9660 beside it.
+    (32_769, b"BEA01", "udf"),
+    // Disc images that Windows opens with two clicks (MS-VHDX, section 2.2.1, and the format before it).
+    (0, b"conectix", "vhd"),
+    (0, b"vhdxfile", "vhd"),
     // A DOS header without a valid PE header behind it still runs, or is a sample with its teeth drawn.
     (0, b"MZ", "pe"),
     (0, b"ZM", "pe"),
@@ -178,11 +234,19 @@ const MARKUP: &[(&[u8], &str)] = &[
     (b"<meta", "html"),
     (b"<hta:application", "hta"),
     (b"<title", "html"),
+    (b"<!--", "html"),
     (b"<job", "script"),
     (b"<package", "script"),
     (b"<?xml", "xml"),
     (b"<svg", "svg"),
     (b"@echo off", "script"),
+    (b"#!", "script"),
+    (b"<?php", "script"),
+    (b"on error resume next", "script"),
+    (b"[internetshortcut]", "url"),
+    (b"windows registry editor version", "reg"),
+    (b"regedit4", "reg"),
+    (b"-----begin pgp ", "pgp"),
 ];
 
 #[cfg(test)]
@@ -237,6 +301,17 @@ mod tests {
             (b"MSCF\0\0\0\0", "cab"),
             (b"\x60\xea\x2a", "arj"),
             (b"  -lh5-", "lzh"),
+            (b"\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03\xa0\x80", "pkcs7"),
+            (b"\x30\x82\x01\0\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02", "pkcs7"),
+            (b"\x30\x82\x01\0\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", "unknown"), // a key
+            (b"-----BEGIN PGP MESSAGE-----\n", "pgp"),
+            (b"\xff\xfeO\0n\0 \0E\0r\0r\0o\0r\0 \0R\0e\0s\0u\0m\0e\0 \0N\0e\0x\0t\0\r\0\n\0", "script"),
+            (b"\xfe\xff\0h\0i", "text"),
+            (b"\xff\xfe\0\0\x01\0", "unknown"),
+            (b"junk\r\n%PDF-1.4\n", "pdf"),
+            (b"about %PDF-1.4\n", "text"),
+            (b"[InternetShortcut]\r\nURL=file://x/y.exe\r\n", "url"),
+            (b"<?xml version='1.0'?><package><job><script>1", "script"),
         ];
         for (first, name) in [("[Content_Types].xml", "ooxml"), ("META-INF/MANIFEST.MF", "jar"), ("x", "zip")] {
             assert_eq!(kind(&zip(first)), FileKind(name));
@@ -249,7 +324,7 @@ mod tests {
     #[test]
     fn every_kind_is_one_that_rules_may_ask_for() {
         let named = MAGIC.iter().map(|(_, _, name)| *name).chain(MARKUP.iter().map(|(_, name)| *name));
-        let others = ["macho", "class", "bmp", "svg", "text", "empty", "msi", "hta", "jar", "ooxml", "odf"];
+        let others = ["pkcs7", "macho", "class", "bmp", "svg", "text", "empty", "msi", "hta", "jar", "ooxml", "odf"];
         for name in named.chain(others).chain([FileKind::default().0]) {
             assert!(FileKind::ALL.contains(&name), "add \"{name}\" to FileKind::ALL");
         }

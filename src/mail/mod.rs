@@ -20,6 +20,7 @@ mod kind;
 mod name;
 mod oddity;
 mod office;
+mod once;
 mod parameter;
 mod password;
 pub mod privacy;
@@ -30,7 +31,7 @@ mod word;
 use self::archive::{Budget, Said};
 use self::encoding::TransferEncoding;
 use self::hash::Hasher;
-use self::kind::kind;
+use self::kind::{is_sealed, kind};
 use self::office::has_macros;
 use self::walk::{Part, walk};
 use crate::model::event::{Anomaly, Layer, Message};
@@ -109,12 +110,12 @@ impl Inspection<'_> {
         }
         for part in parts {
             let body = bytes.get(part.body.clone()).unwrap_or_default();
-            self.part(part, body);
+            self.part(bytes, part, body);
         }
         self.email.parts = self.email.parts.saturating_add(u32::try_from(parts.len()).unwrap_or(u32::MAX));
     }
 
-    fn part(&mut self, part: &Part, body: &[u8]) {
+    fn part(&mut self, bytes: &[u8], part: &Part, body: &[u8]) {
         if let Some(other) = &part.other_name {
             let name = part.name.as_deref().unwrap_or_default();
             self.note("attachment-names-differ", Layer::Mail, format!("{name:?} and {other:?}"));
@@ -124,11 +125,19 @@ impl Inspection<'_> {
             return self.embedded(part, body);
         }
         let content = part.encoding.decode(body);
+        let room = part.depth < limits::MIME_DEPTH && (self.email.parts as usize) < limits::MIME_PARTS;
+        if let Some(field) = part.multipart.clone() {
+            if !room {
+                return self.note("mime-too-deep", Layer::Mail, String::new());
+            }
+            let field = bytes.get(field).unwrap_or_default();
+            let whole = [b"Content-Type:", field, b"\n\n", &content].concat();
+            return self.waiting.push((whole, part.depth + 1));
+        }
         self.file(part, &content);
         // RFC 2046, section 5.2.1 forbids it; readers open it all the same.
-        let encoded = part.encoding != TransferEncoding::Identity;
-        let room = part.depth < limits::MIME_DEPTH && (self.email.parts as usize) < limits::MIME_PARTS;
-        if part.is_message() && encoded && room {
+        let encoded = part.is_message() && part.encoding != TransferEncoding::Identity;
+        if room && (encoded || is_message_file(part)) {
             self.waiting.push((content.into_owned(), part.depth + 1));
         }
     }
@@ -160,6 +169,7 @@ impl Inspection<'_> {
             gaps: self.message.gaps > 0,
             ..FileFact::default()
         };
+        fact.encrypted = is_sealed(fact.kind, content);
         self.hash(&mut fact, content, part.walked);
         let keep = self.settings.keep_content && content.len() <= self.settings.keep_bytes && !fact.truncated;
         if fact.kind.0 == "ole" && has_macros(content) {
@@ -196,6 +206,13 @@ impl Inspection<'_> {
     fn note(&mut self, name: &'static str, layer: Layer, detail: String) {
         add(&mut self.anomalies, name, layer, detail);
     }
+}
+
+/// Whether a file is a message by its name: readers open those with one click, whatever the part says it is.
+fn is_message_file(part: &Part) -> bool {
+    let name = part.name.as_deref().unwrap_or_default().trim_end_matches(['.', ' ']);
+    let ending = name.len().checked_sub(4).and_then(|at| name.get(at..));
+    !part.walked && !part.is_message() && ending.is_some_and(|ending| ending.eq_ignore_ascii_case(".eml"))
 }
 
 /// Where an anomaly of an archive belongs: damage and bounds are the archive's; what its members are, the message's.

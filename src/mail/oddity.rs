@@ -93,8 +93,8 @@ const SHOWN: usize = 200;
 
 /// Extensions that say what a file is. Those of many meanings (`dat`, `bin`, `com` sites aside) are left out.
 const EXTENSIONS: &[(Group, &str)] = &[
-    (Group::Program, "exe scr pif com cpl dll bat cmd vbs vbe js jse wsf wsh hta lnk msi msp ps1 reg jar"),
-    (Group::Archive, "zip rar 7z gz tgz bz2 xz zst tar cab arj lzh lha ace iso img"),
+    (Group::Program, "exe scr pif com cpl dll bat cmd vbs vbe js jse wsf wsh hta lnk url msi msp ps1 reg jar"),
+    (Group::Archive, "zip rar 7z gz tgz bz2 xz zst tar cab arj lzh lha ace iso img udf vhd vhdx"),
     (Group::Document, "doc docx docm dot dotm xls xlsx xlsm xlsb ppt pptx pptm pdf rtf odt ods odp one pages"),
     (Group::Image, "jpg jpeg png gif bmp tif tiff webp ico svg"),
     (Group::Media, "mp3 mp4 wav avi ogg mpg mpeg mov wmv wma"),
@@ -103,8 +103,8 @@ const EXTENSIONS: &[(Group, &str)] = &[
 
 /// Types told from bytes that leave no doubt.
 const KINDS: &[(Group, &str)] = &[
-    (Group::Program, "pe elf macho lnk msi hta class jar"),
-    (Group::Archive, "zip gzip bzip2 xz zstd 7z rar cab arj lzh ace tar iso"),
+    (Group::Program, "pe elf macho lnk url reg msi hta class jar"),
+    (Group::Archive, "zip gzip bzip2 xz zstd 7z rar cab arj lzh ace tar iso udf vhd"),
     (Group::Document, "pdf rtf ole ooxml odf onenote"),
     (Group::Image, "png jpeg gif bmp tiff webp"),
     (Group::Media, "mp3 mp4 wav avi ogg"),

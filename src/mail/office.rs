@@ -9,6 +9,15 @@ pub fn is_macro_part(name: &str) -> bool {
     ["vbaProject.bin", "vbaProjectSignature.bin"].iter().any(|part| file.eq_ignore_ascii_case(part))
 }
 
+/// Whether a member of an OpenDocument file is a macro: Basic in a library, or a script of another language (OpenDocument
+/// 1.3, part 3, section 3.12, and the packages that LibreOffice writes). Lists of what is in a library are none.
+pub fn is_open_document_macro(name: &str) -> bool {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    let basic =
+        name.starts_with("Basic/") && file.ends_with(".xml") && !matches!(file, "script-lb.xml" | "script-lc.xml");
+    basic || (name.starts_with("Scripts/") && !file.is_empty())
+}
+
 /// Whether a compound file holds a macro project: by the name of the stream that each has (MS-OVBA, section 2.3.4.1).
 pub fn has_macros(content: &[u8]) -> bool {
     memmem::find(content, STREAM).is_some()
@@ -47,6 +56,8 @@ mod tests {
     fn names_of_macro_parts() {
         assert!(is_macro_part("word/vbaProject.bin") && is_macro_part("XL\\VBAPROJECT.BIN"));
         assert!(!is_macro_part("word/document.xml") && !is_macro_part("vbaProject.bin/x"));
+        assert!(is_open_document_macro("Basic/Standard/Module1.xml") && is_open_document_macro("Scripts/python/a.py"));
+        assert!(!is_open_document_macro("Basic/script-lc.xml") && !is_open_document_macro("Scripts/"));
     }
 
     #[test]

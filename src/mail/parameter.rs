@@ -68,6 +68,11 @@ impl<'a> Parameters<'a> {
         self.list.iter().find(|p| p.name.eq_ignore_ascii_case(name.as_bytes())).map(|p| p.value.as_ref())
     }
 
+    /// Whether there is a parameter of that name, in pieces or whole.
+    pub fn has(&self, name: &str) -> bool {
+        self.list.iter().any(|p| p.name.eq_ignore_ascii_case(name.as_bytes()) || piece(&p.name, name).is_some())
+    }
+
     /// A parameter as a reader sees it. What RFC 2231 says of it goes before the plain form, as in RFC 6266,
     /// section 4.3; of several the first counts.
     pub fn text(&self, name: &str) -> Option<String> {
@@ -143,7 +148,7 @@ fn next(input: &[u8]) -> (Option<Parameter<'_>>, &[u8]) {
         Some(quoted) => quoted_value(quoted),
         None => {
             let (value, rest) = rest.split_at(rest.iter().position(|b| *b == b';').unwrap_or(rest.len()));
-            (Cow::Borrowed(value.trim_ascii_end()), rest)
+            (Cow::Borrowed(without_comment(name, value).trim_ascii_end()), rest)
         }
     };
     let name = name.trim_ascii_end();
@@ -151,6 +156,13 @@ fn next(input: &[u8]) -> (Option<Parameter<'_>>, &[u8]) {
     let name = name.rsplit(u8::is_ascii_whitespace).next().unwrap_or_default();
     let value = if memchr2(b'\r', b'\n', &value).is_some() { Cow::Owned(unfold(&value).into_owned()) } else { value };
     (Some(Parameter { name: Cow::Borrowed(name), value }), rest)
+}
+
+/// A boundary without the comment behind it, which names may well have as a part of them: `my file (1).zip`.
+fn without_comment<'a>(name: &[u8], value: &'a [u8]) -> &'a [u8] {
+    let boundary = name.trim_ascii_end().to_ascii_lowercase().ends_with(b"boundary");
+    let end = memmem::find(value, b" (").filter(|_| boundary && value.trim_ascii_end().ends_with(b")"));
+    value.get(..end.unwrap_or(value.len())).unwrap_or_default()
 }
 
 /// Whether a value follows the grammar of RFC 2045, section 5.1 to the letter, with folds only behind a semicolon, and

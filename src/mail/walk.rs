@@ -8,9 +8,10 @@ use std::ops::Range;
 use memchr::memmem;
 
 use super::encoding::TransferEncoding;
-use super::header::{Block, line_at};
+use super::header::{Block, late_start, line_at};
 use super::name::file_name;
-use super::parameter::{Parameters, charset_name, media_type};
+use super::once::Fields;
+use super::parameter::{charset_name, media_type};
 use crate::model::limits;
 
 /// A leaf of the message, or a message within it.
@@ -34,6 +35,9 @@ pub struct Part {
     pub body: Range<usize>,
     /// A message whose own parts follow.
     pub walked: bool,
+    /// A multipart that is encoded as a whole: where the value of its Content-Type stands. RFC 2045, section 6.4 forbids it;
+    /// readers decode it all the same.
+    pub multipart: Option<Range<usize>>,
     /// How deep it sits.
     pub depth: usize,
     /// It went on to the end of the bytes: when they were cut, so was it.
@@ -97,6 +101,10 @@ struct Multipart {
     boundary: Option<Vec<u8>>,
     /// Parts are messages unless they say otherwise (RFC 2046, section 5.1.5).
     digest: bool,
+    /// How it says it is encoded, which it may not be.
+    encoding: TransferEncoding,
+    /// Where the value of its Content-Type stands.
+    content_type: Range<usize>,
     body: usize,
     /// A delimiter was seen.
     seen: bool,
@@ -115,7 +123,11 @@ struct Delimiter {
 
 impl Walker<'_> {
     fn run(&mut self) {
-        let (mut at, mut digest, mut first) = (0, false, true);
+        let late = late_start(self.bytes).filter(|_| self.depth == 0);
+        if late.is_some() {
+            self.note("mail-header-after-blank-line");
+        }
+        let (mut at, mut digest, mut first) = (late.unwrap_or_default(), false, true);
         loop {
             let block = Block::read(self.bytes, at, |line| self.delimiter(line).is_some());
             let body = block.body;
@@ -151,16 +163,20 @@ impl Walker<'_> {
             self.note("mail-header-malformed");
         }
         let deep = self.depth + self.open.len() >= limits::MIME_DEPTH;
-        let parameters = block.parameters(self.bytes, "content-type");
-        let media = media_type(&parameters.word);
-        if media.as_deref().is_some_and(|media| media.starts_with("multipart/")) {
+        let fields = Fields::read(block, self.bytes);
+        if fields.contradict {
+            self.note("mime-header-repeated");
+        }
+        let media = media_type(&fields.content_type.word);
+        if let Some(media) = media.as_deref().filter(|media| media.starts_with("multipart/")) {
             if !deep {
-                self.enter_multipart(&parameters, media.as_deref() == Some("multipart/digest"), block.body);
+                let digest = media == "multipart/digest";
+                self.enter_multipart(&fields, digest, block);
                 return Entered::Multipart;
             }
             self.note("mime-too-deep");
         }
-        let mut part = self.part(block, &parameters, media, digest);
+        let mut part = self.part(block, &fields, media, digest);
         if part.is_message() && deep {
             self.note("mime-too-deep");
         }
@@ -175,26 +191,34 @@ impl Walker<'_> {
         Entered::Message
     }
 
-    fn enter_multipart(&mut self, parameters: &Parameters<'_>, digest: bool, body: usize) {
+    fn enter_multipart(&mut self, fields: &Fields<'_>, digest: bool, block: &Block) {
+        let parameters = &fields.content_type;
         let boundary = parameters.raw("boundary").map(boundary_bytes).filter(|boundary| !boundary.is_empty());
         let boundary = boundary.or_else(|| parameters.text("boundary").map(String::into_bytes));
         if boundary.is_none() {
             self.note("mime-boundary-missing");
         }
-        self.push(Open::Multipart(Multipart { boundary, digest, body, seen: false, closed: false }));
+        self.push(Open::Multipart(Multipart {
+            boundary,
+            digest,
+            encoding: fields.encoding,
+            content_type: fields.content_type_at.clone(),
+            body: block.body,
+            seen: false,
+            closed: false,
+        }));
     }
 
-    fn part(&self, block: &Block, content_type: &Parameters<'_>, media: Option<String>, digest: bool) -> Part {
-        let disposition = block.parameters(self.bytes, "content-disposition");
-        let encoding = block.get(self.bytes, "content-transfer-encoding").unwrap_or_default();
-        let (name, other_name) = file_name(&disposition, content_type);
+    fn part(&self, block: &Block, fields: &Fields<'_>, media: Option<String>, digest: bool) -> Part {
+        let Fields { content_type, disposition, .. } = fields;
+        let (name, other_name) = file_name(disposition, content_type);
         let number = content_type.raw("number").map(<[u8]>::trim_ascii);
         Part {
             first_piece: media.as_deref() == Some("message/partial") && number == Some(b"1"),
             media_given: media.is_some(),
             media: media.unwrap_or_else(|| if digest { "message/rfc822" } else { "text/plain" }.to_owned()),
             charset: content_type.raw("charset").map(|charset| charset_name(charset).to_vec()),
-            encoding: TransferEncoding::parse(&encoding),
+            encoding: fields.encoding,
             name,
             other_name,
             attached: disposition.word.eq_ignore_ascii_case(b"attachment"),
@@ -202,6 +226,7 @@ impl Walker<'_> {
             depth: self.depth + self.open.len(),
             open: true,
             walked: false,
+            multipart: None,
         }
     }
 
@@ -320,11 +345,14 @@ impl Walker<'_> {
         self.close(0, self.bytes.len(), true);
     }
 
-    /// A multipart whose boundary never comes is shown as text.
+    /// A multipart whose boundary never comes is shown as text; one that is encoded may have it in what is decoded.
     fn keep_undivided(&mut self, multipart: &Multipart, end: usize, at_end: bool) {
-        self.note("mime-boundary-never-seen");
+        let encoded = multipart.encoding != TransferEncoding::Identity;
+        self.note(if encoded { "mime-multipart-encoded" } else { "mime-boundary-never-seen" });
         self.found.parts.push(Part {
-            media: "text/plain".to_owned(),
+            media: if encoded { "multipart/mixed" } else { "text/plain" }.to_owned(),
+            encoding: multipart.encoding,
+            multipart: encoded.then(|| multipart.content_type.clone()),
             body: multipart.body..end.max(multipart.body),
             depth: self.depth + self.open.len(),
             open: at_end,

@@ -95,11 +95,13 @@ impl FileKind {
     #[rustfmt::skip]
     pub const ALL: &'static [&'static str] = &[
         // Archives, compressed files and disk images.
-        "zip", "gzip", "bzip2", "xz", "zstd", "7z", "rar", "cab", "arj", "lzh", "ace", "tar", "iso",
+        "zip", "gzip", "bzip2", "xz", "zstd", "7z", "rar", "cab", "arj", "lzh", "ace", "tar", "iso", "udf", "vhd",
         // Programs, and what runs as one.
-        "pe", "elf", "macho", "msi", "class", "jar", "wasm", "lnk", "script", "hta", "flash",
+        "pe", "elf", "macho", "msi", "class", "jar", "wasm", "lnk", "url", "reg", "script", "hta", "flash",
         // Documents and mail.
         "ole", "ooxml", "odf", "onenote", "tnef", "chm", "pdf", "rtf", "html", "xml", "text",
+        // What is signed or sealed.
+        "pkcs7", "pgp",
         // Pictures, sound and films.
         "png", "jpeg", "gif", "tiff", "bmp", "webp", "svg", "avi", "wav", "mp4", "mp3", "ogg",
         // Neither of these.

@@ -3,11 +3,11 @@
 //! Threads that share an interface, or interfaces that see the two sides of one story, hand in what they saw at their
 //! own pace: a DNS answer may arrive here after the connection it explains. So an event is held until no other source
 //! can still bring an older one: each source tells how far it is ([`super::pulse::Pulse`]), also when its wire is idle.
-//! Nobody is waited for longer than [`limits::MERGE_PATIENCE`].
+//! Nobody is waited for longer than [`limits::MERGE_PATIENCE`], unless [`super::Plan`] says otherwise.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Batch, InForce, Slot};
 use crate::model::limits;
@@ -18,6 +18,8 @@ pub(super) struct Merge {
     /// By source.
     queues: Vec<Queue>,
     held: usize,
+    /// How long an event waits for sources that say nothing.
+    patience: Duration,
 }
 
 #[derive(Default)]
@@ -35,8 +37,8 @@ struct Held {
 }
 
 impl Merge {
-    pub(super) fn new(sources: usize) -> Self {
-        Self { queues: (0..sources).map(|_| Queue::default()).collect(), held: 0 }
+    pub(super) fn new(sources: usize, patience: Duration) -> Self {
+        Self { queues: (0..sources).map(|_| Queue::default()).collect(), held: 0, patience }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -61,7 +63,7 @@ impl Merge {
         let may_still_bring =
             |(at, queue): (usize, &Queue)| queue.slots.is_empty() && told.get(at).is_some_and(|told| *told < time);
         let waits = self.queues.iter().enumerate().any(may_still_bring);
-        if waits && self.held <= limits::MERGE_EVENTS && now.duration_since(since) < limits::MERGE_PATIENCE {
+        if waits && self.held <= limits::MERGE_EVENTS && now.duration_since(since) < self.patience {
             return None;
         }
         let held = self.queues.get_mut(first)?.slots.pop_front()?;
@@ -103,7 +105,7 @@ mod tests {
     fn an_event_waits_for_sources_that_may_bring_an_older_one() {
         let force = Arc::new(InForce::new(RuleSet::builtin()));
         let now = Instant::now();
-        let mut merge = Merge::new(2);
+        let mut merge = Merge::new(2, limits::MERGE_PATIENCE);
         merge.put(batch(1, &[20, 40], &force), now);
         assert_eq!(out(&mut merge, &[10, 40], now), []);
         merge.put(batch(0, &[15, 30], &force), now);
@@ -116,7 +118,7 @@ mod tests {
     fn a_source_that_says_nothing_is_waited_for_only_so_long() {
         let force = Arc::new(InForce::new(RuleSet::builtin()));
         let now = Instant::now();
-        let mut merge = Merge::new(2);
+        let mut merge = Merge::new(2, limits::MERGE_PATIENCE);
         merge.put(batch(1, &[20], &force), now);
         assert_eq!(out(&mut merge, &[0, 20], now), []);
         assert_eq!(out(&mut merge, &[0, 20], now + limits::MERGE_PATIENCE), [(1, 20)]);
@@ -134,7 +136,7 @@ mod tests {
         ) {
             let force = Arc::new(InForce::new(RuleSet::builtin()));
             let now = Instant::now();
-            let (mut merge, mut told, mut heard, mut put) = (Merge::new(3), [0_i64; 3], Vec::new(), 0);
+            let (mut merge, mut told, mut heard, mut put) = (Merge::new(3, limits::MERGE_PATIENCE), [0_i64; 3], Vec::new(), 0);
             for (source, gaps) in steps {
                 let times: Vec<i64> = gaps.iter().scan(told[usize::from(source)], |at, gap| {
                     *at += gap;

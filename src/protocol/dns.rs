@@ -73,6 +73,12 @@ pub enum Defect {
 }
 
 impl Defect {
+    /// Whether it hides what was said, and so is worth an anomaly: a header cut, or bytes behind the last record, are what
+    /// other protocols on the port, and careless programs, look like.
+    pub const fn is_telling(self) -> bool {
+        matches!(self, Self::Question | Self::Record | Self::TooMany)
+    }
+
     /// A stable name, as for anomalies.
     pub const fn name(self) -> &'static str {
         match self {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::smtp_account::SmtpAccount;
 use crate::flow::flags::SYN;
 use crate::flow::{Entry, Room, Sink, Stream, Trust};
-use crate::model::event::DnsMessage;
+use crate::model::event::{Anomaly, DnsMessage, Layer};
 use crate::model::net::{Flow, Side};
 use crate::model::settings::SensorSettings;
 use crate::model::stats::{DnsStats, FlowStats, SmtpStats};
 use crate::model::time::Timestamp;
-use crate::protocol::dns::{self, Detail, TcpFramer};
+use crate::protocol::dns::{self, Defect, Detail, TcpFramer};
 use crate::protocol::smtp::{Context, Said, Session};
 
 /// What is kept of a flow that is, or may be, worth following.
@@ -42,6 +42,7 @@ pub(super) enum App {
 pub(super) struct Heard {
     pub(super) smtp: Vec<Said>,
     pub(super) dns: Vec<DnsMessage>,
+    pub(super) defect: Option<(Side, Defect)>,
     pub(super) differs: Option<Side>,
 }
 
@@ -104,6 +105,7 @@ impl Heard {
     pub(super) fn clear(&mut self) {
         self.smtp.clear();
         self.dns.clear();
+        self.defect = None;
         self.differs = None;
     }
 }
@@ -138,10 +140,16 @@ impl Sink for Listener<'_> {
             App::DnsOverTcp(framers) => {
                 let framer = &mut framers[side.index()];
                 let before = Account::of(framer);
+                let mut defect = None;
                 framer.push(bytes, |message| {
-                    self.heard.dns.extend(read_dns(message, true, self.detail, self.dns));
+                    let (read, wrong) = read_dns(message, true, self.detail, self.dns);
+                    self.heard.dns.extend(read);
+                    defect = defect.or(wrong);
                 });
                 before.settle(framer, self.dns_bound, self.dns);
+                if let Some(defect) = defect.filter(|_| framer.is_first_defect()) {
+                    self.heard.defect = Some((side, defect));
+                }
             }
             App::SmtpDone | App::DnsDone => {}
         }
@@ -203,20 +211,34 @@ pub(super) fn close_framers(framers: &mut [TcpFramer; 2], stats: &mut DnsStats) 
     }
 }
 
-/// Reads a DNS message and counts it; a damaged one as far as it was readable.
-pub(super) fn read_dns(bytes: &[u8], over_tcp: bool, detail: Detail, stats: &mut DnsStats) -> Option<DnsMessage> {
+/// Reads a DNS message and counts it; a damaged one as far as it was readable, and with what is wrong when that is worth
+/// telling.
+pub(super) fn read_dns(
+    bytes: &[u8],
+    over_tcp: bool,
+    detail: Detail,
+    stats: &mut DnsStats,
+) -> (Option<DnsMessage>, Option<Defect>) {
     if let Ok(glance) = dns::glance(bytes) {
         stats.queries += u64::from(!glance.response);
         stats.responses += u64::from(glance.response);
         stats.mx_queries += u64::from(!glance.response && glance.mx);
     }
     match dns::parse(bytes, over_tcp, detail) {
-        Ok(message) => message,
+        Ok(message) => (message, None),
         Err(malformed) => {
             stats.malformed += 1;
-            malformed.readable.map(|readable| *readable)
+            // Without as much as a question it may be anything.
+            let readable = malformed.readable.map(|readable| *readable);
+            let readable = readable.filter(|message| !message.queries.is_empty() || !message.answers.is_empty());
+            (readable, Some(malformed.defect).filter(|defect| defect.is_telling()))
         }
     }
+}
+
+/// What is wrong with a message, as an anomaly.
+pub(super) fn dns_anomaly(side: Side, defect: Defect) -> Anomaly {
+    Anomaly { name: defect.name(), layer: Layer::Dns, side: Some(side), detail: String::new() }
 }
 
 pub(super) const fn detail(settings: &SensorSettings) -> Detail {

@@ -62,6 +62,7 @@ const PACKET_FANOUT_HASH: c_int = 0;
 const FLAG_DEFRAG: c_int = 0x8000;
 const FLAG_UNIQUE: c_int = 0x2000;
 
+#[expect(unsafe_code, reason = "no crate wraps PACKET_FANOUT")]
 fn set(socket: BorrowedFd<'_>, value: c_int) -> io::Result<()> {
     // SAFETY: the descriptor is borrowed and so open, and the kernel reads one `int` from `value`, which outlives the
     // call. No crate wraps this option.
@@ -77,6 +78,7 @@ fn set(socket: BorrowedFd<'_>, value: c_int) -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+#[expect(unsafe_code, reason = "no crate wraps PACKET_FANOUT")]
 fn get(socket: BorrowedFd<'_>) -> io::Result<c_int> {
     let mut value: c_int = 0;
     let mut size = size_of::<c_int>() as libc::socklen_t;

@@ -34,6 +34,7 @@ pub fn list(data: &[u8], most: usize) -> Listing {
             name: name(&header),
             size: Some(header.original_size),
             packed_size: Some(header.compressed_size),
+            crc: Some(header.file_crc.into()),
             method: header.compression_method().map_or(Method::Other, Method::Lzh),
             packed,
             cut,

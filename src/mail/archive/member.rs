@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read};
 use std::ops::Range;
 
 use bzip2::bufread::MultiBzDecoder;
+use delharc::crc::Crc16;
 use delharc::header::CompressionMethod;
 use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
@@ -11,7 +12,7 @@ use lzma_rust2::XzReader;
 use super::super::hash::Hasher;
 use super::super::kind::{KIND_BYTES, kind};
 use super::super::name::bounded;
-use super::super::office::{MacroSearch, is_macro_part};
+use super::super::office::{MacroSearch, is_macro_part, is_open_document_macro};
 use super::super::password;
 use super::compressed::Zstd;
 use super::inflate::Inflate;
@@ -29,6 +30,7 @@ pub struct Member {
     pub size: Option<u64>,
     pub packed_size: Option<u64>,
     pub encrypted: bool,
+    /// CRC-32, or for LZH its CRC-16.
     pub crc: Option<u32>,
     pub method: Method,
     /// Where its packed bytes are; shorter than `packed_size` when the archive is cut.
@@ -64,6 +66,14 @@ impl Method {
             Self::Bzip2 => limits::ARCHIVE_COST_BZIP2,
             Self::Xz | Self::Lzh(_) => limits::ARCHIVE_COST_LZMA,
             _ => 1,
+        }
+    }
+
+    /// The checksum that archives with this method state.
+    fn checksum(self) -> Checksum {
+        match self {
+            Self::Lzh(_) => Checksum::Crc16(Crc16::default()),
+            _ => Checksum::Crc32(flate2::Crc::new()),
         }
     }
 
@@ -110,7 +120,10 @@ impl Reader<'_> {
         }
         let unpacker = member.method.open(packed, fact.size);
         let Some(mut unpacker) = unpacker else { return (fact, None) };
-        let content = self.consume(unpacker.as_mut(), packed.len() as u64, fact.size, member.method.cost());
+        if is_open_document_macro(&fact.filename) && kind(archive).0 == "odf" {
+            (findings.note)("office-macro", fact.filename.clone());
+        }
+        let content = self.consume(unpacker.as_mut(), packed.len() as u64, fact.size, member.method);
         self.conclude(fact, &member, content, findings)
     }
 
@@ -132,7 +145,8 @@ impl Reader<'_> {
             }
             self.budget.tries -= 1;
             let packed = member.packed.len() as u64;
-            let content = zip::decrypt(archive, &member, word, |reader| self.consume(reader, packed, fact.size, 1));
+            let content =
+                zip::decrypt(archive, &member, word, |reader| self.consume(reader, packed, fact.size, Method::Stored));
             // A password that is wrong passes the first check by chance once in 256 times, the checksum hardly ever.
             if let Some(content) = content.filter(|content| !content.damaged && content.size == fact.size) {
                 opened = Some((at, content));
@@ -161,7 +175,7 @@ impl Reader<'_> {
         findings: &mut Findings<'_>,
     ) -> (FileFact, Inner, bool) {
         let fact = self.stated(container, &member);
-        let content = self.consume(content, packed as u64, fact.size, limits::ARCHIVE_COST_LZMA);
+        let content = self.consume(content, packed as u64, fact.size, Method::Xz);
         let stopped = content.bound.is_some() || content.damaged;
         let (fact, inner) = self.conclude(fact, &member, content, findings);
         // All of them are held until the archive is read, so all of them together have the bound of one.
@@ -236,8 +250,8 @@ impl Reader<'_> {
     }
 
     /// Unpacks a member piece by piece, as far as the bounds allow.
-    fn consume(&mut self, unpacker: &mut dyn Read, packed: u64, stated: u64, cost: u64) -> Content {
-        let mut content = Content::new(self.settings);
+    fn consume(&mut self, unpacker: &mut dyn Read, packed: u64, stated: u64, method: Method) -> Content {
+        let mut content = Content::new(self.settings, method.checksum());
         // Small members are many, and say so; one that does not say gets a whole piece.
         let wanted = usize::try_from(stated).ok().filter(|stated| *stated > 0).unwrap_or(PIECE);
         let mut piece = vec![0; wanted.clamp(MIN_PIECE, PIECE)];
@@ -251,7 +265,7 @@ impl Reader<'_> {
                     break;
                 }
             };
-            let spent = (read as u64).saturating_mul(cost);
+            let spent = (read as u64).saturating_mul(method.cost());
             if spent > self.budget.bytes {
                 self.budget.bytes = 0;
                 content.stop("archive-too-large", format!("more than {} bytes unpacked", self.settings.archive_bytes));
@@ -271,7 +285,7 @@ impl Reader<'_> {
 /// A member's content, as far as it was unpacked.
 struct Content {
     size: u64,
-    checksum: flate2::Crc,
+    checksum: Checksum,
     hasher: Hasher,
     macros: MacroSearch,
     /// None until enough of the beginning is there.
@@ -284,10 +298,10 @@ struct Content {
 }
 
 impl Content {
-    fn new(settings: &InspectSettings) -> Self {
+    fn new(settings: &InspectSettings, checksum: Checksum) -> Self {
         Self {
             size: 0,
-            checksum: flate2::Crc::new(),
+            checksum,
             hasher: Hasher::new(settings),
             macros: MacroSearch::default(),
             kind: None,
@@ -319,6 +333,30 @@ impl Content {
 
     fn stop(&mut self, name: &'static str, detail: String) {
         self.bound = Some((name, detail));
+    }
+}
+
+/// What tells whether a member was unpacked to what was packed.
+enum Checksum {
+    /// Of zip, 7z, RAR and ARJ.
+    Crc32(flate2::Crc),
+    /// Of LZH.
+    Crc16(Crc16),
+}
+
+impl Checksum {
+    fn update(&mut self, piece: &[u8]) {
+        match self {
+            Self::Crc32(sum) => sum.update(piece),
+            Self::Crc16(sum) => sum.digest(piece),
+        }
+    }
+
+    fn sum(&self) -> u32 {
+        match self {
+            Self::Crc32(sum) => sum.sum(),
+            Self::Crc16(sum) => sum.sum16().into(),
+        }
     }
 }
 

@@ -69,6 +69,19 @@ pub struct Findings<'a> {
     pub note: &'a mut dyn FnMut(&'static str, String),
 }
 
+impl Findings<'_> {
+    /// The archive that was told last does not even show what is in it.
+    fn listing_is_encrypted(&mut self) {
+        if let Some(archive) = self.files.last_mut() {
+            archive.encrypted = true;
+        }
+        (self.note)(LISTING_ENCRYPTED, String::new());
+    }
+}
+
+/// The anomaly of an archive whose list of members is encrypted.
+const LISTING_ENCRYPTED: &str = "archive-listing-encrypted";
+
 /// Opens an attachment, if it is an archive, and adds its members to `findings`, each before its own members.
 pub fn unpack(
     attachment: &FileFact,
@@ -153,6 +166,10 @@ impl<'a> Walk<'a, '_> {
             Format::Ace => self.listed(ace::list(&data, most)),
             Format::Tar => self.listed(tar::list(&data, most)),
             Format::Tnef => self.listed(tnef::list(&data, most)),
+            Format::Udf => {
+                let detail = "a disc image of UDF alone".to_owned();
+                self.listed(Listing { anomalies: vec![("archive-not-opened", detail)], ..Listing::default() })
+            }
             Format::Compressed(method) => self.listed(compressed::list(&data, outer, method)),
         };
         if stated > most || members.len() > most {
@@ -166,7 +183,10 @@ impl<'a> Walk<'a, '_> {
     /// Tells what a listing found, and hands on its members.
     fn listed(&mut self, listing: Listing) -> (Vec<Entry>, usize) {
         for (name, detail) in listing.anomalies {
-            (self.findings.note)(name, detail);
+            match name {
+                LISTING_ENCRYPTED => self.findings.listing_is_encrypted(),
+                name => (self.findings.note)(name, detail),
+            }
         }
         (listing.members.into_iter().map(Entry::Packed).collect(), listing.stated)
     }
@@ -185,13 +205,15 @@ enum Format {
     Arj,
     Lzh,
     Ace,
+    /// Not opened: a file system, of which mailed images without ISO 9660 beside it are rare.
+    Udf,
     /// One file.
     Compressed(Method),
 }
 
 impl Format {
-    /// The format of a file, from what it is; a program may have an archive behind it (self-extracting), and so may
-    /// bytes that are nothing else.
+    /// The format of a file, from what it is; a program may have an archive behind it (self-extracting), and so may a
+    /// picture that hides one. Compound files hold whole documents in pieces, which are no archive of theirs.
     fn of(kind: FileKind, content: &[u8]) -> Option<Self> {
         match kind.0 {
             "zip" | "ooxml" | "odf" | "jar" => Some(Self::Zip),
@@ -204,11 +226,13 @@ impl Format {
             "arj" => Some(Self::Arj),
             "lzh" => Some(Self::Lzh),
             "ace" => Some(Self::Ace),
+            "udf" => Some(Self::Udf),
             "gzip" => Some(Self::Compressed(Method::Gzip)),
             "bzip2" => Some(Self::Compressed(Method::Bzip2)),
             "xz" => Some(Self::Compressed(Method::Xz)),
             "zstd" => Some(Self::Compressed(Method::Zstd)),
-            "pe" | "elf" | "unknown" if zip::ends_as_zip(content) => Some(Self::Zip),
+            "ole" | "msi" | "onenote" => None,
+            _ if zip::ends_as_zip(content) => Some(Self::Zip),
             _ => None,
         }
     }

@@ -4,7 +4,7 @@
 
 use super::super::word::decode_unlabelled;
 use super::fields::{range, u16_at, u32_at, until_zero};
-use super::{Listing, Member, Method};
+use super::{LISTING_ENCRYPTED, Listing, Member, Method};
 
 /// Lists at most one member more than `most`.
 pub fn list(data: &[u8], most: usize) -> Listing {
@@ -21,7 +21,7 @@ pub fn list(data: &[u8], most: usize) -> Listing {
         match block.kind {
             Kind::End => break,
             Kind::HeadersEncrypted => {
-                listing.anomalies.push(("archive-listing-encrypted", String::new()));
+                listing.anomalies.push((LISTING_ENCRYPTED, String::new()));
                 break;
             }
             Kind::Other => {}

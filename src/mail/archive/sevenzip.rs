@@ -24,7 +24,7 @@ pub fn read(
     let archive = match header(data) {
         Ok(archive) => archive,
         Err(Error::PasswordRequired | Error::UnsupportedCompressionMethod(_)) => {
-            (findings.note)("archive-listing-encrypted", String::new());
+            findings.listing_is_encrypted();
             return Default::default();
         }
         Err(error) => {

@@ -15,6 +15,8 @@ pub struct TcpFramer {
     held: Vec<u8>,
     /// See [`TcpFramer::lost`].
     lost: u64,
+    /// See [`TcpFramer::is_first_defect`].
+    defect_told: bool,
 }
 
 /// Where in the stream the framer stands.
@@ -45,6 +47,11 @@ impl TcpFramer {
     /// A framer for a connection whose beginning was not seen.
     pub fn midstream() -> Self {
         Self { place: Place::Lost(0), ..Self::default() }
+    }
+
+    /// True the first time it is asked: what is wrong with a stream's messages is told once.
+    pub fn is_first_defect(&mut self) -> bool {
+        !std::mem::replace(&mut self.defect_told, true)
     }
 
     /// Takes the stream's next bytes and hands on each message they complete.

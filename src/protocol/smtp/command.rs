@@ -37,6 +37,11 @@ pub enum Command {
         kind: Forwarded,
         attributes: Vec<(String, String)>,
     },
+    /// XEXCH50 of Exchange 2000 and 2003 (not standardised): once the server says 354, `size` bytes
+    /// follow that are no lines.
+    Block {
+        size: u64,
+    },
     /// NOOP, VRFY, EXPN, HELP, ETRN and others that get one reply and change nothing we follow.
     Other,
     /// Not a command of SMTP: what it says is not kept, since it may be a credential.
@@ -93,6 +98,7 @@ pub fn parse(line: &[u8], dialect: &mut Dialect) -> Command {
         b"STARTTLS" => Command::StartTls,
         b"NOOP" | b"VRFY" | b"EXPN" | b"HELP" | b"ETRN" | b"TURN" | b"ATRN" | b"SEND" | b"SOML" | b"SAML" | b"BURL"
         | b"CLIENTID" => Command::Other,
+        b"XEXCH50" => block(rest),
         b"XCLIENT" => Command::Forwarded { kind: Forwarded::Xclient, attributes: attributes(rest) },
         b"XFORWARD" => Command::Forwarded { kind: Forwarded::Xforward, attributes: attributes(rest) },
         _ => Command::Unknown,
@@ -178,6 +184,7 @@ fn path_after<'a>(rest: &'a [u8], keyword: &[u8], dialect: &mut Dialect) -> Opti
     let argument = after.trim_ascii_start();
     // RFC 5321, section 3.3: "spaces are not permitted on either side of the colon".
     dialect.add(if argument.len() < after.len() { Dialect::SPACE_AFTER_COLON } else { Dialect::NO_SPACE_AFTER_COLON });
+    let argument = without_phrase(argument);
     let (path, params) = match argument.strip_prefix(b"<") {
         Some(inside) => {
             let end = closing_bracket(inside);
@@ -189,6 +196,21 @@ fn path_after<'a>(rest: &'a [u8], keyword: &[u8], dialect: &mut Dialect) -> Opti
         }
     };
     Some((text(without_route(path.trim_ascii())), params))
+}
+
+/// An address behind a name, as headers have them: `"A. Name" <a@b>`. Many servers take it.
+fn without_phrase(argument: &[u8]) -> &[u8] {
+    let mut quoted = false;
+    for (at, &byte) in argument.iter().enumerate() {
+        match byte {
+            b'"' => quoted = !quoted,
+            // What comes first is the address itself.
+            b'@' if !quoted => break,
+            b'<' if !quoted => return argument.get(at..).unwrap_or_default(),
+            _ => {}
+        }
+    }
+    argument
 }
 
 /// Where the bracket closes, outside quoted strings (RFC 5321, section 4.1.2: a local part may be quoted).
@@ -273,6 +295,12 @@ fn bdat(rest: &[u8]) -> Command {
         (Some(size), Some(word), None) if word.eq_ignore_ascii_case(b"LAST") => Command::Bdat { size, last: true },
         _ => Command::Other,
     }
+}
+
+/// `XEXCH50 size recipients`, as Exchange says it.
+fn block(rest: &[u8]) -> Command {
+    let size = rest.split(u8::is_ascii_whitespace).find(|word| !word.is_empty()).and_then(number);
+    size.map_or(Command::Other, |size| Command::Block { size })
 }
 
 fn number(digits: &[u8]) -> Option<u64> {

@@ -157,6 +157,13 @@ impl DataReader {
         self.candidate.as_ref().map_or(0, |candidate| candidate.after.capacity())
     }
 
+    /// What stands behind the odd end, if it looks like commands, and before the last `rest` bytes read.
+    pub fn take_smuggled(&mut self, rest: usize) -> Option<Vec<u8>> {
+        let candidate = self.candidate.take().filter(Candidate::opens_smtp)?;
+        let after = candidate.after();
+        Some(after.get(..after.len().checked_sub(rest)?)?.to_vec())
+    }
+
     /// The first odd end, if one was met.
     pub fn odd_end(&self) -> Option<OddEnd> {
         let followed = self.candidate.as_ref().is_some_and(Candidate::opens_smtp);

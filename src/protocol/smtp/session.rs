@@ -109,6 +109,9 @@ pub struct Session {
     /// Names of the anomalies told: each once a session.
     anomalies: Vec<&'static str>,
     unseen: [bool; 2],
+    /// What stood behind an odd end of data, up to the real one, when it looks like commands: a server that took that
+    /// end will answer them.
+    smuggled: Option<Vec<u8>>,
     /// That a message is being read was not said by the server.
     guessed: bool,
     /// Whether anything said since [`Session::unveil`] may be a credential.
@@ -134,6 +137,8 @@ enum Mode {
     Secret,
     /// The handshake of TLS.
     Tls(Box<Handshake>),
+    /// What follows XEXCH50: no lines.
+    Block(u64),
     /// TLS after its handshake, or another protocol.
     Opaque,
 }
@@ -153,6 +158,8 @@ enum Question {
     Data,
     StartTls,
     Auth,
+    /// XEXCH50, of so many bytes.
+    Block(u64),
 }
 
 /// A command that waits for its reply.
@@ -188,6 +195,7 @@ enum Pending {
     Rset,
     StartTls,
     Auth,
+    Block,
     /// XCLIENT or XFORWARD.
     Forwarded,
     Quit,
@@ -232,6 +240,7 @@ impl Session {
             sender_in_force: None,
             anomalies: Vec::new(),
             unseen: [true; 2],
+            smuggled: None,
             guessed: false,
             veiled: false,
         }
@@ -260,7 +269,7 @@ impl Session {
             Mode::Preamble(held) | Mode::Undecided(_, held, _) => held.capacity(),
             Mode::Data(reader, _) => reader.held_bytes(),
             Mode::Tls(handshake) => handshake.held_bytes(),
-            Mode::Command | Mode::Chunk { .. } | Mode::Secret | Mode::Opaque => 0,
+            Mode::Command | Mode::Chunk { .. } | Mode::Secret | Mode::Block(_) | Mode::Opaque => 0,
         };
         let replies = [&self.greeting, &self.last_reply].into_iter().flatten();
         let forwarded =
@@ -275,6 +284,7 @@ impl Session {
             + self.extensions.iter().map(|one| size_of::<String>() + one.capacity()).sum::<usize>()
             + replies.map(|reply| reply.text.capacity()).sum::<usize>()
             + forwarded.sum::<usize>()
+            + self.smuggled.as_ref().map_or(0, Vec::capacity)
             + self.transactions.iter().map(Transaction::held_bytes).sum::<usize>()
     }
 
@@ -370,6 +380,7 @@ impl Session {
         }
         let id = self.next_id;
         self.next_id += 1;
+        self.smuggled = None;
         let mut transaction = Transaction::new(id, cx.now, mail_from);
         transaction.headless = headless;
         transaction.forwarded = self.forwarded();
@@ -440,6 +451,7 @@ impl Session {
             | Pending::Rset
             | Pending::StartTls
             | Pending::Auth
+            | Pending::Block
             | Pending::Forwarded
             | Pending::Quit
             | Pending::Other

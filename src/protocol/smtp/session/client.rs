@@ -24,7 +24,8 @@ impl Session {
                 Mode::Undecided(question, held, _) => {
                     self.veiled = true;
                     held.extend_from_slice(rest);
-                    if (self.replies_lost && Self::can_decide(*question, held)) || held.len() > limits::SMTP_UNDECIDED {
+                    let alone = self.replies_lost || self.unseen[1];
+                    if (alone && Self::can_decide(*question, held)) || held.len() > limits::SMTP_UNDECIDED {
                         self.decide_without_reply(cx);
                     }
                     &[]
@@ -33,6 +34,15 @@ impl Session {
                 Mode::Tls(handshake) => {
                     handshake.push(Side::Client, rest);
                     &[]
+                }
+                Mode::Block(remaining) => {
+                    self.veiled = true;
+                    let take = usize::try_from(*remaining).unwrap_or(usize::MAX).min(rest.len());
+                    *remaining -= take as u64;
+                    if *remaining == 0 {
+                        self.mode = Mode::Command;
+                    }
+                    rest.get(take..).unwrap_or_default()
                 }
                 Mode::Opaque => &[],
             };
@@ -163,6 +173,10 @@ impl Session {
                 self.expect(Pending::StartTls);
                 self.ask(Question::StartTls, cx);
             }
+            Command::Block { size } => {
+                self.expect(Pending::Block);
+                self.ask(Question::Block(size), cx);
+            }
             Command::Forwarded { kind, attributes } => {
                 self.forward(kind, attributes);
                 self.expect(Pending::Forwarded);
@@ -261,8 +275,9 @@ impl Session {
         match rest {
             None => &[],
             Some(rest) => {
-                let reader = std::mem::take(reader);
+                let mut reader = std::mem::take(reader);
                 self.message_read(&reader, cx);
+                self.smuggled = reader.take_smuggled(rest.len());
                 self.data_done(cx);
                 rest
             }
@@ -373,6 +388,12 @@ impl Session {
                 self.lines.lose();
                 self.synced = false;
             }
+            Mode::Block(remaining) if lost < *remaining => *remaining -= lost,
+            Mode::Block(_) => {
+                self.mode = Mode::Command;
+                self.lines.lose();
+                self.synced = false;
+            }
             Mode::Undecided(_, _, loss) => *loss = true,
             Mode::Secret => self.mode = Mode::Undecided(Question::Auth, Vec::new(), true),
             Mode::Tls(_) | Mode::Opaque => {}
@@ -399,6 +420,10 @@ fn is_free_of_secrets(command: &Command, line: &[u8]) -> bool {
         | Command::Rset
         | Command::Quit
         | Command::StartTls => true,
-        Command::Auth { .. } | Command::Forwarded { .. } | Command::Other | Command::Unknown => false,
+        Command::Auth { .. }
+        | Command::Block { .. }
+        | Command::Forwarded { .. }
+        | Command::Other
+        | Command::Unknown => false,
     }
 }

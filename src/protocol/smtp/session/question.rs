@@ -1,4 +1,4 @@
-//! Commands after which only the reply tells how to read on: DATA, STARTTLS, AUTH.
+//! Commands after which only the reply tells how to read on: DATA, STARTTLS, AUTH, XEXCH50.
 
 use super::super::command::{self, Command};
 use super::super::data::DataReader;
@@ -10,7 +10,8 @@ use crate::protocol::tls::opens_tls;
 impl Session {
     /// The reply to the command just read decides how to go on; without the server, the client's word is taken.
     pub(super) fn ask(&mut self, question: Question, cx: &mut Context<'_>) {
-        if !self.unseen[1] {
+        // What follows XEXCH50 is told from commands by what it is.
+        if !self.unseen[1] || matches!(question, Question::Block(_)) {
             self.mode = Mode::Undecided(question, Vec::new(), false);
         } else if question == Question::Data {
             let transaction = self.open().map(|open| open.id);
@@ -40,6 +41,7 @@ impl Session {
                 self.begin_data(transaction, loss, cx);
                 self.guessed = true;
             }
+            Question::Block(size) if goes_on == Command::Unknown && !held.is_empty() => self.mode = Mode::Block(size),
             Question::StartTls if opens_tls(&held) => return self.switch_to_tls(&held, cx),
             Question::Auth if goes_on == Command::Unknown && !held.is_empty() => {
                 let rest = memchr::memchr(b'\n', &held).map_or(&[][..], |end| &held[end + 1..]);

@@ -68,6 +68,9 @@ impl Session {
                     open.farewell = Some(reply);
                 }
             }
+            None if is_success(reply.code) && self.pending.is_empty() && matches!(self.mode, Mode::Command) => {
+                self.smuggled_answered(reply, cx);
+            }
             None => {}
         }
     }
@@ -80,7 +83,7 @@ impl Session {
     /// The command a reply belongs to: the oldest one, unless its code says otherwise.
     fn next_answered(&mut self, reply: &Reply) -> Option<Pending> {
         match reply.code {
-            354 => self.skip_to(|pending| matches!(pending, Pending::Data { .. })),
+            354 => self.skip_to(|pending| matches!(pending, Pending::Data { .. } | Pending::Block)),
             221 => self.skip_to(|pending| matches!(pending, Pending::Quit)),
             220 => self.skip_to(|pending| matches!(pending, Pending::StartTls)),
             _ => {}
@@ -175,6 +178,7 @@ impl Session {
             Pending::Rset => self.sender_in_force = None,
             Pending::StartTls => self.start_tls_answered(success, cx),
             Pending::Auth => self.auth_answered(reply.code, cx),
+            Pending::Block => self.block_answered(reply.code, cx),
             Pending::Forwarded if !success => {
                 self.xclient.clear();
                 self.xforward.clear();
@@ -289,6 +293,28 @@ impl Session {
             if let Mode::Undecided(_, held, _) = std::mem::replace(&mut self.mode, next) {
                 self.client_bytes(&held, cx);
             }
+        }
+    }
+
+    /// A reply to nothing we know of: the server took the odd end for the end of the message, and what stood behind it for
+    /// commands. They are read as it reads them; the message they were hidden in is told already, as a whole.
+    fn smuggled_answered(&mut self, reply: Reply, cx: &mut Context<'_>) {
+        if let Some(smuggled) = self.smuggled.take() {
+            self.client_bytes(&smuggled, cx);
+            self.reply(reply, cx);
+        }
+    }
+
+    fn block_answered(&mut self, code: u16, cx: &mut Context<'_>) {
+        let Mode::Undecided(Question::Block(size), ..) = self.mode else { return };
+        let goes_ahead = code == 354;
+        let next = if goes_ahead && size > 0 { Mode::Block(size) } else { Mode::Command };
+        if goes_ahead {
+            // It is answered once more behind the block.
+            self.pending.push_front(Pending::Other);
+        }
+        if let Mode::Undecided(_, held, _) = std::mem::replace(&mut self.mode, next) {
+            self.client_bytes(&held, cx);
         }
     }
 
