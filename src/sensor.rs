@@ -23,9 +23,7 @@ use crate::capture::Packet;
 use crate::decode::{self, Datagram, Decoded, Decoder, IpFacts, Segment};
 use crate::flow::flags::{ACK, FIN, RST, SYN};
 use crate::flow::flood::Told;
-use crate::flow::{
-    Clock, Entry, Floods, FlowTable, Flows, Key, Knock, Place, Room, TcpPart, Trust, lone_identity,
-};
+use crate::flow::{Clock, Entry, Floods, FlowTable, Flows, Key, Knock, Place, Room, TcpPart, Trust, lone_identity};
 use crate::model::event::{Anomaly, ConnectOutcome, EndReason, Event, EventKind, FlowEnd, Layer};
 use crate::model::net::{Flow, Mac, Side, Transport};
 use crate::model::settings::{SensorSettings, TICK};
@@ -558,7 +556,7 @@ impl Core {
         let trust = [short, long];
         let app = &mut conversation.app;
         let dns_bound = self.settings.shares.dns_bytes;
-            let mut listener = Listener { app, smtp, dns, heard, now, detail, dns_bound, trust, delivered: 0 };
+        let mut listener = Listener { app, smtp, dns, heard, now, detail, dns_bound, trust, delivered: 0 };
         conversation.stream.flush(flow, &mut listener);
         let done = match &mut conversation.app {
             App::Smtp(session) => {

@@ -486,7 +486,10 @@ mod tests {
             bench.put(key(id), 0, true, &[1; 16_000]);
         }
         bench.check();
-        assert_eq!(bench.stats.fragments_dropped as usize, 2_000 - limits::FRAGMENT_BYTES / (16_000 + PIECE_COST + DATAGRAM_COST));
+        assert_eq!(
+            bench.stats.fragments_dropped as usize,
+            2_000 - limits::FRAGMENT_BYTES / (16_000 + PIECE_COST + DATAGRAM_COST)
+        );
     }
 
     #[test]

@@ -171,7 +171,7 @@ impl<'a> Feed<'a> {
         self.pass_on(slots, &force);
     }
 
-    fn finish(&mut self, events: Vec<Event>) {
+    pub(super) fn finish(&mut self, events: Vec<Event>) {
         self.send(events);
         for batch in self.backlog.drain(..) {
             let _ = self.batches.send(batch);
