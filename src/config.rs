@@ -132,6 +132,8 @@ impl Config {
 
     fn within(mut self, shares: Shares, sources: usize) -> Self {
         self.inspect.nested_bytes = shares.nested_bytes;
+        self.inspect.window_bytes = shares.window_bytes;
+        self.inspect.keep_bytes = self.inspect.keep_bytes.min(shares.nested_bytes);
         let SensorSettings { flow_records, all_dns, keep_packets_of, .. } = self.sensor;
         let settings = self.sensor_said.settings(&shares, sources);
         self.sensor = SensorSettings { flow_records, all_dns, keep_packets_of, ..settings };

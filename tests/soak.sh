@@ -59,9 +59,10 @@ clean() {
 }
 trap clean EXIT
 
-"$traffic" --kind mixed --bytes 12000000 --count 2000 --out "$work/mixed.pcap" >/dev/null
-"$traffic" --kind outbreak --count 30 --mails 5 --out "$work/outbreak.pcap" >/dev/null
-"$traffic" --kind mail --count 200 --out "$work/mail.pcap" >/dev/null
+# A round of some 11,000 packets: at the usual rate one is over before the second quarter of twenty seconds begins.
+"$traffic" --kind mixed --bytes 4000000 --count 700 --out "$work/mixed.pcap" 2>/dev/null
+"$traffic" --kind outbreak --count 15 --mails 3 --out "$work/outbreak.pcap" 2>/dev/null
+"$traffic" --kind mail --count 60 --out "$work/mail.pcap" 2>/dev/null
 
 ip netns add "$from"
 ip netns add "$to"

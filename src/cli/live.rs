@@ -51,6 +51,8 @@ pub fn run(typed: args::Live, log_level: Option<LogLevel>, settings: settings::L
     if settings.confine {
         tell(&confine::close_in(&grants(config, typed.common.config.as_deref())));
     }
+    let rings = u64::from(settings.ring_mib) << 20;
+    metrics.set_memory("rings", rings.saturating_mul(sources.len() as u64));
     let health = Health { metrics, pulse: outputs.pulse() };
     let server = listener.map(|listener| Server { listener, endpoints: &health });
     let plan = outputs::plan(config, privacy.clone(), Pressure::Shed);

@@ -246,6 +246,8 @@ pub const ARCHIVE_NESTED_BYTES: usize = 32 << 20;
 /// Window that a zstd frame, an xz block or a 7z block may ask for: the largest of the tools' ordinary levels. xz and 7z
 /// take the memory only as far as they unpack.
 pub const ARCHIVE_WINDOW: u64 = 64 << 20;
+/// The least of it with a small budget of memory: what xz and zstd ask for at the levels most people use.
+pub const ARCHIVE_WINDOW_LEAST: u64 = 8 << 20;
 /// A 7z archive's header, unpacked, in KiB. Each byte can stand for a member, which takes some 140 bytes of memory; the
 /// window that 7-Zip packs its headers with is 1 MiB, and has to fit.
 pub const SEVENZIP_HEADER_KIB: usize = 1_280;

@@ -107,6 +107,8 @@ pub struct Shares {
     pub inspect_bytes: usize,
     /// Bytes that an archive within archives may take while it is opened.
     pub nested_bytes: usize,
+    /// Largest window of a packed stream that is unpacked, in bytes. An inspector that unpacks takes it beside all pools.
+    pub window_bytes: u64,
     /// Bytes of events waiting for the correlator.
     pub event_bytes: usize,
     /// Home hosts with state.
@@ -137,6 +139,8 @@ impl Shares {
             message_bytes: limits::MESSAGE_BYTES.min(smtp_bytes / 2).min(inspect_bytes / 3 * 2),
             inspect_bytes,
             nested_bytes: part(limits::ARCHIVE_NESTED_BYTES).min(limits::ARCHIVE_NESTED_BYTES),
+            window_bytes: (part(limits::ARCHIVE_WINDOW as usize) as u64)
+                .clamp(limits::ARCHIVE_WINDOW_LEAST, limits::ARCHIVE_WINDOW),
             event_bytes: part(limits::EVENT_BYTES),
             hosts: part(limits::HOSTS),
             host_entries: part(limits::HOST_ENTRIES),
@@ -162,6 +166,7 @@ mod tests {
         assert_eq!((shares.stream_bytes, shares.tail_bytes), (limits::STREAMS_HELD_BYTES, limits::STREAMS_TAIL_BYTES));
         assert_eq!((shares.smtp_bytes, shares.dns_bytes), (limits::SMTP_HELD_BYTES, limits::DNS_HELD_BYTES));
         assert_eq!((shares.message_bytes, shares.inspect_bytes), (limits::MESSAGE_BYTES, limits::INSPECT_BYTES));
+        assert_eq!((shares.nested_bytes, shares.window_bytes), (limits::ARCHIVE_NESTED_BYTES, limits::ARCHIVE_WINDOW));
         assert_eq!((shares.hosts, shares.host_entries), (limits::HOSTS, limits::HOST_ENTRIES));
         assert_eq!((shares.fragment_bytes, shares.evidence_bytes), (limits::FRAGMENT_BYTES, limits::EVIDENCE_RING));
     }

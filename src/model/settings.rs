@@ -268,6 +268,9 @@ pub struct InspectSettings {
     /// What archives within archives may take in memory while a message is opened (set by `memory`).
     #[serde(skip)]
     pub nested_bytes: usize,
+    /// Largest window that a packed stream may ask for (set by `memory`).
+    #[serde(skip)]
+    pub window_bytes: u64,
 }
 
 impl Default for InspectSettings {
@@ -280,6 +283,7 @@ impl Default for InspectSettings {
             keep_content: false,
             keep_bytes: 32 << 20,
             nested_bytes: limits::ARCHIVE_NESTED_BYTES,
+            window_bytes: limits::ARCHIVE_WINDOW,
         }
     }
 }

@@ -122,7 +122,8 @@ impl Metrics {
             queue_depth: made.gauges("queue_depth", "Items waiting in a queue.", &["queue"])?,
             busy: made.seconds("worker_busy_seconds_total", "Time inspectors spent on messages.", &["worker"])?,
             memory: made.gauges("memory_bytes", "Bytes held, by pool.", &["pool"])?,
-            memory_budget: made.gauge("memory_budget_bytes", "Bytes that all pools together may hold.")?,
+            memory_budget: made
+                .gauge("memory_budget_bytes", "Bytes that all pools together may hold, kernel rings aside.")?,
             events_dropped: made.counter(
                 "events_dropped_total",
                 "Events lost because the correlator did not keep up with a live capture.",
@@ -412,7 +413,7 @@ const SENSOR_POOLS: [(&str, fn(&SensorStats) -> u64); 5] = [
     ("messages", |stats| stats.smtp.held_bytes),
 ];
 /// Pools of the later stages.
-const OTHER_POOLS: [&str; 4] = ["inspection", "queues", "hosts", "evidence"];
+const OTHER_POOLS: [&str; 5] = ["inspection", "queues", "hosts", "evidence", "rings"];
 
 const OTHER: &str = "other";
 const CLEAN: &str = "clean";
