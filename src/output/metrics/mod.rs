@@ -404,8 +404,11 @@ fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
+/// Reads what a sensor holds in one pool.
+type Held = fn(&SensorStats) -> u64;
+
 /// What sensors hold, by pool.
-const SENSOR_POOLS: [(&str, fn(&SensorStats) -> u64); 5] = [
+const SENSOR_POOLS: [(&str, Held); 5] = [
     ("flows", |stats| stats.flow.table_bytes),
     ("reassembly", |stats| stats.flow.held_bytes + stats.flow.tail_bytes),
     ("fragments", |stats| stats.decode.fragment_bytes),
