@@ -8,7 +8,7 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-use crate::model::event::{Dialect, SmtpEvent};
+use crate::model::event::{Dialect, Envelope, SmtpEvent};
 use crate::model::limits;
 
 use super::name;
@@ -29,6 +29,16 @@ pub struct Conduct {
     odd: u64,
     /// It began a transaction, or a session whose content is hidden.
     mailed: bool,
+    /// Sessions without a transaction in which the server bade it welcome and it left, and those it was turned away from.
+    looked: u64,
+    turned_away: u64,
+    /// The last few recipients that were accepted, hashed, and which of them the next one replaces.
+    recipients: [u64; limits::CONDUCT_KNOWN],
+    next: u8,
+    /// Sessions that were for none but those.
+    repeats: u64,
+    /// Messages of the null sender that were not held against its list.
+    bounces: u64,
     /// Transactions in the name of its own domain, and in another's.
     own: u64,
     foreign: u64,
@@ -57,8 +67,8 @@ impl Conduct {
         self.contacts = self.contacts.saturating_add(1);
     }
 
-    /// A transaction, or a session without one.
-    pub fn see(&mut self, smtp: &SmtpEvent) {
+    /// A transaction, or a session without one, of a host that took `taken` messages before.
+    pub fn see(&mut self, smtp: &SmtpEvent, taken: u64) {
         // Where the first event of a session has no name, its beginning was not captured.
         if let Some(helo) = smtp.helo.as_deref() {
             let name = hash(helo);
@@ -72,11 +82,23 @@ impl Conduct {
         self.mailed |= smtp.tls || smtp.envelope.is_some();
         let Some(envelope) = &smtp.envelope else {
             self.hidden = self.hidden.saturating_add(u64::from(smtp.tls));
+            match &smtp.reply {
+                _ if smtp.tls || smtp.helo.is_none() => {}
+                Some(reply) if reply.code < 400 => self.looked = self.looked.saturating_add(1),
+                _ => self.turned_away = self.turned_away.saturating_add(1),
+            }
             return;
         };
+        self.remember(envelope, smtp.tx_id);
         if let (Some(helo), Some((_, domain))) = (smtp.helo.as_deref(), envelope.mail_from.rsplit_once('@')) {
             let count = if name::related(helo, domain) { &mut self.own } else { &mut self.foreign };
             *count = count.saturating_add(1);
+        }
+        // Whom a bounce goes to was written by whoever sent what bounced (RFC 5321, section 6.1): no more of them are let pass
+        // than there were messages that may have bounced.
+        if envelope.mail_from.is_empty() && !envelope.mail_from_unseen && self.bounces < taken {
+            self.bounces += 1;
+            return;
         }
         let unknown = envelope.rcpt_rejected.iter().filter(|rejected| is_unknown(rejected.reply.code)).count();
         self.weigh(unknown.min(limits::CONDUCT_RECIPIENTS), FAILURE);
@@ -91,6 +113,18 @@ impl Conduct {
     /// Whether it ever did more than look who answers.
     pub fn has_mailed(&self) -> bool {
         self.mailed
+    }
+
+    /// Whether it never mailed, though it could have: where it was let in it left, as those do who only test servers. A bot
+    /// that is let in goes on.
+    pub fn leaves_when_welcome(&self) -> bool {
+        !self.mailed && self.looked > 0 && self.turned_away.saturating_mul(9) <= self.looked
+    }
+
+    /// Attempts to connect, but those that were for nobody new. A bot has a list to work through; what mails the same few people
+    /// over and over is an alarm, a camera, a report.
+    pub fn new_contacts(&self) -> u64 {
+        self.contacts.saturating_sub(self.repeats)
     }
 
     /// What its manners come to.
@@ -137,6 +171,10 @@ impl Conduct {
         self.foreign = self.foreign.saturating_add(other.foreign);
         self.hidden = self.hidden.saturating_add(other.hidden);
         self.mailed |= other.mailed;
+        self.looked = self.looked.saturating_add(other.looked);
+        self.turned_away = self.turned_away.saturating_add(other.turned_away);
+        self.repeats = self.repeats.saturating_add(other.repeats);
+        self.bounces = self.bounces.saturating_add(other.bounces);
         self.ratio = self.ratio.max(other.ratio);
         self.fails |= other.fails;
     }
@@ -148,6 +186,30 @@ impl Conduct {
         {
             *place = name;
             self.named += 1;
+        }
+    }
+
+    /// Looks whether a transaction was for nobody new. One connection counts once: its first transaction takes it off, and any later
+    /// one for somebody new puts it back.
+    fn remember(&mut self, envelope: &Envelope, tx_id: u32) {
+        let mut is_new = envelope.rcpt_to.is_empty()
+            || envelope.rcpt_to.len() > limits::CONDUCT_RECIPIENTS
+            || !envelope.rcpt_rejected.is_empty();
+        for recipient in envelope.rcpt_to.iter().take(limits::CONDUCT_RECIPIENTS) {
+            let recipient = hash(recipient);
+            if self.recipients.contains(&recipient) {
+                continue;
+            }
+            is_new = true;
+            if let Some(place) = self.recipients.get_mut(usize::from(self.next)) {
+                *place = recipient;
+            }
+            self.next = (self.next + 1) % limits::CONDUCT_KNOWN as u8;
+        }
+        match (is_new, tx_id) {
+            (false, 0) => self.repeats = self.repeats.saturating_add(1),
+            (true, 1..) => self.repeats = self.repeats.saturating_sub(1),
+            _ => {}
         }
     }
 
@@ -175,11 +237,11 @@ const fn is_unknown(code: u16) -> bool {
     matches!(code, 550 | 551 | 553)
 }
 
-/// Compares names without keeping them. Keyed by nothing: two names that collide change what is thought of their own
+/// Compares names and addresses without keeping them. Keyed by nothing: two that collide change what is thought of their own
 /// speaker alone.
-fn hash(helo: &str) -> u64 {
+fn hash(name: &str) -> u64 {
     let mut hasher = foldhash::fast::FixedState::with_seed(0).build_hasher();
-    helo.trim_end_matches('.').bytes().for_each(|byte| hasher.write_u8(byte.to_ascii_lowercase()));
+    name.trim_end_matches('.').bytes().for_each(|byte| hasher.write_u8(byte.to_ascii_lowercase()));
     hasher.finish()
 }
 
@@ -202,7 +264,7 @@ const DECIDES: f64 = 4.595_119_850_134_59;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::event::{Envelope, Rejected, Reply};
+    use crate::model::event::{Rejected, Reply};
 
     fn session(helo: &str, from: &str, accepted: usize, unknown: usize) -> SmtpEvent {
         let to = |number: usize| format!("r{number}@example.net");
@@ -218,7 +280,7 @@ mod tests {
 
     fn seen(sessions: &[SmtpEvent]) -> Manners {
         let mut conduct = Conduct::default();
-        sessions.iter().for_each(|session| conduct.see(session));
+        sessions.iter().for_each(|session| conduct.see(session, 0));
         conduct.manners()
     }
 
@@ -262,18 +324,18 @@ mod tests {
         for (name, names) in
             [("a.b.example", 1), ("A.b.example.", 1), ("c", 2), ("a.b.example", 2), ("d", 3), ("e", 4), ("f", 4)]
         {
-            conduct.see(&session(name, "x@b.example", 1, 0));
+            conduct.see(&session(name, "x@b.example", 1, 0), 0);
             assert_eq!(conduct.names(), names, "{name}");
         }
         assert!(conduct.is_fickle());
         let mut damaged = Conduct::default();
-        (0..9).for_each(|_| damaged.see(&session("mx.b.example", "x@b.example", 1, 0)));
-        damaged.see(&session("mx.b.exa?ple", "x@b.example", 1, 0));
+        (0..9).for_each(|_| damaged.see(&session("mx.b.example", "x@b.example", 1, 0), 0));
+        damaged.see(&session("mx.b.exa?ple", "x@b.example", 1, 0), 0);
         assert_eq!((damaged.manners(), damaged.is_fickle()), (Manners::Good, false), "one in ten");
-        damaged.see(&session("mx.b.exampl", "x@b.example", 1, 0));
+        damaged.see(&session("mx.b.exampl", "x@b.example", 1, 0), 0);
         assert_eq!(damaged.manners(), Manners::None);
         let mut joined = Conduct::default();
-        joined.see(&session("c", "x@b.example", 1, 0));
+        joined.see(&session("c", "x@b.example", 1, 0), 0);
         joined.join(conduct);
         assert_eq!(joined.names(), 4);
     }
@@ -285,7 +347,7 @@ mod tests {
             let mut conduct = Conduct::default();
             (0..sent).for_each(|number| {
                 let bad = usize::from(number < unknown);
-                conduct.see(&session("mx.firm.example", "office@firm.example", 1 - bad, bad));
+                conduct.see(&session("mx.firm.example", "office@firm.example", 1 - bad, bad), 0);
             });
             conduct
         };
@@ -293,11 +355,81 @@ mod tests {
         let mut mixed = Conduct::default();
         for number in 0..30 {
             let bad = usize::from(number % 4 == 3 || number == 29);
-            mixed.see(&session("mx.firm.example", "office@firm.example", 1 - bad, bad));
+            mixed.see(&session("mx.firm.example", "office@firm.example", 1 - bad, bad), 0);
         }
         assert!(mixed.fails() && mixed.manners() == Manners::None, "{mixed:?}");
         assert!(!runs(2, 30).fails());
         let recovered = runs(5, 60);
         assert!(!recovered.fails(), "what came since is clean: {recovered:?}");
+    }
+
+    #[test]
+    fn the_same_few_people_are_no_list() {
+        let to = |recipients: &[&str], tx_id: u32| SmtpEvent {
+            tx_id,
+            helo: Some("watch.firm.example".into()),
+            envelope: Some(Envelope {
+                rcpt_to: recipients.iter().map(ToString::to_string).collect(),
+                ..Envelope::default()
+            }),
+            ..SmtpEvent::default()
+        };
+        let run = |sessions: &[&[&[&str]]]| {
+            let mut conduct = Conduct::default();
+            for session in sessions {
+                conduct.contact();
+                (0..).zip(*session).for_each(|(tx_id, recipients)| conduct.see(&to(recipients, tx_id), 0));
+            }
+            conduct.new_contacts()
+        };
+        let (a, b, ab): (&[&str], &[&str], &[&str]) =
+            (&["a@one.example"], &["B@two.example"], &["a@one.example", "b@two.example"]);
+        assert_eq!(run(&[&[a], &[b], &[a], &[ab], &[ab]]), 2);
+        assert_eq!(
+            run(&[&[a], &[a, b], &[a, &["c@x.example"], &["d@x.example"]]]),
+            3,
+            "hidden behind one that is known"
+        );
+        assert_eq!(run(&[&[a], &[], &[&[]], &[&[]]]), 4, "who it was for is not known");
+        let many: Vec<String> = (0..3 * limits::CONDUCT_KNOWN).map(|n| format!("r{n}@x.example")).collect();
+        let mut conduct = Conduct::default();
+        for recipient in many.iter().chain(&many) {
+            conduct.contact();
+            conduct.see(&to(&[recipient], 0), 0);
+        }
+        assert_eq!(conduct.new_contacts(), 2 * many.len() as u64, "a list gone through twice is a list");
+    }
+
+    #[test]
+    fn bounces_are_of_what_came_in() {
+        let mut conduct = Conduct::default();
+        (0..100).for_each(|_| conduct.see(&session("mx.firm.example", "", 0, 1), 100));
+        assert!(!conduct.fails());
+        (0..5).for_each(|_| conduct.see(&session("mx.firm.example", "", 0, 1), 100));
+        assert!(conduct.fails(), "more of them than were taken");
+        let mut unseen = session("mx.firm.example", "", 0, 5);
+        unseen.envelope.as_mut().unwrap().mail_from_unseen = true;
+        let mut conduct = Conduct::default();
+        conduct.see(&unseen, 100);
+        assert!(conduct.fails(), "no null sender, but one that was not seen");
+    }
+
+    #[test]
+    fn who_is_let_in_and_leaves_only_looks() {
+        let look = |code: u16| SmtpEvent {
+            helo: Some("scanner.firm.example".into()),
+            reply: Some(Reply { code, text: String::new() }),
+            ..SmtpEvent::default()
+        };
+        let run = |codes: &[u16]| {
+            let mut conduct = Conduct::default();
+            codes.iter().for_each(|code| conduct.see(&look(*code), 0));
+            conduct
+        };
+        assert!(!run(&[]).leaves_when_welcome() && !run(&[554]).leaves_when_welcome());
+        assert!(run(&[221]).leaves_when_welcome() && !run(&[221, 554]).leaves_when_welcome());
+        let mut later = run(&[250, 250]);
+        later.see(&session("scanner.firm.example", "a@firm.example", 1, 0), 0);
+        assert!(!later.leaves_when_welcome());
     }
 }

@@ -268,7 +268,10 @@ impl Facts {
             self.role.settle(needs);
         }
         match kind {
-            EventKind::Smtp(smtp) => self.role.conduct_mut().see(smtp),
+            EventKind::Smtp(smtp) => {
+                let taken = self.role.taken();
+                self.role.conduct_mut().see(smtp, taken);
+            }
             EventKind::FlowEnd(end) if could_not_be_read(end) => self.role.conduct_mut().unread(),
             _ => return,
         }
@@ -276,10 +279,12 @@ impl Facts {
     }
 
     /// As [`Role::temper`]. Besides, a host that asks for no exchanger and begins no transaction, but only looks who
-    /// answers on port 25, is a scanner as likely as a bot: at most medium, and one ground together.
+    /// answers on port 25, is a scanner as likely as a bot: at most medium, and one ground together; low where it was let in and
+    /// left.
     pub fn temper(&self, severity: Severity, ground: &'static str) -> (Severity, &'static str) {
         if self.tally.mx_lookups == 0 && !self.role.has_mailed() {
-            return self.role.temper(severity.max(Severity::Medium), ONLY_LOOKS);
+            let most = if self.role.leaves_when_welcome() { Severity::Low } else { Severity::Medium };
+            return self.role.temper(severity.max(most), ONLY_LOOKS);
         }
         self.role.temper(severity, ground)
     }

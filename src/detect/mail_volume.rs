@@ -42,7 +42,8 @@ struct Window {
     usual: Baseline<4>,
     /// The last slice in which it mailed otherwise than through a submission port in the house.
     otherwise: Option<i64>,
-    told: Pace,
+    /// When each severity was last told: low, medium.
+    told: [Pace; 2],
 }
 
 /// What was sent in a tenth of the window.
@@ -92,19 +93,24 @@ impl Detector for MailVolume {
             return;
         }
         window.unusual = true;
-        if !window.told.is_due(scene.time, self.window) {
-            signals.again.push(Self::NAME);
-            return;
-        }
-        window.told.mark(scene.time);
-        let evidence = self.evidence(host, &sum, &over, scene.captured);
         let beyond_ceiling = over.iter().flatten().any(|over| over.usual.is_none());
         let submitted = window.otherwise.is_none_or(|last| slice.saturating_sub(last) >= SLICES);
         let merge = submitted && !self.is_over(&sum, self.ceilings.submission_factor.max(1));
         // Of a learnt server more than its correspondents suggest, but no more than a server may.
         let within = !beyond_ceiling || !self.is_over(&sum, self.ceilings.server_factor.max(1));
         let is_mild = merge || (host.role.is_mail_server() && within);
-        signals.raised.push(self.signal(host, evidence, is_mild, scene.time));
+        let (severity, ground) = self.severity(host, &sum, is_mild);
+        let level = usize::from(severity != Severity::Low);
+        if window.told.iter().skip(level).any(|told| !told.is_due(scene.time, self.window)) {
+            signals.again.push(Self::NAME);
+            return;
+        }
+        window.told[level].mark(scene.time);
+        let evidence = self.evidence(host, &sum, &over, scene.captured);
+        let alert = ABOUT.alert(scene.time, severity, host, evidence);
+        let begin = scene.time.minus(self.window);
+        let since = host.first_mail.as_ref().map_or(begin, |(first, _)| begin.max(*first));
+        signals.raised.push(Signal { alert, detector: Self::NAME, bearing: Bearing::Behaviour, since, ground });
     }
 
     fn entries(state: &State) -> usize {
@@ -204,14 +210,13 @@ impl MailVolume {
         Evidence { source: Self::NAME.into(), text, figures }
     }
 
-    /// Mild: a mail server has its busy days, and so has who writes to many with a password.
-    fn signal(&self, host: &Facts, evidence: Evidence, is_mild: bool, now: Timestamp) -> Signal {
+    /// Mild: a mail server has its busy days, and so has who writes to many with a password. Manners alone do not excuse
+    /// any number of messages: they could all be to one victim.
+    fn severity(&self, host: &Facts, sum: &Tally, is_mild: bool) -> (Severity, &'static str) {
         let plain = if is_mild { Severity::Low } else { Severity::Medium };
-        let (severity, ground) = host.temper(plain, Self::NAME);
-        let alert = ABOUT.alert(now, severity, host, evidence);
-        let window = now.minus(self.window);
-        let since = host.first_mail.as_ref().map_or(window, |(first, _)| window.max(*first));
-        Signal { alert, detector: Self::NAME, bearing: Bearing::Behaviour, since, ground }
+        let (tempered, ground) = host.temper(plain, Self::NAME);
+        let is_flood = !host.role.has_greeted() && self.is_over(sum, self.ceilings.submission_factor.max(1));
+        (if is_flood { plain } else { tempered }, ground)
     }
 }
 

@@ -183,6 +183,11 @@ impl Role {
         self.conduct.as_ref().is_some_and(|conduct| conduct.has_mailed())
     }
 
+    /// Whether it left wherever it was let in ([`Conduct::leaves_when_welcome`]).
+    pub fn leaves_when_welcome(&self) -> bool {
+        self.conduct.as_ref().is_some_and(|conduct| conduct.leaves_when_welcome())
+    }
+
     /// The host answered another's DNS question.
     pub fn answers_names(&mut self) {
         self.answers_names = true;
@@ -352,7 +357,7 @@ impl Role {
         let Some(conduct) = &self.conduct else { return Standing::Ordinary };
         let served = self.serves.as_ref().is_some_and(|serves| !serves.outside.is_empty());
         let times = if served { limits::ROLE_PATIENCE_SERVED } else { 1 };
-        let fresh = conduct.contacts <= u64::from(needs.patience).saturating_mul(times);
+        let fresh = conduct.new_contacts() <= u64::from(needs.patience).saturating_mul(times);
         match conduct.manners() {
             Manners::Good if fresh => Standing::Likely,
             Manners::Good => Standing::Possible,
@@ -466,7 +471,7 @@ mod tests {
                 ..SmtpEvent::default()
             };
             role.conduct_mut().contact();
-            role.conduct_mut().see(&smtp);
+            role.conduct_mut().see(&smtp, 0);
             role.settle(needs);
         }
     }

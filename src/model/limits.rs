@@ -350,6 +350,9 @@ pub const ROLE_PATIENCE_SERVED: u64 = 4;
 pub const CONDUCT_NAMES: usize = 4;
 /// Recipients of one transaction that count for what a host's list is worth: one bad alias must not decide alone.
 pub const CONDUCT_RECIPIENTS: usize = 10;
+/// Recipients of a host that are told again, to know mail to the same few people from a list: more than are on call, fewer than
+/// a worm finds in an address book.
+pub const CONDUCT_KNOWN: usize = 16;
 /// Messages with a worm's marks that a host which may be a mail server can send beyond what was brought to it, before
 /// they are its own: some of what it passes on was given to it before the capture, or several in one encrypted session.
 pub const ROLE_SLACK: u64 = 3;

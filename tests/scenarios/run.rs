@@ -42,7 +42,8 @@ pub fn run(scenario: &Scenario, rules: &Arc<RuleSet>, detect: DetectSettings, mu
     let home = HomeNet::default();
     let mail_servers = outcome.declared.iter().map(|ip| IpNet::from(*ip)).collect();
     let inspector = Inspector::new(home.clone(), InspectSettings::default());
-    let settings = CorrelatorSettings { home, mail_servers, detect, ..CorrelatorSettings::default() };
+    let groups = outcome.groups.clone();
+    let settings = CorrelatorSettings { home, mail_servers, detect, groups, ..CorrelatorSettings::default() };
     let mut correlator = Correlator::new(settings, Arc::<RuleSet>::clone(rules));
     let mut sensor = Sensor::new(SensorSettings::default(), 0);
     let mut said = Vec::new();

@@ -412,7 +412,11 @@ impl Session {
 fn is_free_of_secrets(command: &Command, line: &[u8]) -> bool {
     match command {
         // RFC 4954, section 5: AUTH= names a user.
-        Command::Mail { .. } => !line.windows(5).any(|part| part.eq_ignore_ascii_case(b"AUTH=")),
+        Command::Mail { .. } => !memchr::memchr_iter(b'=', line).any(|at| {
+            line.get(..at)
+                .and_then(|before| before.last_chunk::<4>())
+                .is_some_and(|name| name.eq_ignore_ascii_case(b"AUTH"))
+        }),
         Command::Hello { .. }
         | Command::Rcpt { .. }
         | Command::Data

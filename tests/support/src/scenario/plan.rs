@@ -34,6 +34,9 @@ pub struct Plan {
     /// Hosts declared to be mail servers.
     #[serde(default)]
     pub declared: Vec<String>,
+    /// Hosts whose addresses are declared to be one host's.
+    #[serde(default)]
+    pub groups: Vec<Vec<String>>,
     #[serde(default)]
     pub host: Vec<HostPlan>,
     #[serde(default)]

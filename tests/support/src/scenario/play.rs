@@ -34,6 +34,8 @@ pub struct Outcome {
     pub mail_servers: Vec<IpAddr>,
     /// Addresses declared.
     pub declared: Vec<IpAddr>,
+    /// Addresses declared to be one host each.
+    pub groups: Vec<Vec<IpAddr>>,
 }
 
 pub fn play(name: &str, plan: &Plan) -> Outcome {
@@ -451,6 +453,7 @@ impl Player {
         let of = |names: &[&str]| names.iter().flat_map(|name| addresses[*name].clone()).collect::<Vec<_>>();
         let named = |name: &String| self.world.named(name).into_iter().flat_map(|(name, _)| addresses[&name].clone());
         let declared: Vec<IpAddr> = plan.declared.iter().flat_map(named).collect();
+        let groups = plan.groups.iter().map(|group| group.iter().flat_map(named).collect()).collect();
         let mut mail_servers = of(&["mail", "news", "ns"]);
         mail_servers.extend(plan.inbound.iter().flat_map(|inbound| named(&inbound.host)));
         mail_servers.extend(&declared);
@@ -461,6 +464,7 @@ impl Player {
             addresses,
             mail_servers,
             declared,
+            groups,
         }
     }
 }
