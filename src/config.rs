@@ -20,8 +20,9 @@ pub use self::told::Alertmanager;
 use crate::model::alert::Severity;
 use crate::model::eve_type::{EventFilter, EventType};
 use crate::model::limits;
+use crate::model::memory::{Memory, Shares};
 use crate::model::net::HomeNet;
-use crate::model::settings::{DetectSettings, Ignore, InspectSettings, SensorSettings, SyslogTarget};
+use crate::model::settings::{DetectSettings, Ignore, InspectSettings, SensorSettings, SensorTable, SyslogTarget};
 
 /// Everything that `replay` and `live` share, with no holes left.
 #[derive(Clone, Debug)]
@@ -61,6 +62,10 @@ pub struct Config {
     pub ignore: Vec<Ignore>,
     pub inspect: InspectSettings,
     pub sensor: SensorSettings,
+    /// The budget of memory; none for the usual one.
+    pub memory: Option<Memory>,
+    /// What `[sensor]` said.
+    sensor_said: SensorTable,
 }
 
 impl Config {
@@ -68,14 +73,16 @@ impl Config {
     /// processor cores.
     pub fn new(layer: Layer, metrics: Option<SocketAddr>, cores: usize) -> Self {
         let events = layer.events.unwrap_or_default();
-        let mut sensor = layer.sensor;
-        sensor.flow_records = events.has(EventType::Flow);
-        sensor.all_dns = events.has(EventType::Dns);
         let mut inspect = layer.inspect;
         inspect.keep_content = layer.extract.is_some();
         let home_net = layer.home_net.map_or_else(HomeNet::default, HomeNet::new);
-        sensor.keep_packets_of = layer.evidence.is_some().then(|| home_net.clone());
-        Self {
+        let sensor = SensorSettings {
+            flow_records: events.has(EventType::Flow),
+            all_dns: events.has(EventType::Dns),
+            keep_packets_of: layer.evidence.is_some().then(|| home_net.clone()),
+            ..SensorSettings::default()
+        };
+        let config = Self {
             rules: layer.rules,
             home_net,
             mail_servers: layer.mail_server.unwrap_or_default(),
@@ -96,7 +103,41 @@ impl Config {
             ignore: layer.ignore.into_iter().map(Into::into).collect(),
             inspect,
             sensor,
+            memory: layer.memory,
+            sensor_said: layer.sensor,
+        };
+        config.within(Shares::of(layer.memory.unwrap_or(Memory::usual(1)), 1), 1)
+    }
+
+    /// The same for so many sources of packets, which share the budget of memory.
+    ///
+    /// # Errors
+    /// The budget that was said is too little for them: a sentence that says how much would do.
+    pub fn for_sources(self, sources: usize) -> Result<Self, String> {
+        let budget = self.memory.unwrap_or(Memory::usual(sources));
+        if budget < Memory::least(sources) {
+            let least = Memory::least(sources);
+            return Err(format!(
+                "{budget} of memory is too little for {sources} capture threads; use --memory {least} or more, or fewer \
+                 --threads"
+            ));
         }
+        Ok(self.within(Shares::of(budget, sources), sources))
+    }
+
+    /// What the budget leaves to each pool.
+    pub fn shares(&self) -> &Shares {
+        &self.sensor.shares
+    }
+
+    fn within(mut self, shares: Shares, sources: usize) -> Self {
+        self.inspect.nested_bytes = shares.nested_bytes;
+        self.inspect.window_bytes = shares.window_bytes;
+        self.inspect.keep_bytes = self.inspect.keep_bytes.min(shares.nested_bytes);
+        let SensorSettings { flow_records, all_dns, keep_packets_of, .. } = self.sensor;
+        let settings = self.sensor_said.settings(&shares, sources);
+        self.sensor = SensorSettings { flow_records, all_dns, keep_packets_of, ..settings };
+        self
     }
 }
 
@@ -117,6 +158,8 @@ pub struct Layer {
     pub bpf: Option<String>,
     #[serde(deserialize_with = "workers")]
     pub workers: Option<u16>,
+    #[serde(deserialize_with = "text")]
+    pub memory: Option<Memory>,
     #[serde(deserialize_with = "text")]
     pub metrics: Option<Metrics>,
     pub metrics_textfile: Option<PathBuf>,
@@ -152,7 +195,7 @@ pub struct Layer {
     pub group: Vec<Group>,
     pub ignore: Vec<Wish>,
     pub inspect: InspectSettings,
-    pub sensor: SensorSettings,
+    pub sensor: SensorTable,
 }
 
 impl Layer {
@@ -188,6 +231,7 @@ impl Layer {
             events: self.events.or(below.events),
             bpf: self.bpf.or(below.bpf),
             workers: self.workers.or(below.workers),
+            memory: self.memory.or(below.memory),
             metrics: self.metrics.or(below.metrics),
             metrics_textfile: self.metrics_textfile.or(below.metrics_textfile),
             alertmanager: self.alertmanager.or(below.alertmanager),
@@ -573,6 +617,7 @@ mod tests {
             events = ["alert", "dns", "flow"]
             bpf = "port 25"
             workers = 3
+            memory = "256MiB"
             metrics = "[::1]:9000"
             extract = "out"
             log-level = "warn"
@@ -606,7 +651,8 @@ mod tests {
         assert!(config.home_net.contains("2001:db8::1".parse().unwrap()));
         assert!(!config.home_net.contains("10.0.0.1".parse().unwrap()));
         assert_eq!(config.mail_servers, ["192.0.2.25/32".parse::<IpNet>().unwrap()]);
-        assert_eq!((config.eve, config.workers), (Some(Destination::Stdout), 3));
+        assert_eq!((config.eve.as_ref(), config.workers), (Some(&Destination::Stdout), 3));
+        assert_eq!(config.shares().budget, Memory(256 << 20));
         assert_eq!(config.metrics, Some("[::1]:9000".parse().unwrap()));
         assert!(config.events.has(EventType::Alert) && !config.events.has(EventType::Smtp));
         assert!(config.sensor.all_dns && config.sensor.flow_records && config.inspect.keep_content);
@@ -623,6 +669,19 @@ mod tests {
     }
 
     #[test]
+    fn sources_share_the_budget_and_what_is_said_of_flows_wins() {
+        let config = |text| Config::new(read(text).unwrap(), None, 2);
+        let two = config("memory = \"64MiB\"").for_sources(2).unwrap();
+        assert_eq!((two.sensor.flows, two.shares().hosts), (31_250, 6_250));
+        let two = config("memory = \"64MiB\"\n[sensor]\nflows = 1_000_001\nmessage-bytes = 9").for_sources(2).unwrap();
+        assert_eq!((two.sensor.flows, two.sensor.message_bytes), (500_001, 9));
+        let why = config("memory = \"64MiB\"").for_sources(4).unwrap_err();
+        assert!(why.contains("64MiB of memory is too little for 4 capture threads; use --memory 80MiB"), "{why}");
+        let usual = config("").for_sources(1_000).unwrap();
+        assert_eq!(usual.shares().budget, Memory::least(1_000));
+    }
+
+    #[test]
     fn a_mistake_is_told_with_its_place_and_what_would_be_right() {
         for (text, what) in [
             ("\nhome_net = \"10.0.0.0/8\"", "test.toml:2:1: unknown key 'home_net'; did you mean 'home-net'?"),
@@ -630,6 +689,8 @@ mod tests {
             ("home-net = [\n  \"10.0.0.0/8\",\n  \"ten\"]", "test.toml:3:3: 'ten' is no network; write it as"),
             ("events = [\"alrt\"]", "test.toml:1:11: unknown event type 'alrt'; did you mean 'alert'?"),
             ("workers = 0", "test.toml:1:11: 0 is out of range; use 1 to 256"),
+            ("memory = \"8MiB\"", "test.toml:1:10: 8MiB of memory is too little to work with; use at least 32MiB"),
+            ("memory = \"8 apples\"", "test.toml:1:10: '8 apples' is no size; write it as 512MiB or 2GiB"),
             ("threads = 65", "test.toml:1:11: 65 is out of range; use 1 to 64"),
             ("fail-on = \"worst\"", "test.toml:1:11: unknown severity 'worst'; use one of critical"),
             ("[inspect]\nhashes = [\"sha-256\"]", "test.toml:2:11: unknown value 'sha-256'; did you mean 'sha256'?"),
@@ -649,7 +710,8 @@ mod tests {
         let layer = read(example).unwrap();
         assert_eq!(layer.interface, Some(vec!["eth1".to_owned()]));
         // It shows the defaults of the tables.
-        assert_eq!((layer.detect, layer.sensor), (DetectSettings::default(), SensorSettings::default()));
+        let sensor = layer.sensor.settings(&Shares::default(), 1);
+        assert_eq!((layer.detect, sensor), (DetectSettings::default(), SensorSettings::default()));
         assert_eq!(layer.inspect, InspectSettings::default());
         assert_eq!(layer.events, Some(EventFilter::default()));
     }

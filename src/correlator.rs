@@ -106,13 +106,14 @@ pub struct Correlator {
 impl Correlator {
     /// A correlator that has seen nothing yet.
     pub fn new(settings: CorrelatorSettings, rules: Arc<dyn RuleBook + Send + Sync>) -> Self {
+        let sightings = Sightings::new((settings.hosts / 10).clamp(1, limits::SIGHTED_FILES));
         Self {
             detectors: Detectors::new(&settings.detect),
             hosts: HostTable::new(settings.hosts, settings.host_entries).with_groups(&settings.groups),
-            identities: Identities::default(),
+            identities: Identities::new(settings.hosts),
             settings,
             rules,
-            sightings: Sightings::default(),
+            sightings,
             link: Link::default(),
             now: Timestamp::default(),
             span: None,
@@ -258,6 +259,7 @@ impl Correlator {
             hosts: self.hosts.len() as u64,
             hosts_evicted: self.hosts.evicted(),
             entries: self.hosts.entries() as u64,
+            bytes: (self.hosts.memory() + self.identities.memory() + self.sightings.memory()) as u64,
         }
     }
 

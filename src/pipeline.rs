@@ -17,6 +17,8 @@ mod feed;
 mod merge;
 mod pulse;
 mod room;
+#[cfg(test)]
+mod tests;
 
 use std::net::TcpListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,6 +40,7 @@ use crate::inspector::Inspector;
 use crate::model::event::Event;
 use crate::model::limits;
 use crate::model::mail::Findings;
+use crate::model::memory::Shares;
 use crate::model::report::Report;
 use crate::model::settings::SensorSettings;
 use crate::model::stats::InspectStats;
@@ -96,6 +99,8 @@ pub struct View<'a> {
     pub queues: [usize; 2],
     /// Bytes of messages under way between sensor and correlator.
     pub message_bytes: usize,
+    /// Bytes of other events under way.
+    pub event_bytes: usize,
     /// Time each inspector has worked so far.
     pub busy: &'a [Duration],
     /// Whether the sources move.
@@ -192,7 +197,7 @@ pub fn run<S: Source + Send>(
     let workers = plan.workers.max(1);
     let (jobs_in, jobs_out) = bounded(limits::INSPECT_QUEUE);
     let (batches_in, batches_out) = bounded(limits::BATCHES);
-    let shared = Shared::new(workers, sources.len());
+    let shared = Shared::new(workers, sources.len(), &plan.sensor.shares);
     let (shared, inspector) = (&shared, &plan.inspector);
     let over = &AtomicBool::new(false);
     let all = sources.len();
@@ -204,7 +209,8 @@ pub fn run<S: Source + Send>(
         let complete = (0..workers).all(|worker| {
             let jobs = jobs_out.clone();
             let busy = shared.busy.get(worker);
-            start(scope, &format!("inspector {worker}"), move || inspect_all(&jobs, inspector, busy)).is_some()
+            let inspect = |inspector: &Inspector, rules: &RuleSet, event: &mut Event| inspector.inspect(rules, event);
+            start(scope, &format!("inspector {worker}"), move || inspect_all(&jobs, inspector, busy, inspect)).is_some()
         });
         let readers: Vec<_> = sources
             .into_iter()
@@ -229,6 +235,7 @@ pub fn run<S: Source + Send>(
             // Nobody takes events any more: the sources must not wait for it.
             stop.store(true, Ordering::Relaxed);
             shared.room.open_wide();
+            shared.event_room.open_wide();
             drop(batches_out);
         }
         let sources: Vec<_> = readers.into_iter().filter_map(|reader| reader.join().ok()).collect();
@@ -263,7 +270,10 @@ fn serve(listener: &TcpListener, over: &AtomicBool, endpoints: &(dyn Endpoints +
 /// What threads share besides channels.
 #[derive(Debug)]
 struct Shared {
+    /// Of messages, and of packets kept as evidence.
     room: Room,
+    /// Of the other events.
+    event_room: Room,
     pulse: Pulse,
     /// Events dropped because the correlator did not keep up.
     dropped: AtomicU64,
@@ -274,9 +284,10 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(workers: usize, sources: usize) -> Self {
+    fn new(workers: usize, sources: usize, shares: &Shares) -> Self {
         Self {
-            room: Room::default(),
+            room: Room::new(shares.inspect_bytes),
+            event_room: Room::new(shares.event_bytes),
             pulse: Pulse::new(sources),
             dropped: AtomicU64::new(0),
             packets_dropped: AtomicU64::new(0),
@@ -310,6 +321,14 @@ enum Slot {
 }
 
 impl Slot {
+    /// Bytes of the room for events that it takes.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Ready(event) | Self::Shed(event) => event.weight(),
+            Self::Kept(..) | Self::Waiting(..) => 0,
+        }
+    }
+
     fn time(&self) -> Timestamp {
         match self {
             Self::Ready(event) | Self::Shed(event) | Self::Kept(event, _) => event.time,
@@ -321,19 +340,26 @@ impl Slot {
 /// Events of one source, in order.
 struct Batch {
     slots: Vec<Slot>,
+    /// Room that its events take; those that take room for messages do not count.
+    bytes: usize,
     source: u16,
     force: Arc<InForce>,
 }
 
 // --- inspectors -------------------------------------------------------------------------------------------------
 
-/// Works on messages until no more can come.
-fn inspect_all(jobs: &Receiver<Job>, planned: &Inspector, busy: Option<&AtomicU64>) {
+/// Works on messages until no more can come. `inspect` is [`Inspector::inspect`] but in tests.
+fn inspect_all(
+    jobs: &Receiver<Job>,
+    planned: &Inspector,
+    busy: Option<&AtomicU64>,
+    inspect: impl Fn(&Inspector, &RuleSet, &mut Event) -> Findings,
+) {
     for Job { mut event, force, reply } in jobs {
         let began = Instant::now();
         let inspector = force.policy.as_ref().map_or(planned, |policy| &policy.inspector);
         // A defect in our handling of one hostile message must not cost its envelope, nor this thread.
-        let findings = catch_unwind(AssertUnwindSafe(|| inspector.inspect(&force.rules, &mut event))).ok();
+        let findings = catch_unwind(AssertUnwindSafe(|| inspect(inspector, &force.rules, &mut event))).ok();
         if let Some(busy) = busy {
             busy.fetch_add(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
@@ -356,6 +382,8 @@ struct Consumer<'a> {
     inspect: InspectStats,
     said: Vec<Said>,
     busy: Vec<Duration>,
+    /// Room for events that is free again, and not yet given back.
+    freed: usize,
 }
 
 impl<'a> Consumer<'a> {
@@ -378,6 +406,7 @@ impl<'a> Consumer<'a> {
             inspect: InspectStats::default(),
             said: Vec::new(),
             busy: Vec::new(),
+            freed: 0,
         }
     }
 
@@ -449,6 +478,7 @@ impl<'a> Consumer<'a> {
     }
 
     fn slot(&mut self, slot: Slot, waiting: usize) {
+        self.freed += slot.bytes();
         let (mut event, findings, bytes) = match slot {
             Slot::Ready(event) => (event, None, 0),
             Slot::Kept(event, bytes) => (event, None, bytes),
@@ -488,6 +518,7 @@ impl<'a> Consumer<'a> {
     }
 
     fn pause(&mut self, batches: &Receiver<Batch>) {
+        self.shared.event_room.give_back(std::mem::take(&mut self.freed));
         self.refresh();
         let view = view(&self.correlator, &self.inspect, self.shared, &self.busy, self.jobs.len(), batches.len());
         self.audience.pause(&view);
@@ -509,8 +540,8 @@ fn view<'v>(
     jobs: usize,
     batches: usize,
 ) -> View<'v> {
-    let message_bytes = shared.room.taken();
-    View { correlator, inspect, queues: [jobs, batches], message_bytes, busy, pulse: &shared.pulse }
+    let (message_bytes, event_bytes) = (shared.room.taken(), shared.event_room.taken());
+    View { correlator, inspect, queues: [jobs, batches], message_bytes, event_bytes, busy, pulse: &shared.pulse }
 }
 
 /// A lock whose holder panicked guards a plain number or pointer, which is sound whatever happened.

@@ -23,9 +23,8 @@ use crate::capture::Packet;
 use crate::decode::{self, Datagram, Decoded, Decoder, IpFacts, Segment};
 use crate::flow::flags::{ACK, FIN, RST, SYN};
 use crate::flow::flood::Told;
-use crate::flow::{Clock, Entry, Floods, FlowTable, Flows, Key, Knock, Place, TcpPart, Trust, lone_identity};
+use crate::flow::{Clock, Entry, Floods, FlowTable, Flows, Key, Knock, Place, Room, TcpPart, Trust, lone_identity};
 use crate::model::event::{Anomaly, ConnectOutcome, EndReason, Event, EventKind, FlowEnd, Layer};
-use crate::model::limits;
 use crate::model::net::{Flow, Mac, Side, Transport};
 use crate::model::settings::{SensorSettings, TICK};
 use crate::model::stats::{CaptureStats, SensorStats};
@@ -88,13 +87,14 @@ impl At {
 impl Sensor {
     /// A sensor for the source with this number.
     pub fn new(settings: SensorSettings, source: u16) -> Self {
+        let shares = &settings.shares;
+        let decoder = Decoder::new().with_room_for(shares.fragment_bytes, shares.fragment_datagrams);
         let core = Core {
             mail_ports: PortSet::new(&settings.mail_ports),
             table: FlowTable::new(settings.flows),
             floods: Floods::default(),
-            settings,
             stats: SensorStats::default(),
-            smtp_account: SmtpAccount::new(),
+            smtp_account: SmtpAccount::new(settings.shares.smtp_bytes as u64),
             source,
             at: At::default(),
             next_tick: None,
@@ -106,8 +106,9 @@ impl Sensor {
             heard: Heard::default(),
             keep: Keep::Nothing,
             told: Told::new(),
+            settings,
         };
-        Self { decoder: Decoder::new(), core }
+        Self { decoder, core }
     }
 
     /// Takes the next packet.
@@ -236,7 +237,10 @@ impl Core {
     }
 
     fn push_stats(&mut self) {
-        self.stats.flow.active = self.table.len() as u64;
+        let flow = &mut self.stats.flow;
+        flow.active = self.table.len() as u64;
+        let conversations = flow.streams as usize * (size_of::<Conversation>() + size_of::<Flow>() + COMMUNITY_ID);
+        flow.table_bytes = (self.table.memory() + conversations) as u64;
         let stats = Box::new(self.stats.clone());
         self.push(None, EventKind::Tick(stats));
     }
@@ -394,12 +398,12 @@ impl Core {
                     return false;
                 }
             };
-            if self.stats.flow.streams >= limits::STREAMS as u64 {
+            if self.stats.flow.streams >= self.settings.shares.streams as u64 {
                 self.stats.flow.streams_refused += 1;
                 return false;
             }
             self.stats.flow.streams += 1;
-            entry.attached = Some(Box::new(Conversation::new(entry, app)));
+            entry.attached = Some(Box::new(Conversation::new(entry, app, Room::of(&self.settings.shares))));
         }
         true
     }
@@ -426,7 +430,8 @@ impl Core {
             let (heard, detail) = (&mut self.heard, detail(&self.settings));
             let (now, trust) = (self.at.time, [&mut entry.trust, &mut conversation.trust_long]);
             let app = &mut conversation.app;
-            let mut listener = Listener { app, smtp, dns, heard, now, detail, trust, delivered: 0 };
+            let dns_bound = self.settings.shares.dns_bytes;
+            let mut listener = Listener { app, smtp, dns, heard, now, detail, dns_bound, trust, delivered: 0 };
             conversation.stream.segment(side, &part, self.at.time, flow, &mut listener);
             let whole = listener.delivered == segment.payload.len() && segment.missing == 0;
             if let App::Smtp(session) = &mut conversation.app
@@ -550,7 +555,8 @@ impl Core {
         let [short, long] = &mut [[Trust::default(); 2]; 2];
         let trust = [short, long];
         let app = &mut conversation.app;
-        let mut listener = Listener { app, smtp, dns, heard, now, detail, trust, delivered: 0 };
+        let dns_bound = self.settings.shares.dns_bytes;
+        let mut listener = Listener { app, smtp, dns, heard, now, detail, dns_bound, trust, delivered: 0 };
         conversation.stream.flush(flow, &mut listener);
         let done = match &mut conversation.app {
             App::Smtp(session) => {
@@ -699,5 +705,7 @@ impl Core {
     }
 }
 
+/// Bytes of a flow's Community ID.
+const COMMUNITY_ID: usize = 30;
 /// Slots of the flow table looked at, and flows ended, in one piece.
 const SWEEP: usize = 1_024;

@@ -1,5 +1,6 @@
-//! Attacks on the sensor itself, each twice in two sizes: memory does not grow with the attack once its bound is met, a
-//! counter or an anomaly tells, and the one mail of an infected host hidden in it is found all the same.
+//! Attacks on the sensor itself, each in two sizes: memory does not grow with the attack once its bound is met, a counter or
+//! an anomaly tells, and the one mail of an infected host hidden in it is found all the same. Then the larger one with a
+//! small budget of memory (`--memory`), which is kept, and hides nothing either.
 //!
 //! Larger ones by hand: `make-traffic --kind attack --attack NAME --count N --out FILE`.
 
@@ -10,6 +11,7 @@ use std::path::Path;
 use std::process::Command;
 
 use mailsnare::model::limits;
+use mailsnare::model::memory::Memory;
 use mailsnare_lab::attack::{ALL, Attack, INFECTED};
 use mailsnare_lab::capture::{PcapFormat, PcapWriter};
 use serde_json::Value;
@@ -111,7 +113,7 @@ fn bombs_stay_bounded_and_hide_nothing() {
 
 fn hold(names: &[&str]) {
     for case in cases().iter().filter(|case| names.contains(&case.name)) {
-        let [Some(smaller), Some(larger)] = case.sizes.map(|size| run(case.name, size)) else { return };
+        let [Some(smaller), Some(larger)] = case.sizes.map(|size| run(case.name, size, None)) else { return };
         let name = case.name;
         eprintln!("{name}: {} KiB at {}, {} KiB at {}", smaller.kib, case.sizes[0], larger.kib, case.sizes[1]);
         for seen in [&smaller, &larger] {
@@ -122,6 +124,14 @@ fn hold(names: &[&str]) {
         assert!(larger.kib <= most, "{name}: {} KiB, then {} KiB", smaller.kib, larger.kib);
         let told = larger.told(case.tells.0);
         assert!(told >= case.tells.1, "{name}: {} is {told}: {}", case.tells.0, larger.summary);
+
+        let Some(frugal) = run(name, case.sizes[1], Some(BUDGET)) else { return };
+        eprintln!("{name}: {} KiB at {} with {BUDGET}", frugal.kib, case.sizes[1]);
+        assert!(frugal.names_the_infected_host(), "{name} with {BUDGET}: {:#?}", frugal.alerts);
+        let most = (BUDGET.0 + limits::MEMORY_BASE) as usize / 1024;
+        assert!(frugal.kib <= most, "{name}: {} KiB with {BUDGET}", frugal.kib);
+        let told = frugal.told(case.tells.0);
+        assert!(told >= case.tells.1, "{name}: {} is {told} with {BUDGET}: {}", case.tells.0, frugal.summary);
     }
 }
 
@@ -153,8 +163,8 @@ impl Seen {
     }
 }
 
-/// Replays an attack; none where its memory cannot be measured.
-fn run(name: &str, size: u64) -> Option<Seen> {
+/// Replays an attack, within a budget where one is given; none where its memory cannot be measured.
+fn run(name: &str, size: u64, budget: Option<Memory>) -> Option<Seen> {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name);
     let (trace, config, eve, peak) = (place("trace.pcap"), place("config.toml"), place("eve.json"), place("peak"));
@@ -167,6 +177,9 @@ fn run(name: &str, size: u64) -> Option<Seen> {
         .arg(env!("CARGO_BIN_EXE_mailsnare"))
         .args(["replay", "--format", "json"]);
     command.args(["--workers", "2", "--config"]).arg(&config).arg("--eve").arg(&eve).arg(&trace);
+    if let Some(budget) = budget {
+        command.args(["--memory", &budget.to_string()]);
+    }
     let output = match command.output() {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             assert!(std::env::var_os("CI").is_none(), "/usr/bin/time is missing; tests/setup.sh installs it");
@@ -203,6 +216,8 @@ fn write_attack(attack: &Attack, size: u64, path: &Path) {
     writer.finish().unwrap();
 }
 
+/// A sixteenth of the usual one.
+const BUDGET: Memory = Memory(64 << 20);
 /// What two runs of the same capture may differ by: threads get their work, and memory, at other moments.
 const NOISE: usize = 8 << 20;
 /// Well below what is promised for a million flows (512 MiB), which these tables do not hold: the entries of invented hosts

@@ -6,6 +6,8 @@ use std::fs;
 use std::path::Path;
 
 use assert_cmd::Command;
+use mailsnare::capture::{FaultSource, Faults as SourceFaults, MemorySource, OwnedPacket, Source, Step as Next};
+use mailsnare::model::time::Timestamp;
 use mailsnare_lab::capture::{self, Packet, PcapFormat};
 use mailsnare_lab::clock::SECOND;
 use mailsnare_lab::host::{Host, LINUX_2_4};
@@ -69,6 +71,66 @@ fn nothing_written_holds_a_secret() {
             }
         }
     }
+}
+
+/// The same on a network that loses, doubles, shuffles, cuts and damages packets, with clocks that step back.
+#[test]
+fn nothing_written_of_spoilt_packets_holds_a_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut packets: Vec<Packet> =
+        scripts().iter().zip(0..).flat_map(|(script, session)| play(script, session, 0)).collect();
+    capture::in_time_order(&mut packets);
+    let packets: Vec<_> = packets
+        .into_iter()
+        .map(|packet| OwnedPacket::ethernet(Timestamp::from_nanos(packet.time), packet.data))
+        .collect();
+    let secrets = secrets();
+    let eve = dir.path().join("eve.json");
+    let mut begun = 0;
+    for seed in 1..=12_u32 {
+        let often = f64::from(seed % 4 + 1) * 0.02;
+        let faults = SourceFaults {
+            drop: often,
+            duplicate: often,
+            reorder: 2.0 * often,
+            truncate: often,
+            corrupt: 2.0 * often,
+            step_back: often,
+            ..SourceFaults::default()
+        };
+        let trace = dir.path().join("trace.pcap");
+        fs::write(&trace, spoilt(&packets, faults, seed.into())).unwrap();
+        let mut command = Command::cargo_bin("mailsnare").unwrap();
+        command.args(["replay", "--format", "json", "--events"]);
+        command.arg("alert,incident,smtp,fileinfo,dns,anomaly,stats,flow").arg("--eve").args([&eve, &trace]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let lines = fs::read(&eve).unwrap();
+        begun += memchr::memmem::find_iter(&lines, b"\"mail_from\"").count();
+        for written in [&lines, &output.stdout, &output.stderr] {
+            for secret in &secrets {
+                for part in secret.as_bytes().windows(8) {
+                    let part = String::from_utf8_lossy(part);
+                    assert!(!holds(written, part.as_bytes()), "seed {seed}: {part} of {secret}");
+                }
+            }
+        }
+    }
+    assert!(begun > 50, "{begun} mails were told: the test tests little");
+}
+
+/// A capture of the packets as they come from a bad network.
+fn spoilt(packets: &[OwnedPacket], faults: SourceFaults, seed: u64) -> Vec<u8> {
+    let mut source = FaultSource::new(MemorySource::new(packets.to_vec()), faults, seed);
+    // The header of a pcap file with nanoseconds: version 2.4, zone, precision, snaplen, Ethernet.
+    let mut file = [0xa1b2_3c4d_u32, 4 << 16 | 2, 0, 0, 262_144, 1].map(u32::to_le_bytes).concat();
+    while let Next::Packet(packet) = source.next().unwrap() {
+        let (seconds, nanos) = (packet.time.as_nanos() / 1_000_000_000, packet.time.as_nanos() % 1_000_000_000);
+        let head = [seconds as u32, nanos as u32, packet.data.len() as u32, packet.wire_len];
+        file.extend(head.map(u32::to_le_bytes).concat());
+        file.extend(packet.data);
+    }
+    file
 }
 
 /// What must not be written, as said.

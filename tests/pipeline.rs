@@ -111,6 +111,39 @@ fn no_alert_is_lost_to_packets_that_come_twice_or_late() {
     }
 }
 
+/// Live capture with more to do than it is let do: each message that was told of was opened, or counted as passed on.
+#[test]
+fn what_live_capture_passes_on_adds_up() {
+    let (packets, _) = sample("mimail-c-outbreak");
+    for seed in 1..=2 {
+        let spoilt = spoil(&packets, everything(), seed);
+        let (count, stop) = (spoilt.len() as u64, AtomicBool::new(false));
+        let live = Live { packets: MemorySource::new(spoilt), stop: &stop, nap: None };
+        let mut plan = Plan { workers: 1, ..live_plan() };
+        // Room for one message at a time, and someone slow to hear of it, so that others pass on unopened.
+        plan.sensor.shares.inspect_bytes = 1;
+        let slow = Some(Duration::from_micros(500));
+        let mut ear = Ear { stop_at: Some((&stop, count)), slow, may_pass_on: true, ..Ear::default() };
+        let run = pipeline::run(vec![live], plan, &SharedRules::new(RuleSet::builtin()), &stop, None, &mut ear);
+        let (heard, account) = (&ear.heard, &run.report.inspect);
+        assert_eq!((account.events_dropped, account.shed_failed), (0, 0), "seed {seed}");
+        assert!(account.shed_queue > 0, "seed {seed}: all were opened, so this tests nothing");
+        assert_eq!((heard.passed_on, heard.opened), (account.shed_queue, account.inspected), "seed {seed}");
+        assert_eq!(heard.stats[0].smtp.transactions, heard.transactions, "seed {seed}");
+    }
+}
+
+/// The packets as a bad network delivers them.
+fn spoil(packets: &[OwnedPacket], faults: Faults, seed: u64) -> Vec<OwnedPacket> {
+    let mut source = FaultSource::new(MemorySource::new(packets.to_vec()), faults, seed);
+    let mut spoilt = Vec::new();
+    while let Step::Packet(packet) = source.next().unwrap() {
+        let (time, link, wire_len) = (packet.time, packet.link, packet.wire_len);
+        spoilt.push(OwnedPacket { time, link, data: packet.data.to_vec(), wire_len, number: 0, file: 0 });
+    }
+    spoilt
+}
+
 #[test]
 fn half_of_each_conversation_is_enough_to_name_the_host() {
     let (packets, _) = sample("mimail-c-outbreak");
@@ -341,11 +374,15 @@ fn run_faulty(packets: &[OwnedPacket], faults: Faults, seed: u64) -> Heard {
     let [stats] = &heard.stats[..] else { panic!("one source") };
     assert_eq!(stats.capture.packets, packets.len() as u64 - counts.dropped + counts.duplicated, "{what}");
     assert!(stats.capture.cut >= counts.truncated, "{what}");
+    // Each transaction that was counted was told, each message that was told was opened.
+    assert_eq!(stats.smtp.transactions, heard.transactions, "{what}");
+    assert_eq!(heard.inspected, heard.begun, "{what}");
+    assert!(heard.messages as u64 <= stats.smtp.messages, "{what}");
     let flow = &stats.flow;
     assert_eq!(flow.tcp_opened + flow.udp_opened, flow.ended.iter().sum::<u64>(), "{what}");
     assert_eq!(
-        (flow.active, flow.streams, flow.held_bytes, flow.tail_bytes, stats.smtp.held_bytes),
-        (0, 0, 0, 0, 0),
+        (flow.active, flow.streams, flow.held_bytes, flow.tail_bytes, stats.smtp.held_bytes, stats.dns.held_bytes),
+        (0, 0, 0, 0, 0, 0),
         "{what}"
     );
     heard
@@ -370,6 +407,15 @@ struct Heard {
     incidents: Vec<Incident>,
     /// Messages found in events.
     messages: usize,
+    /// The same, those that were cut off among them.
+    begun: u64,
+    /// Transactions told of.
+    transactions: u64,
+    /// Messages that were inspected, by the pipeline's own account.
+    inspected: u64,
+    /// Transactions that nobody inspected, and messages that someone did, by what was told.
+    passed_on: u64,
+    opened: u64,
     /// The last counters of each source.
     stats: Vec<SensorStats>,
 }
@@ -385,6 +431,7 @@ fn run_all<S: Source + Send>(sources: Vec<S>, workers: usize) -> (Heard, Vec<S>)
     let shed = &run.report.inspect;
     assert_eq!((shed.shed_queue, shed.shed_failed, shed.events_dropped), (0, 0, 0), "a replay loses nothing");
     assert!(run.sources.iter().all(|(_, error)| error.is_none()));
+    ear.heard.inspected = shed.inspected;
     (ear.heard, run.sources.into_iter().map(|(source, _)| source).collect())
 }
 
@@ -407,6 +454,8 @@ struct Ear<'a> {
     next_seq: Vec<u64>,
     /// How long it takes over an event.
     slow: Option<Duration>,
+    /// Mails need not be inspected.
+    may_pass_on: bool,
     /// Times of events with a flow, as they came.
     times: Vec<Timestamp>,
     /// Ends the run when so many packets are told of.
@@ -424,6 +473,7 @@ impl Default for Ear<'_> {
             renderer,
             next_seq: Vec::new(),
             slow: None,
+            may_pass_on: false,
             times: Vec::new(),
             stop_at: None,
             stop_when_closed: None,
@@ -444,7 +494,11 @@ impl Audience for Ear<'_> {
             EventKind::Smtp(smtp) => {
                 // Of a message that was cut off, the record says nothing.
                 self.heard.messages += usize::from(smtp.message.as_ref().is_some_and(|message| !message.truncated));
-                assert!(findings.is_some(), "every mail is inspected");
+                self.heard.begun += u64::from(smtp.message.is_some());
+                self.heard.transactions += u64::from(smtp.envelope.is_some());
+                self.heard.passed_on += u64::from(findings.is_none());
+                self.heard.opened += u64::from(findings.is_some_and(|findings| findings.email.is_some()));
+                assert!(findings.is_some() || self.may_pass_on, "every mail is inspected");
             }
             _ => {}
         }

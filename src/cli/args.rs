@@ -12,6 +12,7 @@ use crate::config::{self, Alertmanager, Destination, Format, LogLevel, Metrics};
 use crate::model::alert::Severity;
 use crate::model::eve_type::EventFilter;
 use crate::model::limits;
+use crate::model::memory::Memory;
 use crate::model::settings::SyslogTarget;
 
 /// Find hosts that mail themselves: mass-mailing worms and spam bots
@@ -158,6 +159,10 @@ pub struct Common {
     /// Threads that inspect messages [default: cores minus one]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(config::MAX_WORKERS)))]
     pub workers: Option<u16>,
+
+    /// Memory that may be held in all, as 256MiB; past its share each table gives up what is worth least [default: 1GiB]
+    #[arg(long, value_name = "SIZE", value_hint = ValueHint::Other)]
+    pub memory: Option<Memory>,
 
     /// Send alerts and incidents to syslog too: unix (/dev/log), unix:PATH, or udp://HOST:PORT
     #[arg(long, value_name = "TARGET", value_hint = ValueHint::Other)]

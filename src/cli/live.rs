@@ -51,11 +51,11 @@ pub fn run(typed: args::Live, log_level: Option<LogLevel>, settings: settings::L
     if settings.confine {
         tell(&confine::close_in(&grants(config, typed.common.config.as_deref())));
     }
+    let rings = u64::from(settings.ring_mib) << 20;
+    metrics.set_memory("rings", rings.saturating_mul(sources.len() as u64));
     let health = Health { metrics, pulse: outputs.pulse() };
     let server = listener.map(|listener| Server { listener, endpoints: &health });
-    let mut plan = outputs::plan(config, privacy.clone(), Pressure::Shed);
-    // The bound is for all of them together.
-    plan.sensor.flows = plan.sensor.flows.div_ceil(sources.len().max(1));
+    let plan = outputs::plan(config, privacy.clone(), Pressure::Shed);
     let mut attendant = Attendant {
         outputs: &mut outputs,
         service: Service::new(),

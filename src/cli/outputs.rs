@@ -83,12 +83,14 @@ impl Outputs {
         let writer = writer.transpose().map_err(|error: WriteError| Failure::Failed(error.to_string()))?;
         let extractor = config.extract.as_deref().map(Extractor::new).transpose();
         let evidence = config.evidence.as_deref().map(EvidenceWriter::new).transpose();
+        let ring = config.shares().evidence_bytes;
         metrics.set_rules(rules);
+        metrics.set_memory_budget(config.shares().budget.0);
         Ok(Self {
             renderer: Renderer::new(config.events, origin),
             writer,
             extractor: extractor.map_err(|error| Failure::Failed(error.to_string()))?,
-            evidence: evidence.map_err(|error| Failure::Failed(error.to_string()))?,
+            evidence: evidence.map_err(|error| Failure::Failed(error.to_string()))?.map(|new| new.remembering(ring)),
             metrics,
             pulse,
             told,
@@ -135,7 +137,9 @@ impl Outputs {
         for queue in ["messages", "events"] {
             self.metrics.set_queue(queue, 0);
         }
-        self.metrics.set_memory("inspection", 0);
+        for pool in ["inspection", "queues"] {
+            self.metrics.set_memory(pool, 0);
+        }
         self.metrics.set_hosts(&report.hosts);
     }
 
@@ -258,6 +262,7 @@ impl Outputs {
         self.metrics.set_queue("messages", messages);
         self.metrics.set_queue("events", batches);
         self.metrics.set_memory("inspection", view.message_bytes as u64);
+        self.metrics.set_memory("queues", view.event_bytes as u64);
         self.busy_told.resize(view.busy.len(), Duration::ZERO);
         for (worker, (told, busy)) in self.busy_told.iter_mut().zip(view.busy).enumerate() {
             self.metrics.add_busy(worker, busy.saturating_sub(std::mem::replace(told, *busy)));
@@ -267,6 +272,7 @@ impl Outputs {
         }
         if let Some(evidence) = &self.evidence {
             self.metrics.update_evidence(&evidence.stats());
+            self.metrics.set_memory("evidence", evidence.memory() as u64);
         }
         self.metrics.update_inspect(view.inspect);
         self.told.count(&self.metrics);
@@ -376,7 +382,8 @@ pub fn plan(config: &Config, privacy: Option<Privacy>, pressure: Pressure) -> Pl
             detect: config.detect.clone(),
             groups: config.groups.clone(),
             ignore: config.ignore.clone(),
-            ..CorrelatorSettings::default()
+            hosts: config.shares().hosts,
+            host_entries: config.shares().host_entries,
         },
         workers: config.workers,
         pressure,

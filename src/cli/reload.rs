@@ -4,6 +4,7 @@ use super::{Failure, args, outputs, settings};
 use crate::config::{Config, LogLevel};
 use crate::mail::privacy::Privacy;
 use crate::model::eve_type::EventType;
+use crate::model::memory::Shares;
 use crate::model::settings::SensorSettings;
 use crate::pipeline::{Policy, Pressure};
 use crate::rules::RuleSet;
@@ -77,6 +78,7 @@ fn unheeded(running: &settings::Live, fresh: &settings::Live) -> Vec<&'static st
         ("metrics", was.metrics != is.metrics),
         ("workers", was.workers != is.workers),
         ("dns or flow in events", asked(was) != asked(is)),
+        ("memory", was.memory != is.memory),
         ("[[group]]", was.groups != is.groups),
         ("[sensor]", file_part(&was.sensor) != file_part(&is.sensor)),
     ];
@@ -85,7 +87,8 @@ fn unheeded(running: &settings::Live, fresh: &settings::Live) -> Vec<&'static st
 
 /// The settings of a sensor that are its own, not those that follow from `events`.
 fn file_part(settings: &SensorSettings) -> SensorSettings {
-    SensorSettings { flow_records: false, all_dns: false, keep_packets_of: None, ..settings.clone() }
+    let shares = Shares::default();
+    SensorSettings { flow_records: false, all_dns: false, keep_packets_of: None, shares, ..settings.clone() }
 }
 
 #[cfg(test)]

@@ -99,6 +99,7 @@ impl Live {
                     .to_owned(),
             ));
         }
+        let sources = interfaces.len() * usize::from(layer.threads.unwrap_or(1));
         Ok(Self {
             interfaces,
             snaplen: layer.snaplen.unwrap_or(MAX_SNAPLEN),
@@ -109,7 +110,7 @@ impl Live {
             reopen: !layer.no_reopen.unwrap_or_default(),
             confine: !layer.no_confinement.unwrap_or_default(),
             log_level: layer.log_level.unwrap_or_default(),
-            config: Config::new(layer, Some(METRICS), cores()),
+            config: Config::new(layer, Some(METRICS), cores()).for_sources(sources).map_err(Failure::Usage)?,
         })
     }
 }
@@ -144,6 +145,7 @@ fn shared(common: args::Common) -> Layer {
         events: common.events,
         bpf: common.bpf,
         workers: common.workers,
+        memory: common.memory,
         syslog: common.syslog,
         privacy: common.privacy.then_some(true),
         privacy_key_file: common.privacy_key_file,
@@ -222,6 +224,16 @@ mod tests {
         assert_eq!((settings.interfaces, settings.promiscuous), (vec!["eth0".to_owned(), "eth1".into()], false));
         assert_eq!(live(&["--config", path, "-i", "lo"]).unwrap().interfaces, ["lo"]);
         assert!(matches!(live(&[]), Err(Failure::Usage(why)) if why.contains("--interface")));
+    }
+
+    #[test]
+    fn memory_is_shared_by_all_that_capture() {
+        let typed = ["-i", "eth0", "eth1", "--threads", "2", "--memory", "128MiB"];
+        let config = live(&typed).unwrap().config;
+        assert_eq!((config.shares().flows, config.shares().hosts), (125_000 / 4, 12_500));
+        let Err(Failure::Usage(why)) = live(&[&typed[..6], &["64MiB"]].concat()) else { panic!("took it") };
+        assert!(why.contains("--memory 80MiB"), "{why}");
+        assert!(replay(&["a.pcap", "--memory", "32MiB"]).is_ok());
     }
 
     #[test]

@@ -25,7 +25,7 @@ use super::walk::Fault;
 use super::{Anomalies, IpFacts};
 
 /// The datagrams of which some fragments have come.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct FragmentPool {
     datagrams: HashMap<Key, Assembly, RandomState>,
     /// The same datagrams in the order they came in, with the time each began.
@@ -34,6 +34,15 @@ pub(super) struct FragmentPool {
     next_age: u64,
     /// Bytes held, with [`PIECE_COST`] for each piece.
     held: usize,
+    /// Bytes and datagrams that may be held.
+    most: usize,
+    most_datagrams: usize,
+}
+
+impl Default for FragmentPool {
+    fn default() -> Self {
+        Self::within(limits::FRAGMENT_BYTES, limits::FRAGMENT_DATAGRAMS)
+    }
 }
 
 /// What fragments of one datagram have in common.
@@ -83,8 +92,31 @@ impl Whole {
 }
 
 impl FragmentPool {
+    /// A pool for so many bytes and datagrams.
+    pub(super) fn within(most: usize, most_datagrams: usize) -> Self {
+        let (datagrams, ages) = (HashMap::default(), BTreeMap::new());
+        Self { datagrams, ages, next_age: 0, held: 0, most, most_datagrams }
+    }
+
+    /// Bytes held, with what each datagram takes.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held + self.datagrams.len() * DATAGRAM_COST
+    }
+
     /// Takes a fragment in; gives the datagram back when it was the last one missing.
     pub(super) fn insert(
+        &mut self,
+        fragment: &Fragment<'_>,
+        now: Timestamp,
+        stats: &mut DecodeStats,
+        anomalies: &mut Anomalies,
+    ) -> Result<Option<Whole>, Fault> {
+        let whole = self.take_in(fragment, now, stats, anomalies);
+        stats.fragment_bytes = self.held_bytes() as u64;
+        whole
+    }
+
+    fn take_in(
         &mut self,
         fragment: &Fragment<'_>,
         now: Timestamp,
@@ -116,12 +148,12 @@ impl FragmentPool {
                 Some(Whole { ip: IpFacts { bytes: whole.wire_bytes, ..ip }, protocol, pieces: whole.pieces })
             }));
         }
-        while self.held > limits::FRAGMENT_BYTES && self.drop_oldest(stats) {}
+        while self.held_bytes() > self.most && self.drop_oldest(stats) {}
         Ok(None)
     }
 
     fn find_or_open(&mut self, fragment: &Fragment<'_>, now: Timestamp, stats: &mut DecodeStats) -> &mut Assembly {
-        if self.datagrams.len() >= limits::FRAGMENT_DATAGRAMS && !self.datagrams.contains_key(&fragment.key) {
+        if self.datagrams.len() >= self.most_datagrams && !self.datagrams.contains_key(&fragment.key) {
             self.drop_oldest(stats);
         }
         self.datagrams.entry(fragment.key).or_insert_with(|| {
@@ -292,6 +324,8 @@ enum Overlap {
 const MAX_DATAGRAM: usize = 65_535;
 /// What a piece costs besides its bytes: its place in the tree and its allocation.
 const PIECE_COST: usize = 64;
+/// What a datagram costs besides its pieces: its places in the table and in the order of age.
+const DATAGRAM_COST: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -452,7 +486,10 @@ mod tests {
             bench.put(key(id), 0, true, &[1; 16_000]);
         }
         bench.check();
-        assert_eq!(bench.stats.fragments_dropped as usize, 2_000 - limits::FRAGMENT_BYTES / (16_000 + PIECE_COST));
+        assert_eq!(
+            bench.stats.fragments_dropped as usize,
+            2_000 - limits::FRAGMENT_BYTES / (16_000 + PIECE_COST + DATAGRAM_COST)
+        );
     }
 
     #[test]

@@ -55,6 +55,13 @@ impl Decoder {
         Self::default()
     }
 
+    /// The same with room for so many bytes of fragments, of so many datagrams.
+    #[must_use]
+    pub fn with_room_for(mut self, bytes: usize, datagrams: usize) -> Self {
+        self.context.fragments = FragmentPool::within(bytes, datagrams);
+        self
+    }
+
     /// Decodes one packet. The result borrows from the packet or, after reassembly of fragments, from the decoder.
     ///
     /// `link` is the LINKTYPE_ value of pcap files, `wire_len` the packet's length in bytes before the capture cut

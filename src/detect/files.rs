@@ -45,11 +45,21 @@ pub struct Sightings(Recent<FileKey, Vec<Sighting>>);
 
 impl Default for Sightings {
     fn default() -> Self {
-        Self(Recent::new(limits::SIGHTED_FILES))
+        Self::new(limits::SIGHTED_FILES)
     }
 }
 
 impl Sightings {
+    /// Remembers so many files.
+    pub fn new(files: usize) -> Self {
+        Self(Recent::new(files))
+    }
+
+    /// Bytes that all of them take, roughly.
+    pub fn memory(&self) -> usize {
+        self.0.values().map(|seen| FILE_COST + seen.len() * SIGHTING_COST).sum()
+    }
+
     /// Remembers a message's harmful files: of each the first sighting, and the latest by the rest of those who sent it.
     pub fn note(&mut self, client: IpAddr, server: IpAddr, now: Timestamp, smtp: &SmtpEvent, findings: &Findings) {
         for (_, key) in harmful(&findings.files).take(limits::SIGHTED_PER_MESSAGE) {
@@ -83,6 +93,10 @@ impl Sightings {
         direct.or_else(|| seen.iter().rev().find(|sighting| sighting.client != host).map(|sighting| (sighting, false)))
     }
 }
+
+/// Bytes that a file takes, and each of its sightings with recipient and subject.
+const FILE_COST: usize = 160;
+const SIGHTING_COST: usize = 240;
 
 /// The files of a message that can do harm, with their keys: programs, and the archives they come in.
 pub fn harmful(files: &[FileFact]) -> impl Iterator<Item = (&FileFact, FileKey)> {

@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use ipnet::IpNet;
 
 use super::host::{Host, Worth};
+use crate::model::limits;
 
 /// Home hosts by address. The index is hashed with a key, since addresses can be spoofed at will; its order never
 /// shows.
@@ -93,6 +94,15 @@ impl HostTable {
     /// Things remembered by all hosts, as of their last `settle`.
     pub fn entries(&self) -> usize {
         self.entries
+    }
+
+    /// Bytes that all hosts take, with what they remember.
+    pub fn memory(&self) -> usize {
+        self.slots.len() * size_of::<Slot>()
+            + self.hosts * size_of::<Host>()
+            + self.index.allocation_size()
+            + self.free.capacity() * 4
+            + self.entries * limits::HOST_ENTRY_COST
     }
 
     /// Hosts given up so far.

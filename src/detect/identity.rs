@@ -32,6 +32,9 @@ struct Station {
     router: bool,
 }
 
+/// Bytes that a station takes with its address, twice, and two IPv6 addresses of its own.
+const STATION_COST: usize = 150;
+
 /// What has become known of addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
@@ -44,11 +47,21 @@ pub enum News {
 
 impl Default for Identities {
     fn default() -> Self {
-        Self { stations: Recent::new(limits::HARDWARE), links: BTreeMap::new() }
+        Self::new(limits::HARDWARE)
     }
 }
 
 impl Identities {
+    /// Remembers so many hardware addresses.
+    pub fn new(hardware: usize) -> Self {
+        Self { stations: Recent::new(hardware), links: BTreeMap::new() }
+    }
+
+    /// Bytes that all of them take, roughly.
+    pub fn memory(&self) -> usize {
+        self.stations.len() * STATION_COST
+    }
+
     /// A connection was opened from or to `address`, which stands behind `mac` on that source.
     pub fn note(&mut self, source: u16, mac: Mac, address: IpAddr, is_home: bool) -> News {
         if !mac.is_station() {

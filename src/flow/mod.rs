@@ -9,7 +9,7 @@ pub mod table;
 pub mod trust;
 
 pub use flood::{Floods, Knock};
-pub use stream::{Sink, Stream, TcpPart};
+pub use stream::{Room, Sink, Stream, TcpPart};
 pub use table::{Clock, Entry, FlowTable, Flows, Key, Place, lone_identity};
 pub use trust::Trust;
 

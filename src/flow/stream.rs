@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::limits;
+use crate::model::memory::Shares;
 use crate::model::net::Side;
 use crate::model::stats::FlowStats;
 use crate::model::time::Timestamp;
@@ -49,6 +50,28 @@ pub struct Stream {
     halves: [Half; 2],
 }
 
+/// What all streams of a sensor together may hold, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Out of order.
+    held: u64,
+    /// Delivered, kept for comparison.
+    tail: u64,
+}
+
+impl Room {
+    /// As the budget leaves it.
+    pub const fn of(shares: &Shares) -> Self {
+        Self { held: shares.stream_bytes as u64, tail: shares.tail_bytes as u64 }
+    }
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { held: limits::STREAMS_HELD_BYTES as u64, tail: limits::STREAMS_TAIL_BYTES as u64 }
+    }
+}
+
 /// One direction. Positions are offsets from its first data byte, so nothing wraps.
 #[derive(Debug, Default)]
 struct Half {
@@ -73,6 +96,7 @@ struct Half {
     tail: Vec<u8>,
     /// Since when an acknowledged hole has been waited on, and packets of the flow since.
     hole: Option<(Timestamp, u32)>,
+    room: Room,
 }
 
 /// A segment that waits.
@@ -89,12 +113,24 @@ impl Held {
     fn len(&self) -> u64 {
         self.bytes.len() as u64 + u64::from(self.missing)
     }
+
+    /// What it takes in memory: of a tiny segment its place is most.
+    fn cost(&self) -> u64 {
+        (self.bytes.len() + limits::SEGMENT_COST) as u64
+    }
 }
 
 impl Stream {
     /// A connection whose sides' first data bytes have these sequence numbers, where their SYNs were seen.
     pub fn new(first_seq: [Option<u32>; 2]) -> Self {
         Self { halves: first_seq.map(|first_seq| Half { first_seq, seen: first_seq.is_some(), ..Half::default() }) }
+    }
+
+    /// The same where all streams together may hold so much.
+    #[must_use]
+    pub fn within(mut self, room: Room) -> Self {
+        self.halves.iter_mut().for_each(|half| half.room = room);
+        self
     }
 
     /// Takes a segment of `side`, captured at `now`, and delivers what became deliverable.
@@ -143,7 +179,7 @@ impl Stream {
             && ahead < limits::STREAM_DOUBTED_BYTES as u64
             && held + payload.len() <= limits::STREAM_DOUBTED_BYTES
             && half.doubted.len() < limits::STREAM_DOUBTED_SEGMENTS
-            && stats.held_bytes + len <= limits::STREAMS_HELD_BYTES as u64
+            && stats.held_bytes + len <= half.room.held
         {
             stats.held_bytes += len;
             half.doubted.push((start, payload.to_vec()));
@@ -368,15 +404,15 @@ impl Stream {
         }
     }
 
-    /// Bytes held that cannot be delivered yet.
+    /// Bytes held that cannot be delivered yet, with what each segment takes besides its own.
     pub fn held_bytes(&self) -> usize {
-        self.halves.iter().map(|half| half.held_bytes).sum()
+        self.halves.iter().map(|half| half.held_bytes + half.held.len() * limits::SEGMENT_COST).sum()
     }
 
     /// Forgets everything, and gives what it took back to the sensor's account. What is still held is not delivered.
     pub fn let_go(&mut self, stats: &mut FlowStats) {
+        stats.held_bytes -= self.held_bytes() as u64;
         for half in &mut self.halves {
-            stats.held_bytes -= half.held_bytes as u64;
             stats.held_bytes -= half.doubted.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
             stats.tail_bytes -= half.tail.capacity() as u64;
         }
@@ -429,7 +465,7 @@ impl Half {
             self.tail.drain(..surplus);
         }
         let before = self.tail.capacity() as u64;
-        if self.tail.len() + kept.len() > self.tail.capacity() && stats.tail_bytes > limits::STREAMS_TAIL_BYTES as u64 {
+        if self.tail.len() + kept.len() > self.tail.capacity() && stats.tail_bytes > self.room.tail {
             // Later copies of these bytes go unjudged; the first one was read all the same.
             self.tail = Vec::new();
         } else {
@@ -498,17 +534,17 @@ impl Half {
 
     fn insert(&mut self, offset: u64, held: Held, stats: &mut FlowStats) {
         self.held_bytes += held.bytes.len();
-        stats.held_bytes += held.bytes.len() as u64;
+        stats.held_bytes += held.cost();
         if let Some(replaced) = self.held.insert(offset, held) {
             self.held_bytes -= replaced.bytes.len();
-            stats.held_bytes -= replaced.bytes.len() as u64;
+            stats.held_bytes -= replaced.cost();
         }
     }
 
     fn unhold(&mut self, offset: u64, stats: &mut FlowStats) -> Option<Held> {
         let held = self.held.remove(&offset)?;
         self.held_bytes -= held.bytes.len();
-        stats.held_bytes -= held.bytes.len() as u64;
+        stats.held_bytes -= held.cost();
         Some(held)
     }
 
@@ -516,7 +552,7 @@ impl Half {
         !self.held.is_empty()
             && (self.held_bytes > limits::STREAM_HELD_BYTES
                 || self.held.len() > limits::STREAM_HELD_SEGMENTS
-                || stats.held_bytes > limits::STREAMS_HELD_BYTES as u64)
+                || stats.held_bytes > self.room.held)
     }
 }
 

@@ -232,9 +232,9 @@ impl<T> FlowTable<T> {
         self.index.is_empty()
     }
 
-    /// Bytes the table takes, attached boxes not counted.
+    /// Bytes the table takes, attached boxes not counted, nor room that was set aside and never touched.
     pub fn memory(&self) -> usize {
-        self.slots.capacity() * size_of::<Entry<T>>() + self.index.allocation_size() + self.free.capacity() * 4
+        self.slots.len() * size_of::<Entry<T>>() + self.index.allocation_size() + self.free.capacity() * 4
     }
 
     /// Finds or opens the flow of a packet. `ended` is given each flow that had to end for it: its own past life

@@ -26,6 +26,24 @@ pub struct Event {
     pub kind: EventKind,
 }
 
+impl Event {
+    /// Bytes it takes in memory, its flow not counted: several events share that.
+    pub fn weight(&self) -> usize {
+        let kind = match &self.kind {
+            EventKind::Smtp(smtp) => size_of::<SmtpEvent>() + smtp.weight(),
+            EventKind::Greeting(reply) => reply.text.len(),
+            EventKind::Dns(message) => size_of::<DnsMessage>() + message.weight(),
+            EventKind::FlowEnd(_) => size_of::<FlowEnd>(),
+            EventKind::Anomaly(anomaly) => anomaly.detail.len(),
+            EventKind::Packet(packet) => size_of::<KeptPacket>() + packet.data.len(),
+            EventKind::Flood(_) => size_of::<Flood>(),
+            EventKind::Tick(_) => size_of::<SensorStats>(),
+            EventKind::Hardware(_) | EventKind::Connect(_) => 0,
+        };
+        size_of::<Self>() + kind
+    }
+}
+
 /// What was seen.
 #[derive(Debug)]
 pub enum EventKind {
@@ -105,6 +123,27 @@ pub struct SmtpEvent {
     pub wire_bytes: u64,
     /// Sides whose packets were not in the capture: `[client, server]`.
     pub unseen: [bool; 2],
+}
+
+impl SmtpEvent {
+    /// Bytes of what it points to, but for what its session shares.
+    fn weight(&self) -> usize {
+        let text = |text: &String| size_of::<String>() + text.len();
+        let envelope = self.envelope.as_ref().map_or(0, |envelope| {
+            let refused = |one: &Rejected| size_of::<Rejected>() + one.address.len() + one.reply.text.len();
+            envelope.mail_from.len()
+                + envelope.rcpt_to.iter().map(text).sum::<usize>()
+                + envelope.rcpt_rejected.iter().map(refused).sum::<usize>()
+        });
+        envelope
+            + self.message.as_ref().map_or(0, |message| message.bytes.len())
+            + self.helo.as_ref().map_or(0, String::len)
+            + self.reply.as_ref().map_or(0, |reply| reply.text.len())
+            + self.forwarded.iter().map(|(name, value)| text(name) + text(value)).sum::<usize>()
+            + self.tls_facts.as_ref().map_or(0, |facts| {
+                size_of::<TlsFacts>() + facts.alt_names.iter().chain(&facts.client_alpns).map(text).sum::<usize>()
+            })
+    }
 }
 
 /// The addresses a message travels under; not necessarily those in its headers.
@@ -306,6 +345,17 @@ pub struct DnsMessage {
 }
 
 impl DnsMessage {
+    /// Bytes of what it points to.
+    fn weight(&self) -> usize {
+        let data = |data: &DnsData| match data {
+            DnsData::Mx { exchange: name, .. } | DnsData::Name(name) | DnsData::Text(name) => name.len(),
+            DnsData::A(_) | DnsData::Aaaa(_) | DnsData::Opaque(_) => 0,
+        };
+        let records = self.answers.iter().chain(&self.additionals);
+        self.queries.iter().map(|query| size_of::<DnsQuestion>() + query.name.len()).sum::<usize>()
+            + records.map(|record| size_of::<DnsRecord>() + record.name.len() + data(&record.data)).sum::<usize>()
+    }
+
     /// QR: whether this is a response.
     pub const fn is_response(&self) -> bool {
         self.flags & 0x8000 != 0

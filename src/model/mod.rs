@@ -7,6 +7,7 @@ pub mod eve_type;
 pub mod event;
 pub mod limits;
 pub mod mail;
+pub mod memory;
 pub mod net;
 pub mod report;
 pub mod rulebook;

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::limits;
+use super::memory::Shares;
 use super::net::HomeNet;
 
 /// Thresholds of the detectors (`[detect]` in the configuration file).
@@ -264,6 +265,12 @@ pub struct InspectSettings {
     /// Largest file kept.
     #[serde(skip)]
     pub keep_bytes: usize,
+    /// What archives within archives may take in memory while a message is opened (set by `memory`).
+    #[serde(skip)]
+    pub nested_bytes: usize,
+    /// Largest window that a packed stream may ask for (set by `memory`).
+    #[serde(skip)]
+    pub window_bytes: u64,
 }
 
 impl Default for InspectSettings {
@@ -275,6 +282,8 @@ impl Default for InspectSettings {
             archive_bytes: limits::ARCHIVE_BYTES,
             keep_content: false,
             keep_bytes: 32 << 20,
+            nested_bytes: limits::ARCHIVE_NESTED_BYTES,
+            window_bytes: limits::ARCHIVE_WINDOW,
         }
     }
 }
@@ -295,9 +304,32 @@ pub enum HashKind {
     Sha256,
 }
 
-/// What the sensor follows (`[sensor]`).
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+/// What `[sensor]` says; none where it leaves that to the budget of memory, or to the default.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SensorTable {
+    /// Flows of all sources together.
+    pub flows: Option<usize>,
+    pub message_bytes: Option<usize>,
+    pub mail_ports: Option<Vec<u16>>,
+}
+
+impl SensorTable {
+    /// The settings of one of `sources` sensors: what is said wins, the rest follows from their shares.
+    pub fn settings(&self, shares: &Shares, sources: usize) -> SensorSettings {
+        let default = SensorSettings::default();
+        SensorSettings {
+            flows: self.flows.map_or(shares.flows, |flows| flows.div_ceil(sources.max(1))),
+            message_bytes: self.message_bytes.unwrap_or(shares.message_bytes),
+            mail_ports: self.mail_ports.clone().unwrap_or(default.mail_ports),
+            shares: shares.clone(),
+            ..SensorSettings::default()
+        }
+    }
+}
+
+/// What the sensor follows.
+#[derive(Clone, Debug, PartialEq)]
 pub struct SensorSettings {
     pub flows: usize,
     /// Longest message kept in full, in bytes.
@@ -305,15 +337,14 @@ pub struct SensorSettings {
     /// TCP ports on which SMTP is expected; on others it is found by content.
     pub mail_ports: Vec<u16>,
     /// Raise an event at the end of every flow, not only of mail flows (set when `--events` has `flow`).
-    #[serde(skip)]
     pub flow_records: bool,
     /// Raise events for every DNS message, not only those the chain needs (set when `--events` has `dns`).
-    #[serde(skip)]
     pub all_dns: bool,
     /// Raise an event for every packet of mail, and of DNS that is told, of hosts in these networks (set when
     /// `--evidence` is given).
-    #[serde(skip)]
     pub keep_packets_of: Option<HomeNet>,
+    /// What it may hold, and those after it.
+    pub shares: Shares,
 }
 
 impl Default for SensorSettings {
@@ -325,6 +356,7 @@ impl Default for SensorSettings {
             flow_records: false,
             all_dns: false,
             keep_packets_of: None,
+            shares: Shares::default(),
         }
     }
 }

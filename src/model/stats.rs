@@ -56,6 +56,8 @@ pub struct DecodeStats {
     pub fragments_dropped: u64,
     /// Fragments that overlap others with different bytes.
     pub fragments_overlap: u64,
+    /// Bytes that waiting fragments take now.
+    pub fragment_bytes: u64,
 }
 
 /// The flow table and TCP reassembly.
@@ -78,8 +80,10 @@ pub struct FlowStats {
     pub retransmitted: u64,
     /// Second copies that differ from the first.
     pub overlap_differs: u64,
-    /// Bytes held for reassembly now.
+    /// Bytes held for reassembly now, with what each segment takes besides its own.
     pub held_bytes: u64,
+    /// Bytes that the flow table and the conversations attached to it take now, without what these hold.
+    pub table_bytes: u64,
     /// Delivered bytes kept for comparison with later copies now.
     pub tail_bytes: u64,
     /// Segments outside any plausible window, not followed.
@@ -168,6 +172,8 @@ pub struct CorrelateStats {
     pub hosts_evicted: u64,
     /// Entries of their chains held now.
     pub entries: u64,
+    /// Bytes that hosts take with all that is remembered of them.
+    pub bytes: u64,
 }
 
 impl SensorStats {
@@ -214,13 +220,13 @@ impl CaptureStats {
 
 impl DecodeStats {
     fn add(&mut self, other: &Self) {
-        add_fields!(self, other: ipv4, ipv6, tcp, udp, vlan, tunnels, other, invalid, unsupported_link, fragments, fragments_reassembled, fragments_dropped, fragments_overlap);
+        add_fields!(self, other: ipv4, ipv6, tcp, udp, vlan, tunnels, other, invalid, unsupported_link, fragments, fragments_reassembled, fragments_dropped, fragments_overlap, fragment_bytes);
     }
 }
 
 impl FlowStats {
     fn add(&mut self, other: &Self) {
-        add_fields!(self, other: tcp_opened, udp_opened, active, streams, streams_refused, ended, gaps, gap_bytes, out_of_order, retransmitted, overlap_differs, held_bytes, tail_bytes, invalid_segments, bad_checksums, set_aside);
+        add_fields!(self, other: tcp_opened, udp_opened, active, streams, streams_refused, ended, gaps, gap_bytes, out_of_order, retransmitted, overlap_differs, held_bytes, table_bytes, tail_bytes, invalid_segments, bad_checksums, set_aside);
     }
 }
 

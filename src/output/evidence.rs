@@ -71,6 +71,18 @@ impl EvidenceWriter {
         })
     }
 
+    /// The same with so many bytes of packets remembered of hosts that are not suspected yet.
+    #[must_use]
+    pub fn remembering(mut self, bytes: usize) -> Self {
+        self.caps.ring = bytes;
+        self
+    }
+
+    /// Bytes of packets remembered now, and of what waits to be written.
+    pub fn memory(&self) -> usize {
+        self.recent_bytes + self.open.values().flatten().map(|trace| trace.gathered.capacity()).sum::<usize>()
+    }
+
     /// Takes a packet of a home host.
     pub fn packet(&mut self, time: Timestamp, packet: &KeptPacket) {
         for host in parties(packet) {

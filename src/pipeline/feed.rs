@@ -138,11 +138,7 @@ impl<'a> Feed<'a> {
                     if self.shared.room.try_take(bytes) {
                         slots.push(Slot::Kept(event, bytes));
                     } else if self.pressure == Pressure::Wait {
-                        self.pass_on(Batch {
-                            slots: std::mem::take(&mut slots),
-                            source: self.source,
-                            force: Arc::clone(&force),
-                        });
+                        self.pass_on(std::mem::take(&mut slots), &force);
                         self.shared.room.take(bytes);
                         slots.push(Slot::Kept(event, bytes));
                     } else {
@@ -150,7 +146,7 @@ impl<'a> Feed<'a> {
                     }
                     continue;
                 }
-                EventKind::Smtp(smtp) => smtp.message.as_ref().map_or(0, |message| message.bytes.len()) + OVERHEAD,
+                EventKind::Smtp(_) => event.weight() + OVERHEAD,
                 _ => {
                     slots.push(Slot::Ready(event));
                     continue;
@@ -160,8 +156,7 @@ impl<'a> Feed<'a> {
                 Pressure::Wait => {
                     if !self.shared.room.try_take(bytes) {
                         // The correlator must get to what we hold before there can be room.
-                        let slots = std::mem::take(&mut slots);
-                        self.pass_on(Batch { slots, source: self.source, force: Arc::clone(&force) });
+                        self.pass_on(std::mem::take(&mut slots), &force);
                         self.shared.room.take(bytes);
                     }
                     self.assign(event, bytes, &force)
@@ -173,10 +168,10 @@ impl<'a> Feed<'a> {
             };
             slots.push(slot);
         }
-        self.pass_on(Batch { slots, source: self.source, force });
+        self.pass_on(slots, &force);
     }
 
-    fn finish(&mut self, events: Vec<Event>) {
+    pub(super) fn finish(&mut self, events: Vec<Event>) {
         self.send(events);
         for batch in self.backlog.drain(..) {
             let _ = self.batches.send(batch);
@@ -209,16 +204,24 @@ impl<'a> Feed<'a> {
                 if last.slots.len() + batch.slots.len() <= limits::BATCH && Arc::ptr_eq(&last.force, &batch.force) =>
             {
                 last.slots.extend(batch.slots);
+                last.bytes += batch.bytes;
             }
             _ => self.backlog.push_back(batch),
         }
     }
 
-    fn pass_on(&mut self, batch: Batch) {
+    fn pass_on(&mut self, slots: Vec<Slot>, force: &Arc<InForce>) {
+        let bytes = slots.iter().map(Slot::bytes).sum();
+        let batch = Batch { slots, bytes, source: self.source, force: Arc::clone(force) };
         if self.pressure == Pressure::Wait {
+            self.shared.event_room.take(bytes);
             // It fails only when the correlator is gone, and then nobody is left to tell.
             let _ = self.batches.send(batch);
             return;
+        }
+        while !self.shared.event_room.try_take(bytes) {
+            let Some(oldest) = self.backlog.pop_front() else { return self.give_up(batch, false) };
+            self.give_up(oldest, true);
         }
         self.put_back(batch);
         while let Some(batch) = self.backlog.pop_front() {
@@ -230,11 +233,19 @@ impl<'a> Feed<'a> {
         while self.backlog.len() > limits::BACKLOG
             && let Some(batch) = self.backlog.pop_front()
         {
-            self.shared.dropped.fetch_add(batch.slots.len() as u64, Ordering::Relaxed);
-            for slot in batch.slots {
-                if let Slot::Waiting(_, bytes, _) | Slot::Kept(_, bytes) = slot {
-                    self.shared.room.give_back(bytes);
-                }
+            self.give_up(batch, true);
+        }
+    }
+
+    /// Drops events that the correlator had no time for; `roomed` if they had taken their room already.
+    fn give_up(&self, batch: Batch, roomed: bool) {
+        self.shared.dropped.fetch_add(batch.slots.len() as u64, Ordering::Relaxed);
+        if roomed {
+            self.shared.event_room.give_back(batch.bytes);
+        }
+        for slot in batch.slots {
+            if let Slot::Waiting(_, bytes, _) | Slot::Kept(_, bytes) = slot {
+                self.shared.room.give_back(bytes);
             }
         }
     }
@@ -264,6 +275,7 @@ mod tests {
 
     use super::*;
     use crate::model::event::{Message, SmtpEvent};
+    use crate::model::memory::{Memory, Shares};
     use crate::rules::RuleSet;
 
     /// A feed of a live source whose inspectors are all busy, the correlator's end, with room for one batch, and
@@ -283,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_message_that_is_shed_goes_on_without_its_bytes() {
-        let shared = Shared::new(1, 1);
+        let shared = Shared::new(1, 1, &Shares::default());
         let (mut feed, batches, _busy) = feed(&shared);
         feed.send(vec![mail(0, 1_000)]);
         let batch = batches.try_recv().expect("a batch");
@@ -295,7 +307,7 @@ mod tests {
 
     #[test]
     fn events_that_wait_for_the_correlator_share_places_and_silence_takes_none() {
-        let shared = Shared::new(1, 1);
+        let shared = Shared::new(1, 1, &Shares::default());
         let (mut feed, batches, _busy) = feed(&shared);
         for seq in 0..1_000 {
             feed.send(vec![mail(seq, 0)]);
@@ -316,7 +328,7 @@ mod tests {
 
     #[test]
     fn what_waits_past_the_bound_is_dropped_and_counted() {
-        let shared = Shared::new(1, 1);
+        let shared = Shared::new(1, 1, &Shares::default());
         let (mut feed, _batches, _busy) = feed(&shared);
         let sent = (limits::BACKLOG + 11) * limits::BATCH;
         for seq in 0..sent {
@@ -326,5 +338,22 @@ mod tests {
         assert!(feed.backlog.len() <= limits::BACKLOG);
         // One event is with the correlator.
         assert_eq!(shared.dropped.load(Ordering::Relaxed) as usize, sent - waiting - 1);
+    }
+
+    #[test]
+    fn what_waits_past_its_share_of_memory_is_dropped_oldest_first() {
+        let shared = Shared::new(1, 1, &Shares::of(Memory::least(1), 1));
+        let (mut feed, _batches, _busy) = feed(&shared);
+        let weight = mail(0, 0).weight();
+        let fit = Shares::of(Memory::least(1), 1).event_bytes / weight;
+        for seq in 0..fit + 100 {
+            feed.send(vec![mail(seq as u64, 0)]);
+        }
+        assert!(shared.event_room.taken() <= fit * weight);
+        let dropped = shared.dropped.load(Ordering::Relaxed) as usize;
+        assert!((100..100 + 2 * limits::BATCH).contains(&dropped), "{dropped}");
+        let oldest = feed.backlog.front().and_then(|batch| batch.slots.first());
+        // The first event went to the correlator at once; those behind it gave way.
+        assert!(matches!(oldest, Some(Slot::Shed(event)) if event.seq == dropped as u64 + 1));
     }
 }

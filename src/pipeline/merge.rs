@@ -87,7 +87,7 @@ mod tests {
 
     fn batch(source: u16, times: &[i64], force: &Arc<InForce>) -> Batch {
         let slots = times.iter().zip(0..).map(|(nanos, seq)| event(source, seq, *nanos)).collect();
-        Batch { slots, source, force: Arc::clone(force) }
+        Batch { slots, bytes: 0, source, force: Arc::clone(force) }
     }
 
     fn out(merge: &mut Merge, told: &[i64], now: Instant) -> Vec<(u16, i64)> {

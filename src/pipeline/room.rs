@@ -1,14 +1,14 @@
-//! Room for messages on their way through the pipeline.
+//! Room for what is on its way through the pipeline: messages, events.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::lock;
-use crate::model::limits;
 
-/// Bytes of messages under way, within a bound; one larger than the bound goes alone.
-#[derive(Debug, Default)]
+/// Bytes under way, within a bound; what is larger than the bound goes alone.
+#[derive(Debug)]
 pub(super) struct Room {
+    bound: usize,
     taken: Mutex<usize>,
     given_back: Condvar,
     /// Nobody gives back any more.
@@ -16,9 +16,13 @@ pub(super) struct Room {
 }
 
 impl Room {
+    pub(super) fn new(bound: usize) -> Self {
+        Self { bound, taken: Mutex::default(), given_back: Condvar::new(), wide: AtomicBool::new(false) }
+    }
+
     pub(super) fn try_take(&self, bytes: usize) -> bool {
         let mut taken = lock(&self.taken);
-        let fits = *taken == 0 || *taken + bytes <= limits::INSPECT_BYTES;
+        let fits = *taken == 0 || *taken + bytes <= self.bound;
         if fits {
             *taken += bytes;
         }
@@ -27,7 +31,7 @@ impl Room {
 
     pub(super) fn take(&self, bytes: usize) {
         let mut taken = lock(&self.taken);
-        while *taken != 0 && *taken + bytes > limits::INSPECT_BYTES && !self.wide.load(Ordering::Relaxed) {
+        while *taken != 0 && *taken + bytes > self.bound && !self.wide.load(Ordering::Relaxed) {
             taken = self.given_back.wait(taken).unwrap_or_else(PoisonError::into_inner);
         }
         *taken += bytes;

@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use super::smtp_account::SmtpAccount;
 use crate::flow::flags::SYN;
-use crate::flow::{Entry, Sink, Stream, Trust};
+use crate::flow::{Entry, Room, Sink, Stream, Trust};
 use crate::model::event::{Anomaly, DnsMessage, Layer};
-use crate::model::limits;
 use crate::model::net::{Flow, Side};
 use crate::model::settings::SensorSettings;
 use crate::model::stats::{DnsStats, FlowStats, SmtpStats};
@@ -48,13 +47,14 @@ pub(super) struct Heard {
 }
 
 impl Conversation {
-    pub(super) fn new(entry: &Entry<Self>, app: App) -> Self {
+    pub(super) fn new(entry: &Entry<Self>, app: App, room: Room) -> Self {
         let first_seq = [Side::Client, Side::Server].map(|side| {
             let opened = entry.tcp_flags[side.index()] & SYN != 0;
             opened.then_some(entry.first_seq[side.index()])
         });
         let flow = Arc::new(entry.identity());
-        Self { flow, stream: Stream::new(first_seq), app, told_bytes: 0, trust_long: [Trust::default(); 2], charged: 0 }
+        let stream = Stream::new(first_seq).within(room);
+        Self { flow, stream, app, told_bytes: 0, trust_long: [Trust::default(); 2], charged: 0 }
     }
 
     /// Whether what is said is still listened to.
@@ -118,6 +118,8 @@ pub(super) struct Listener<'a> {
     pub(super) heard: &'a mut Heard,
     pub(super) now: Timestamp,
     pub(super) detail: Detail,
+    /// Bytes of unfinished DNS messages that all streams may hold together.
+    pub(super) dns_bound: usize,
     /// What checksums of short and of long packets are worth.
     pub(super) trust: [&'a mut [Trust; 2]; 2],
     /// Bytes delivered so far.
@@ -144,7 +146,7 @@ impl Sink for Listener<'_> {
                     self.heard.dns.extend(read);
                     defect = defect.or(wrong);
                 });
-                before.settle(framer, self.dns);
+                before.settle(framer, self.dns_bound, self.dns);
                 if let Some(defect) = defect.filter(|_| framer.is_first_defect()) {
                     self.heard.defect = Some((side, defect));
                 }
@@ -163,7 +165,7 @@ impl Sink for Listener<'_> {
                 let framer = &mut framers[side.index()];
                 let before = Account::of(framer);
                 framer.gap(lost);
-                before.settle(framer, self.dns);
+                before.settle(framer, self.dns_bound, self.dns);
             }
             App::SmtpDone | App::DnsDone => {}
         }
@@ -190,9 +192,9 @@ impl Account {
     }
 
     /// Brings the sensor's counters up to date. A framer for which there is no room forgets its message.
-    fn settle(&self, framer: &mut TcpFramer, stats: &mut DnsStats) {
+    fn settle(&self, framer: &mut TcpFramer, bound: usize, stats: &mut DnsStats) {
         let held_by_others = stats.held_bytes.saturating_sub(self.held);
-        if held_by_others + framer.held_bytes() as u64 > limits::DNS_HELD_BYTES as u64 {
+        if held_by_others + framer.held_bytes() as u64 > bound as u64 {
             framer.forget();
         }
         stats.held_bytes = held_by_others + framer.held_bytes() as u64;
@@ -205,7 +207,7 @@ pub(super) fn close_framers(framers: &mut [TcpFramer; 2], stats: &mut DnsStats) 
     for framer in framers {
         let before = Account::of(framer);
         framer.forget();
-        before.settle(framer, stats);
+        before.settle(framer, usize::MAX, stats);
     }
 }
 

@@ -19,8 +19,8 @@ pub(super) struct SmtpAccount {
 }
 
 impl SmtpAccount {
-    pub(super) const fn new() -> Self {
-        Self { bound: limits::SMTP_HELD_BYTES as u64, classes: [0; CLASSES] }
+    pub(super) const fn new(bound: u64) -> Self {
+        Self { bound, classes: [0; CLASSES] }
     }
 
     /// A session that was `charged` so much holds `held` now.
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn the_largest_classes_that_free_enough_give_way() {
-        let (mut account, mut stats) = (SmtpAccount::new(), SmtpStats::default());
+        let (mut account, mut stats) = (SmtpAccount::new(limits::SMTP_HELD_BYTES as u64), SmtpStats::default());
         let wanted = limits::SMTP_HELD_BYTES as u64 / limits::SMTP_RELIEF;
         let mut sessions = [0; 3];
         for (charged, held) in sessions.iter_mut().zip([wanted - 1, 40_000, 1_000]) {

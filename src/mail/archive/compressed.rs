@@ -8,7 +8,6 @@ use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::super::word::decode_unlabelled;
 use super::{Listing, Member, Method};
-use crate::model::limits;
 
 /// The file within; `outer` is the archive's own name, from which a name is made that the stream does not hold.
 pub fn list(data: &[u8], outer: &str, method: Method) -> Listing {
@@ -51,9 +50,10 @@ pub struct Zstd<'a> {
 }
 
 impl<'a> Zstd<'a> {
-    pub fn new(packed: &'a [u8]) -> Self {
+    /// Unpacks frames that ask for a window of at most so many bytes.
+    pub fn new(packed: &'a [u8], window: u64) -> Self {
         let mut decoder = FrameDecoder::new();
-        decoder.set_max_window_size(limits::ARCHIVE_WINDOW);
+        decoder.set_max_window_size(window);
         Self { packed, decoder, in_frame: false }
     }
 

@@ -78,17 +78,17 @@ impl Method {
     }
 
     /// Unpacks `packed`, of which `size` bytes come; None when it cannot be unpacked here.
-    fn open<'a>(self, packed: &'a [u8], size: u64) -> Option<Box<dyn Read + 'a>> {
+    fn open<'a>(self, packed: &'a [u8], size: u64, window: u64) -> Option<Box<dyn Read + 'a>> {
         Some(match self {
             Self::Stored => Box::new(packed),
             Self::Deflate => Box::new(Inflate::new(packed)),
             Self::Gzip => Box::new(MultiGzDecoder::new(packed)),
             Self::Bzip2 => Box::new(MultiBzDecoder::new(packed)),
             Self::Xz => {
-                let window = u32::try_from(limits::ARCHIVE_WINDOW >> 10).unwrap_or(u32::MAX);
+                let window = u32::try_from(window >> 10).unwrap_or(u32::MAX);
                 Box::new(XzReader::new_mem_limit(packed, true, window.saturating_add(DECODER_KIB)))
             }
-            Self::Zstd => Box::new(Zstd::new(packed)),
+            Self::Zstd => Box::new(Zstd::new(packed, window)),
             Self::Lzh(method) => Box::new(Lzh::new(method, packed, size)?),
             Self::Other => return None,
         })
@@ -118,7 +118,7 @@ impl Reader<'_> {
         if member.encrypted {
             return self.decrypted(archive, fact, member, findings);
         }
-        let unpacker = member.method.open(packed, fact.size);
+        let unpacker = member.method.open(packed, fact.size, self.settings.window_bytes);
         let Some(mut unpacker) = unpacker else { return (fact, None) };
         if is_open_document_macro(&fact.filename) && kind(archive).0 == "odf" {
             (findings.note)("office-macro", fact.filename.clone());
@@ -362,7 +362,7 @@ impl Checksum {
 
 /// How much of a member is kept once its kind is known.
 fn room(kind: FileKind, settings: &InspectSettings) -> usize {
-    let opened = if Format::of(kind, &[]).is_some() { limits::ARCHIVE_NESTED_BYTES } else { 0 };
+    let opened = if Format::of(kind, &[]).is_some() { settings.nested_bytes } else { 0 };
     let wanted = if settings.keep_content { settings.keep_bytes } else { 0 };
     opened.max(wanted)
 }

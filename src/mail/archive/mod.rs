@@ -48,7 +48,7 @@ impl Budget {
         Self {
             members: settings.archive_members,
             bytes: settings.archive_bytes,
-            held: limits::ARCHIVE_NESTED_BYTES,
+            held: settings.nested_bytes,
             tries: limits::ARCHIVE_TRIES,
             passwords: None,
         }

@@ -76,7 +76,7 @@ fn read_block(
     let encrypted = key.is_some() && found.is_none();
     let password = found.unwrap_or_else(Password::empty);
     let mut source = Cursor::new(data);
-    let decoder = BlockDecoder::new_with_memory_limit(1, WINDOW_KIB, block, archive, &password, &mut source);
+    let decoder = BlockDecoder::new_with_memory_limit(1, window_kib(reader), block, archive, &password, &mut source);
     let files = decoder.entries().iter().filter(|file| !file.is_directory());
     let files =
         files.take(most.saturating_sub(members.len())).map(|file| member(file, key.is_some())).collect::<Vec<_>>();
@@ -120,13 +120,14 @@ fn find_password(
         return None;
     }
     let said = [reader.said.subject, reader.said.text];
+    let window = window_kib(reader);
     let mut words = reader.budget.passwords.take().unwrap_or_else(|| password::candidates(said));
     let fits = words.iter().position(|word| {
         let budget = &mut *reader.budget;
         let Some(tries) = budget.tries.checked_sub(limits::SEVENZIP_TRY_COST) else { return false };
         budget.tries = tries;
         let (password, mut source) = (Password::new(word), Cursor::new(data));
-        let decoder = BlockDecoder::new_with_memory_limit(1, WINDOW_KIB, block, archive, &password, &mut source);
+        let decoder = BlockDecoder::new_with_memory_limit(1, window, block, archive, &password, &mut source);
         let mut whole = false;
         let mut first = |file: &ArchiveEntry, content: &mut dyn Read| {
             if file.is_directory() || file.size() == 0 {
@@ -151,7 +152,9 @@ fn find_password(
 }
 
 /// What a block's window may take.
-const WINDOW_KIB: usize = (limits::ARCHIVE_WINDOW >> 10) as usize;
+fn window_kib(reader: &Reader<'_>) -> usize {
+    usize::try_from(reader.settings.window_bytes >> 10).unwrap_or(usize::MAX)
+}
 
 fn member(file: &ArchiveEntry, encrypted: bool) -> Member {
     Member { name: file.name().to_owned(), size: Some(file.size()), encrypted, ..Member::default() }

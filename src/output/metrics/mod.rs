@@ -53,6 +53,7 @@ pub struct Metrics {
     queue_depth: IntGaugeVec,
     busy: CounterVec,
     memory: IntGaugeVec,
+    memory_budget: IntGauge,
     events_dropped: IntCounter,
     hosts_evicted: IntCounter,
     hosts_tracked: IntGauge,
@@ -121,6 +122,8 @@ impl Metrics {
             queue_depth: made.gauges("queue_depth", "Items waiting in a queue.", &["queue"])?,
             busy: made.seconds("worker_busy_seconds_total", "Time inspectors spent on messages.", &["worker"])?,
             memory: made.gauges("memory_bytes", "Bytes held, by pool.", &["pool"])?,
+            memory_budget: made
+                .gauge("memory_budget_bytes", "Bytes that all pools together may hold, kernel rings aside.")?,
             events_dropped: made.counter(
                 "events_dropped_total",
                 "Events lost because the correlator did not keep up with a live capture.",
@@ -161,12 +164,10 @@ impl Metrics {
         let last = state.sources.entry(source.to_owned()).or_default();
         self.sensor.update(source, now, last, stats);
         *last = stats.clone();
-        let (reassembly, messages) = state.sources.values().fold((0_u64, 0_u64), |(streams, mails), stats| {
-            let held = stats.flow.held_bytes + stats.flow.tail_bytes + stats.dns.held_bytes;
-            (streams.saturating_add(held), mails.saturating_add(stats.smtp.held_bytes))
-        });
-        self.set_memory("reassembly", reassembly);
-        self.set_memory("messages", messages);
+        for (pool, held) in SENSOR_POOLS {
+            let sum = state.sources.values().map(held).fold(0_u64, u64::saturating_add);
+            self.set_memory(pool, sum);
+        }
     }
 
     /// Brings the inspectors' counters up to `stats`.
@@ -186,6 +187,7 @@ impl Metrics {
         advance(&self.hosts_evicted, self.hosts_evicted.get(), stats.hosts_evicted);
         self.hosts_tracked.set(signed(stats.hosts));
         self.host_entries.set(signed(stats.entries));
+        self.set_memory("hosts", stats.bytes);
     }
 
     /// Brings the counters of one way of telling (as `syslog`) up to `stats`.
@@ -291,6 +293,11 @@ impl Metrics {
         self.memory.with_label_values(&[pool]).set(signed(bytes));
     }
 
+    /// Says how many bytes all pools together may hold.
+    pub fn set_memory_budget(&self, bytes: u64) {
+        self.memory_budget.set(signed(bytes));
+    }
+
     /// Says how many rules are in force.
     pub fn set_rules(&self, rules: usize) {
         self.rules.set(i64::try_from(rules).unwrap_or(i64::MAX));
@@ -373,6 +380,7 @@ impl Metrics {
         for result in ["ok", "failed"] {
             self.reloads.with_label_values(&[result]);
         }
+        SENSOR_POOLS.iter().map(|(pool, _)| *pool).chain(OTHER_POOLS).for_each(|pool| self.set_memory(pool, 0));
         self.update_inspect(&InspectStats::default());
         self.update_extract(&ExtractStats::default());
         self.update_evidence(&EvidenceStats::default());
@@ -395,6 +403,20 @@ fn advance(counter: &IntCounter, before: u64, after: u64) {
 fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
+
+/// Reads what a sensor holds in one pool.
+type Held = fn(&SensorStats) -> u64;
+
+/// What sensors hold, by pool.
+const SENSOR_POOLS: [(&str, Held); 5] = [
+    ("flows", |stats| stats.flow.table_bytes),
+    ("reassembly", |stats| stats.flow.held_bytes + stats.flow.tail_bytes),
+    ("fragments", |stats| stats.decode.fragment_bytes),
+    ("dns", |stats| stats.dns.held_bytes),
+    ("messages", |stats| stats.smtp.held_bytes),
+];
+/// Pools of the later stages.
+const OTHER_POOLS: [&str; 5] = ["inspection", "queues", "hosts", "evidence", "rings"];
 
 const OTHER: &str = "other";
 const CLEAN: &str = "clean";

@@ -52,7 +52,7 @@ const LABELS: &[(&str, &str)] = &[
     ("name", "of an anomaly, as in its EVE line"),
     (
         "pool",
-        "what holds memory: `reassembly` (streams), `messages` (in the sensor), `inspection` (queued or being opened)",
+        "what holds memory: `flows` (table and conversations), `reassembly` (streams), `fragments`, `dns` (unfinished, over TCP), `messages` (SMTP sessions), `inspection` (messages queued or being opened), `queues` (events), `hosts` (with what is remembered of them), `evidence` (packets remembered), `rings` (the kernel's, of live capture; beside the budget)",
     ),
     (
         "queue",

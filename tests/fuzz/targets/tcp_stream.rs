@@ -138,7 +138,7 @@ impl Wire {
     }
 
     fn check(&self) {
-        assert!(self.stats.held_bytes <= 2 * limits::STREAM_HELD_BYTES as u64, "held past the bound");
+        assert!(self.stats.held_bytes <= BOUND, "held past the bound");
         assert_eq!(self.stats.gap_bytes, self.heard.lost, "every lost byte was told");
         assert_eq!(self.stats.overlap_differs, self.heard.differs, "every differing copy was told");
         for side in [0, 1] {
@@ -223,3 +223,6 @@ fn byte_at(side: Side, seq: u32) -> u8 {
 }
 
 const SYN: u8 = 2;
+
+/// What both directions may hold, with what each segment takes besides its own bytes.
+const BOUND: u64 = 2 * (limits::STREAM_HELD_BYTES + limits::STREAM_HELD_SEGMENTS * limits::SEGMENT_COST) as u64;

@@ -20,6 +20,12 @@ pub trait Sink {
     fn packet(&mut self, time: Nanos, data: &[u8]) -> io::Result<()>;
 }
 
+impl<S: Sink + ?Sized> Sink for &mut S {
+    fn packet(&mut self, time: Nanos, data: &[u8]) -> io::Result<()> {
+        (**self).packet(time, data)
+    }
+}
+
 /// How a pcap file is laid out.
 #[derive(Clone, Copy, Debug)]
 pub struct PcapFormat {

@@ -1,0 +1,246 @@
+//! The memory accounts of the real process, held against what the kernel says it takes: `mailsnare_memory_bytes`, summed
+//! over its pools, and what the program takes itself, are within a quarter of its resident size, whatever fills it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use mailsnare::model::limits;
+use mailsnare_lab::attack::Attack;
+use mailsnare_lab::capture::{Packet, PcapFormat, PcapWriter, Sink};
+use mailsnare_lab::clock::{MILLI, Nanos, SECOND};
+use mailsnare_lab::dns::{self, Message};
+use mailsnare_lab::host::{Host, WINDOWS_XP};
+use mailsnare_lab::talk::{Talk, datagram, outside};
+use mailsnare_lab::wire::{ACK, PSH};
+
+#[test]
+fn the_pools_tell_what_a_flood_of_connections_takes() {
+    let seen = Filled::with(&[], |sink| attack(sink, "syn-flood", 250_000));
+    seen.holds("flows", 30 << 20);
+}
+
+#[test]
+fn the_pools_tell_what_many_mails_take() {
+    let seen = Filled::with(&[], |sink| unfinished_mails(sink, 1_500, 30));
+    seen.holds("messages", 50 << 20);
+}
+
+#[test]
+fn the_pools_tell_what_many_hosts_take() {
+    let seen = Filled::with(&[], |sink| attack(sink, "spoofed-hosts", 40_000));
+    seen.holds("hosts", 20 << 20);
+}
+
+#[test]
+fn the_pools_tell_what_streams_with_holes_take() {
+    let seen = Filled::with(&[], |sink| holes(sink, 400, 100));
+    seen.holds("reassembly", 40 << 20);
+}
+
+#[test]
+fn a_small_budget_is_kept_whatever_fills_it() {
+    let options = ["--memory", "64MiB"];
+    for (pool, fill) in [
+        ("flows", (|sink| attack(sink, "syn-flood", 100_000)) as fn(&mut dyn Sink) -> u64),
+        ("messages", |sink| unfinished_mails(sink, 800, 30)),
+        ("hosts", |sink| attack(sink, "spoofed-hosts", 10_000)),
+        ("reassembly", |sink| holes(sink, 100, 100)),
+    ] {
+        let Some(seen) = Filled::with(&options, fill).0 else { return };
+        let budget = 64_u64 << 20;
+        assert_eq!(seen.metrics["mailsnare_memory_budget_bytes"] as u64, budget);
+        assert!(seen.pools() <= budget, "{pool}: {seen:?}");
+        assert!(seen.resident <= budget + limits::MEMORY_BASE, "{pool}: {seen:?}");
+    }
+}
+
+#[test]
+fn a_budget_that_is_too_small_is_refused_with_what_would_do() {
+    let output = Command::new(BINARY).args(["replay", "--memory", "31MiB", "x.pcap"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.contains("31MiB of memory is too little to work with; use at least 32MiB"), "{said}");
+}
+
+// --- a process that has been filled ------------------------------------------------------------------------------
+
+/// What it says and takes; none where the kernel does not tell.
+struct Filled(Option<Seen>);
+
+#[derive(Debug)]
+struct Seen {
+    metrics: BTreeMap<String, f64>,
+    /// Bytes, from the kernel.
+    resident: u64,
+}
+
+impl Filled {
+    /// Feeds a replay from a pipe that stays open, so that it holds what it was given.
+    fn with(options: &[&str], fill: impl FnOnce(&mut dyn Sink) -> u64) -> Self {
+        let mut process = Process::start(options);
+        let mut writer = PcapWriter::new(BufWriter::new(process.input.take().unwrap()), PcapFormat::default()).unwrap();
+        let packets = fill(&mut writer) + questions(&mut writer);
+        let mut input = writer.finish().unwrap();
+        input.flush().unwrap();
+        process.find_metrics();
+        let metrics = process.settled(packets);
+        let status = fs::read_to_string(format!("/proc/{}/status", process.child.id())).unwrap_or_default();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let Some(resident) = resident.and_then(|said| said.trim().strip_suffix(" kB")?.parse::<u64>().ok()) else {
+            assert!(std::env::var_os("CI").is_none(), "there is no /proc here");
+            eprintln!("skipped: there is no /proc here");
+            return Self(None);
+        };
+        let seen = Seen { metrics, resident: resident << 10 };
+        eprintln!("{} of {} bytes: {:?}", seen.pools(), seen.resident, seen.by_pool());
+        Self(Some(seen))
+    }
+
+    /// The pool holds at least so much, and all of them are what the process takes.
+    fn holds(&self, pool: &str, least: u64) {
+        let Some(seen) = &self.0 else { return };
+        assert!(seen.by_pool()[pool] >= least, "{pool} is not filled: {:?}", seen.by_pool());
+        let told = (seen.pools() + limits::MEMORY_BASE) as f64;
+        let share = told / seen.resident as f64;
+        assert!((0.75..=1.25).contains(&share), "{share:.2} of {}: {:?}", seen.resident, seen.by_pool());
+    }
+}
+
+impl Seen {
+    fn by_pool(&self) -> BTreeMap<&str, u64> {
+        let pools = self.metrics.iter().filter_map(|(name, bytes)| {
+            let pool = name.strip_prefix("mailsnare_memory_bytes{pool=\"")?.strip_suffix("\"}")?;
+            Some((pool, *bytes as u64))
+        });
+        pools.collect()
+    }
+
+    fn pools(&self) -> u64 {
+        self.by_pool().values().sum()
+    }
+}
+
+struct Process {
+    child: Child,
+    input: Option<ChildStdin>,
+    address: String,
+}
+
+impl Process {
+    fn start(options: &[&str]) -> Self {
+        let mut command = Command::new(BINARY);
+        command.args(["replay", "-", "--workers", "2", "--metrics", "127.0.0.1:0", "--events", "alert"]).args(options);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let input = child.stdin.take();
+        Self { child, input, address: String::new() }
+    }
+
+    /// Reads where it serves its metrics: it does so once it knows what kind of capture it is given.
+    fn find_metrics(&mut self) {
+        let mut log = BufReader::new(self.child.stderr.take().unwrap());
+        let mut line = String::new();
+        self.address = loop {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "it ended without a word of its metrics");
+            if let Some((_, rest)) = line.split_once("metrics on http://") {
+                break rest.split('/').next().unwrap().to_owned();
+            }
+        };
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+    }
+
+    /// Its metrics once it has read all packets but the last second's, and they move no more.
+    fn settled(&self, packets: u64) -> BTreeMap<String, f64> {
+        let began = Instant::now();
+        let mut before = BTreeMap::new();
+        loop {
+            std::thread::sleep(Duration::from_millis(1_200));
+            let now = self.metrics();
+            let read = now.get("mailsnare_packets_total{interface=\"replay\"}").copied().unwrap_or_default();
+            let held = |metrics: &BTreeMap<String, f64>| {
+                let pools = metrics.iter().filter(|(name, _)| name.starts_with("mailsnare_memory_bytes"));
+                pools.map(|(name, bytes)| (name.clone(), bytes.to_bits())).collect::<Vec<_>>()
+            };
+            if read + QUESTIONS as f64 >= packets as f64 && held(&now) == held(&before) {
+                return now;
+            }
+            assert!(began.elapsed() < PATIENCE, "{read} of {packets} packets were read");
+            before = now;
+        }
+    }
+
+    fn metrics(&self) -> BTreeMap<String, f64> {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut page = String::new();
+        stream.read_to_string(&mut page).unwrap();
+        let series = page.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
+        series.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+// --- what it is filled with ---------------------------------------------------------------------------------------
+
+fn attack(mut sink: &mut dyn Sink, name: &str, size: u64) -> u64 {
+    Attack::named(name).unwrap().write(&mut sink, size, 1).unwrap().packets
+}
+
+/// Sessions amid their messages, of so many segments each.
+fn unfinished_mails(sink: &mut dyn Sink, sessions: u64, segments: u64) -> u64 {
+    let line = [vec![b'x'; 1_398], b"\r\n".to_vec()].concat();
+    let steps = Talk::OPENING + segments;
+    spread(sink, sessions, steps, |talk, at, step| match step.checked_sub(Talk::OPENING) {
+        None => talk.open(at, step),
+        Some(segment) => talk.client(at, (segment * 1_400) as u32, ACK | PSH, &line),
+    })
+}
+
+/// Sessions of whose message the first bytes never come.
+fn holes(sink: &mut dyn Sink, sessions: u64, segments: u64) -> u64 {
+    let line = [vec![b'x'; 998], b"\r\n".to_vec()].concat();
+    spread(sink, sessions, Talk::OPENING + segments, |talk, at, step| match step.checked_sub(Talk::OPENING) {
+        None => talk.open(at, step),
+        Some(segment) => talk.client(at, 1_000 + (segment * 1_000) as u32, ACK | PSH, &line),
+    })
+}
+
+fn spread(sink: &mut dyn Sink, sessions: u64, steps: u64, packet: impl Fn(Talk, Nanos, u64) -> Packet) -> u64 {
+    for number in 0..sessions * steps {
+        let at = START + (number as Nanos) * 6 * SECOND / (sessions * steps) as Nanos;
+        let Packet { time, data } = packet(Talk(number % sessions), at, number / sessions);
+        sink.packet(time, &data).unwrap();
+    }
+    sessions * steps
+}
+
+/// Questions that move packet time on, so that counters are told, and fill the batch that the last of the others wait in.
+fn questions(sink: &mut dyn Sink) -> u64 {
+    let host = Host::home("asks", Ipv4Addr::new(10, 20, 2, 2), "user", &WINDOWS_XP);
+    let (client, resolver) = (host.endpoint(host.ip(), 1_024), outside(53, 53));
+    for number in 0..QUESTIONS {
+        let message = Message::query(number as u16, "example.net", dns::MX).encode(false);
+        let Packet { time, data } =
+            datagram(START + 7 * SECOND + number as Nanos * 20 * MILLI, &client, &resolver, &message);
+        sink.packet(time, &data).unwrap();
+    }
+    QUESTIONS
+}
+
+const QUESTIONS: u64 = 200;
+/// As the attacks begin.
+const START: Nanos = 1_067_590_800 * SECOND;
+const BINARY: &str = env!("CARGO_BIN_EXE_mailsnare");
+/// For a machine that does much else at the same time.
+const PATIENCE: Duration = Duration::from_secs(120);
