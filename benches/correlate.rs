@@ -29,7 +29,7 @@ use mailsnare::model::event::{
 };
 use mailsnare::model::limits;
 use mailsnare::model::mail::Findings;
-use mailsnare::model::net::{Flow, Transport, Vlans};
+use mailsnare::model::net::{Flow, FlowNames, Transport, Vlans};
 use mailsnare::model::rulebook::NoRules;
 use mailsnare::model::time::Timestamp;
 
@@ -146,14 +146,13 @@ fn event(flow: &Arc<Flow>, kind: EventKind, time: Timestamp) -> Event {
 
 fn flow(client: IpAddr, server: IpAddr, port: u16, id: u32, started: Timestamp) -> Arc<Flow> {
     Arc::new(Flow {
-        id: u64::from(id),
-        community_id: "1:".into(),
-        client: SocketAddr::new(client, 40_000),
+        client: SocketAddr::new(client, 1_024 + (id % 60_000) as u16),
         server: SocketAddr::new(server, port),
         transport: Transport::Tcp,
         vlans: Vlans::default(),
         started,
         midstream: false,
+        names: FlowNames::default(),
     })
 }
 

@@ -8,7 +8,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mailsnare::model::eve_type::EventFilter;
 use mailsnare::model::event::{DnsData, DnsMessage, DnsQuestion, DnsRecord, Envelope, Event, EventKind, SmtpEvent};
 use mailsnare::model::mail::{Email, FileFact, FileKind, Findings};
-use mailsnare::model::net::{Flow, Transport, Vlans};
+use mailsnare::model::net::{Flow, FlowNames, Transport, Vlans};
 use mailsnare::model::stats::SensorStats;
 use mailsnare::model::time::Timestamp;
 use mailsnare::output::eve::{Origin, Renderer};
@@ -68,14 +68,13 @@ fn count(criterion: &mut Criterion) {
 
 fn event(kind: EventKind) -> Event {
     let flow = Flow {
-        id: 1_234_567_890_123,
-        community_id: "1:LQU9qZlK+B5F3KDmev6m5PMibrg=".into(),
         client: ([10, 20, 1, 17], 1044).into(),
         server: ([198, 51, 100, 25], 25).into(),
         transport: Transport::Tcp,
         vlans: Vlans::default(),
         started: Timestamp::default(),
         midstream: false,
+        names: FlowNames::default(),
     };
     let time = Timestamp::from_parts(1_067_601_605, 1_234_567);
     Event { seq: 0, time, source: 0, file: 0, packet: 17, flow: Some(Arc::new(flow)), kind }

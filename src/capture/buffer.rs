@@ -1,7 +1,9 @@
-//! The read buffer: one allocation, filled in large reads, grown only as far as a record needs.
+//! The read buffer: one allocation, filled in large reads, grown only as far as a record needs; or pieces that were read
+//! ahead, taken as they are.
 
 use std::io::{self, ErrorKind, Read};
 
+use super::ahead::Ahead;
 use crate::model::limits;
 
 /// Bytes read from a source and not yet consumed.
@@ -36,6 +38,30 @@ impl ReadBuffer {
         self.start = (self.start + count).min(self.end);
     }
 
+    /// Takes the next piece that was read ahead, towards `need` bytes of data; false at the end. What was not consumed
+    /// is put before it, where the piece has room; the record that needs more than that is put together here.
+    pub(super) fn take_from(&mut self, ahead: &mut Ahead, need: usize) -> io::Result<bool> {
+        let Some(mut piece) = ahead.next()? else { return Ok(false) };
+        let rest = self.end - self.start;
+        if rest <= HEAD && need.saturating_sub(rest) <= piece.end - HEAD {
+            let start = HEAD - rest;
+            if let Some(room) = piece.bytes.get_mut(start..HEAD) {
+                room.copy_from_slice(self.data());
+            }
+            std::mem::swap(&mut self.bytes, &mut piece.bytes);
+            (self.start, self.end) = (start, piece.end);
+        } else {
+            let read = piece.bytes.get(HEAD..piece.end).unwrap_or_default();
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, rest);
+            self.bytes.truncate(rest);
+            self.bytes.extend_from_slice(read);
+            self.end = self.bytes.len();
+        }
+        ahead.give_back(piece);
+        Ok(true)
+    }
+
     /// Reads once more from `source`, towards `need` bytes of data; false at its end. Grows by doubling as bytes
     /// arrive, so that a false length in a short file costs nothing.
     pub(super) fn fill(&mut self, source: &mut dyn Read, need: usize) -> io::Result<bool> {
@@ -59,7 +85,43 @@ impl ReadBuffer {
     }
 }
 
+/// Bytes that were read ahead, with room before them for what is left of the piece before.
+#[derive(Debug)]
+pub(super) struct Piece {
+    bytes: Vec<u8>,
+    end: usize,
+}
+
+impl Piece {
+    pub(super) fn new() -> Self {
+        Self { bytes: Vec::new(), end: HEAD }
+    }
+
+    /// Makes it empty, and of its full size again, whatever served as one.
+    pub(super) fn clear(&mut self) {
+        self.bytes.resize(HEAD + limits::CAPTURE_READ, 0);
+        self.bytes.shrink_to(2 * limits::CAPTURE_READ);
+        self.end = HEAD;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.end <= HEAD
+    }
+
+    /// Where more can be read to.
+    pub(super) fn room(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// So much was read.
+    pub(super) fn add(&mut self, count: usize) {
+        self.end = (self.end + count).min(self.bytes.len());
+    }
+}
+
 const MIN_CAPACITY: usize = 4_096;
+/// Room before a piece: the longest packets are some 64 KiB.
+const HEAD: usize = 128 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -254,7 +254,12 @@ impl ReplaySource {
             Origin::File(path) => open_file(&path, Arc::clone(&self.progress), limits::CAPTURE_READ).map(Box::new),
         };
         match opened {
-            Ok(reader) => self.current = Some(Current { reader, progress_after, told: 0, untold: 0 }),
+            Ok(mut reader) => {
+                if capture.size.is_some_and(|size| size >= limits::CAPTURE_AHEAD_FROM) {
+                    reader.read_ahead();
+                }
+                self.current = Some(Current { reader, progress_after, told: 0, untold: 0 });
+            }
             Err(error) => {
                 self.damaged += 1;
                 let path = self.names.get(self.begun - 1).cloned().unwrap_or_default();

@@ -49,6 +49,16 @@ impl Input {
         Ok(Self { unpacked, compression, at_end })
     }
 
+    /// Takes the bytes themselves away, to be read elsewhere; what is left only tells about them.
+    pub(super) fn take_bytes(&mut self) -> RawReader {
+        std::mem::replace(&mut self.unpacked, Box::new(io::empty()))
+    }
+
+    /// Puts back what was taken.
+    pub(super) fn put_back(&mut self, bytes: RawReader) {
+        self.unpacked = bytes;
+    }
+
     pub(super) fn compression(&self) -> Compression {
         self.compression
     }

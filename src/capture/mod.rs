@@ -6,10 +6,11 @@
 //! any other source. All are pulled through [`Source`], one packet at a time, each borrowed from the source's buffer.
 //!
 //! Within a replay the layers are, from the bytes up: `stoppable` (pipes that may fall silent),
-//! `input` (file or stream, compression), `buffer` (the read
+//! `input` (file or stream, compression), `ahead` (a thread that reads large files ahead), `buffer` (the read
 //! buffer), `pcap_file` and `pcapng_file` (one record out of a slice of bytes, pure), `reader` (records of one file),
 //! `folder` (files in a folder), `file` (all files, in order, with what was wrong with them).
 
+mod ahead;
 mod bpf;
 mod buffer;
 mod error;

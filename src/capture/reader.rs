@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::ahead::Ahead;
 use super::buffer::ReadBuffer;
 use super::finding::FindingKind;
 use super::input::{Compression, Input};
@@ -13,6 +14,8 @@ use crate::model::time::Timestamp;
 /// Reads the packets of one capture file.
 pub(super) struct CaptureReader {
     input: Input,
+    /// Where the input's bytes come from, once they are read ahead.
+    ahead: Option<Ahead>,
     buffer: ReadBuffer,
     format: Format,
     packets: u64,
@@ -80,12 +83,20 @@ impl CaptureReader {
             }
         }
         let format = Format::of(buffer.data()).map_err(|what| OpenError::NotACapture(within(&input, what)))?;
-        let mut reader = Self { input, buffer, format, packets: 0 };
+        let mut reader = Self { input, ahead: None, buffer, format, packets: 0 };
         match &reader.format {
             Format::Pcap(_) => reader.buffer.consume(PcapFile::HEADER),
             Format::Pcapng(_) => reader.read_section_header()?,
         }
         Ok(reader)
+    }
+
+    /// Has the rest be read ahead on a thread of its own; where there can be none, it is read as before.
+    pub(super) fn read_ahead(&mut self) {
+        match Ahead::start(self.input.take_bytes()) {
+            Ok(ahead) => self.ahead = Some(ahead),
+            Err(bytes) => self.input.put_back(bytes),
+        }
     }
 
     /// The next packet, or what stands in its way. After a loss that does not go on there is nothing more.
@@ -133,7 +144,11 @@ impl CaptureReader {
 
     /// Reads more; when there is no more, says what kind of end this is.
     fn fill(&mut self, need: usize) -> Option<Found> {
-        match self.buffer.fill(&mut self.input, need) {
+        let filled = match &mut self.ahead {
+            Some(ahead) => self.buffer.take_from(ahead, need),
+            None => self.buffer.fill(&mut self.input, need),
+        };
+        match filled {
             Ok(true) => None,
             Ok(false) if self.buffer.data().is_empty() => Some(Found::End),
             Ok(false) if self.format.looks_cut(self.buffer.data()) => Some(Found::Loss(self.cut())),

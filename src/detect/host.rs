@@ -336,14 +336,14 @@ impl FlowRing {
 
     /// The same addresses and ports later are another flow. Zero marks an empty place.
     fn key(flow: &Flow) -> u64 {
-        (flow.id.rotate_left(32) ^ flow.started.as_nanos() as u64).max(1)
+        (flow.id().rotate_left(32) ^ flow.started.as_nanos() as u64).max(1)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::net::{Transport, Vlans};
+    use crate::model::net::{FlowNames, Transport, Vlans};
 
     /// 100,000 hosts within 50 MB, what they remember aside.
     #[test]
@@ -353,22 +353,21 @@ mod tests {
 
     #[test]
     fn a_flow_counts_once() {
-        let flow = |id, second| Flow {
-            id,
-            community_id: "".into(),
+        let flow = |second| Flow {
             client: "10.0.0.1:40000".parse().unwrap(),
             server: "203.0.113.1:25".parse().unwrap(),
             transport: Transport::Tcp,
             vlans: Vlans::default(),
             started: Timestamp::from_parts(second, 0),
             midstream: false,
+            names: FlowNames::default(),
         };
         let mut ring = FlowRing::default();
-        assert!(ring.enter(&flow(0, 0)) && !ring.enter(&flow(0, 0)));
+        assert!(ring.enter(&flow(0)) && !ring.enter(&flow(0)));
         for second in 1..=8 {
-            assert!(ring.enter(&flow(0, second)));
+            assert!(ring.enter(&flow(second)));
         }
-        assert!(ring.enter(&flow(0, 0)), "long gone, and no harm done");
+        assert!(ring.enter(&flow(0)), "long gone, and no harm done");
     }
 
     #[test]

@@ -269,7 +269,7 @@ impl Test {
     }
 
     fn transaction(&mut self, smtp: &SmtpEvent, scene: &Scene<'_>) -> Option<Step> {
-        let flow = scene.flow.id.rotate_left(32) ^ scene.flow.started.as_nanos() as u64;
+        let flow = scene.flow.id().rotate_left(32) ^ scene.flow.started.as_nanos() as u64;
         let Some(envelope) = &smtp.envelope else {
             let code = smtp.reply.as_ref().map_or(0, |reply| reply.code);
             let step = match smtp.tls {
@@ -318,7 +318,7 @@ impl Test {
 
     /// A flow on which no mail was seen, though both sides spoke: the sensor could not read it.
     fn end(&mut self, end: &FlowEnd, scene: &Scene<'_>) -> Option<Step> {
-        let flow = scene.flow.id.rotate_left(32) ^ scene.flow.started.as_nanos() as u64;
+        let flow = scene.flow.id().rotate_left(32) ^ scene.flow.started.as_nanos() as u64;
         let spoke = end.bytes.iter().all(|bytes| *bytes >= limits::FANOUT_SESSION_BYTES);
         if end.app_proto == "smtp" || !spoke || self.counted.get(&flow).is_some() {
             return None;

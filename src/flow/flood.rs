@@ -18,7 +18,7 @@ use crate::model::limits;
 use crate::model::net::Flow;
 use crate::model::time::Timestamp;
 
-use super::table::words;
+use crate::model::net::words;
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,7 +223,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::net::{Transport, Vlans};
+    use crate::model::net::{FlowNames, Transport, Vlans};
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_parts(1_000, millis * 1_000_000)
@@ -235,14 +235,13 @@ mod tests {
 
     fn flow() -> Flow {
         Flow {
-            id: 1,
-            community_id: "".into(),
             client: "10.0.0.1:1".parse().unwrap(),
             server: "192.0.2.1:80".parse().unwrap(),
             transport: Transport::Tcp,
             vlans: Vlans::default(),
             started: at(0),
             midstream: false,
+            names: FlowNames::default(),
         }
     }
 

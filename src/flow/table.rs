@@ -9,13 +9,12 @@ use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use community_id::calculate_community_id;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use crate::model::event::EndReason;
 use crate::model::limits;
-use crate::model::net::{Flow, Side, Transport, Vlans};
+use crate::model::net::{Flow, FlowNames, Side, Transport, Vlans, words};
 use crate::model::time::Timestamp;
 
 use super::trust::Trust;
@@ -131,23 +130,16 @@ impl<T> Entry<T> {
         self.reopening = self.reopening.map(Side::other);
     }
 
-    /// Its identity, for events. Costs a hash: only for flows that have something to tell.
+    /// Its identity, for events.
     pub fn identity(&self) -> Flow {
-        let (client, server) = (self.client(), self.server());
-        // For ICMP it would need type and code, for which a flow has no place: left empty.
-        let community_id = self.key.transport.has_ports().then(|| {
-            let ports = (Some(client.port()), Some(server.port()));
-            calculate_community_id(0, client.ip(), server.ip(), ports.0, ports.1, self.key.transport.number(), false)
-        });
         Flow {
-            id: flow_id(&self.key, self.started),
-            community_id: community_id.and_then(Result::ok).unwrap_or_default().into_boxed_str(),
-            client,
-            server,
+            client: self.client(),
+            server: self.server(),
             transport: self.key.transport,
             vlans: self.vlans,
             started: self.started,
             midstream: self.midstream,
+            names: FlowNames::default(),
         }
     }
 
@@ -387,38 +379,9 @@ impl<T> Entry<T> {
     }
 }
 
-pub(super) fn words(address: IpAddr) -> [u64; 2] {
-    match address {
-        // As an IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2).
-        IpAddr::V4(v4) => [0, 0xffff_0000_0000 | u64::from(u32::from(v4))],
-        IpAddr::V6(v6) => {
-            let bits = u128::from(v6);
-            [(bits >> 64) as u64, bits as u64]
-        }
-    }
-}
-
 fn address_of(words: [u64; 2]) -> IpAddr {
     let bits = u128::from(words[0]) << 64 | u128::from(words[1]);
     Ipv6Addr::from(bits).to_canonical()
-}
-
-/// Stable over runs (no keyed hash): FNV-1a over the ends and the start, cut to 53 bits for JSON readers.
-fn flow_id(key: &Key, started: Timestamp) -> u64 {
-    let words = [
-        key.low[0],
-        key.low[1],
-        key.high[0],
-        key.high[1],
-        u64::from(key.ports),
-        u64::from(key.transport.number()),
-        started.as_nanos() as u64,
-    ];
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in words.iter().flat_map(|word| word.to_le_bytes()) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    (hash ^ hash >> 53) & ((1 << 53) - 1)
 }
 
 /// Slots looked at for the least valuable flow: enough to find a poor one, few enough to stay cheap under a flood.
@@ -468,16 +431,6 @@ mod tests {
     }
 
     #[test]
-    fn community_id_is_the_published_one() {
-        // From the specification's own test vectors (community-id-spec, baseline_deflt).
-        let (key, low) =
-            Key::new("128.232.110.120".parse().unwrap(), 34855, "66.35.250.204".parse().unwrap(), 80, Transport::Tcp);
-        let mut table = FlowTable::<u8>::new(1);
-        let place = table.find_or_open(key, || true, low, at(1).into(), |_, _| ());
-        assert_eq!(&*table.get(place).identity().community_id, "1:LQU9qZlK+B5F3KDmev6m5PMibrg=");
-    }
-
-    #[test]
     fn an_idle_flow_ends_when_its_next_packet_comes_even_if_the_hand_never_met_it() {
         let mut table = FlowTable::new(10);
         open(&mut table, 1, at(0));
@@ -511,18 +464,5 @@ mod tests {
         let mut ended = 0;
         table.sweep(table.slots(), at(101), |_| ended += 1);
         assert_eq!((ended, table.len()), (25, 25));
-    }
-
-    #[test]
-    fn ids_survive_json_readers_and_do_not_depend_on_the_keyed_hash() {
-        let ids: Vec<u64> = (0..2)
-            .map(|_| {
-                let mut table = FlowTable::new(1);
-                let (place, _) = open(&mut table, 77, at(5));
-                table.get(place).identity().id
-            })
-            .collect();
-        assert_eq!(ids[0], ids[1]);
-        assert!(ids[0] < 1 << 53);
     }
 }

@@ -30,7 +30,11 @@ pub const SEGMENT_COST: usize = 96;
 // --- capture ----------------------------------------------------------------------------------------------------
 
 /// Bytes asked of a capture file at a time: large enough that the call costs nothing per packet.
-pub const CAPTURE_READ: usize = 1 << 20;
+pub const CAPTURE_READ: usize = 512 << 10;
+/// Pieces of [`CAPTURE_READ`] that may be read ahead of who reads the packets.
+pub const CAPTURE_AHEAD: usize = 4;
+/// Files shorter than this are not worth a thread that reads them ahead.
+pub const CAPTURE_AHEAD_FROM: u64 = 4 << 20;
 /// Longest packet believed of a file whose header promises no more: libpcap's MAXIMUM_SNAPLEN.
 pub const CAPTURE_PACKET: u32 = 262_144;
 /// Longest record or block read, whatever the file promises: libpcap's bound for pcapng blocks.

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::OnceLock;
 
+use community_id::calculate_community_id;
 use ipnet::IpNet;
 
 use super::time::Timestamp;
@@ -117,10 +119,6 @@ impl Vlans {
 /// A flow's identity, fixed when the first event on it is raised; shared by all its events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flow {
-    /// Suricata's `flow_id`: stable for one capture, below 2^53 so that JSON readers keep it exact.
-    pub id: u64,
-    /// Community ID version 1, seed 0 (`1:...`).
-    pub community_id: Box<str>,
     pub client: SocketAddr,
     pub server: SocketAddr,
     pub transport: Transport,
@@ -129,6 +127,80 @@ pub struct Flow {
     pub started: Timestamp,
     /// True when the capture began inside the flow, so that its opening was not seen.
     pub midstream: bool,
+    /// What it is called: follows from the rest.
+    pub names: FlowNames,
+}
+
+/// What a flow is called, made when first asked for: most flows are never told of, and each name costs a hash.
+#[derive(Clone, Debug, Default)]
+pub struct FlowNames {
+    id: OnceLock<u64>,
+    community_id: OnceLock<Box<str>>,
+}
+
+/// They say nothing that the flow does not.
+impl PartialEq for FlowNames {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for FlowNames {}
+
+impl Flow {
+    /// Suricata's `flow_id`: stable for one capture, below 2^53 so that JSON readers keep it exact.
+    pub fn id(&self) -> u64 {
+        *self.names.id.get_or_init(|| self.make_id())
+    }
+
+    /// Community ID version 1, seed 0 (`1:...`); empty for transports without ports.
+    pub fn community_id(&self) -> &str {
+        self.names.community_id.get_or_init(|| self.make_community_id().into_boxed_str())
+    }
+
+    /// FNV-1a over both ends, the transport and the time; the same for either direction. Not the table's keyed hash,
+    /// which differs from run to run.
+    fn make_id(&self) -> u64 {
+        let ends = [self.client, self.server].map(|end| (words(end.ip()), end.port()));
+        let [low, high] = if ends[0] <= ends[1] { ends } else { [ends[1], ends[0]] };
+        let words = [
+            low.0[0],
+            low.0[1],
+            high.0[0],
+            high.0[1],
+            u64::from(low.1) << 16 | u64::from(high.1),
+            u64::from(self.transport.number()),
+            self.started.as_nanos() as u64,
+        ];
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        for byte in words.iter().flat_map(|word| word.to_le_bytes()) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        (hash ^ hash >> 53) & ((1 << 53) - 1)
+    }
+
+    fn make_community_id(&self) -> String {
+        if !self.transport.has_ports() {
+            // For ICMP it would need type and code, for which a flow has no place.
+            return String::new();
+        }
+        let (client, server) = (self.client, self.server);
+        let ports = (Some(client.port()), Some(server.port()));
+        let protocol = self.transport.number();
+        calculate_community_id(0, client.ip(), server.ip(), ports.0, ports.1, protocol, false).unwrap_or_default()
+    }
+}
+
+/// An address as two words that compare and hash quickly.
+pub(crate) fn words(address: IpAddr) -> [u64; 2] {
+    match address {
+        // As an IPv4-mapped IPv6 address (RFC 4291, 2.5.5.2).
+        IpAddr::V4(v4) => [0, 0xffff_0000_0000 | u64::from(u32::from(v4))],
+        IpAddr::V6(v6) => {
+            let bits = u128::from(v6);
+            [(bits >> 64) as u64, bits as u64]
+        }
+    }
 }
 
 /// The networks we answer for (`--home-net`).
@@ -234,5 +306,35 @@ mod tests {
             vlans.push(id);
         }
         assert_eq!(vlans.as_slice(), [1, 2, 3]);
+    }
+
+    fn flow(client: &str, server: &str) -> Flow {
+        Flow {
+            client: client.parse().unwrap(),
+            server: server.parse().unwrap(),
+            transport: Transport::Tcp,
+            vlans: Vlans::default(),
+            started: Timestamp::from_parts(5, 0),
+            midstream: false,
+            names: FlowNames::default(),
+        }
+    }
+
+    #[test]
+    fn community_id_is_the_published_one() {
+        // From the specification's own test vectors (community-id-spec, baseline_deflt).
+        let (there, back) = ("128.232.110.120:34855", "66.35.250.204:80");
+        for flow in [flow(there, back), flow(back, there)] {
+            assert_eq!(flow.community_id(), "1:LQU9qZlK+B5F3KDmev6m5PMibrg=");
+        }
+        assert_eq!(Flow { transport: Transport::Other(1), ..flow(there, back) }.community_id(), "");
+    }
+
+    #[test]
+    fn ids_survive_json_readers_and_are_those_of_both_directions() {
+        let id = flow("10.0.0.1:77", "192.0.2.1:25").id();
+        assert!(id < 1 << 53);
+        assert_eq!(id, flow("192.0.2.1:25", "10.0.0.1:77").id());
+        assert_ne!(id, flow("10.0.0.1:78", "192.0.2.1:25").id());
     }
 }

@@ -11,7 +11,7 @@ use crate::model::event::{
     Outcome, QTYPE_MX, Rejected, Reply, SmtpEvent,
 };
 use crate::model::mail::{Email, Findings, RuleHit};
-use crate::model::net::{Direction, Flow, Transport, Vlans};
+use crate::model::net::{Direction, Flow, FlowNames, Transport, Vlans};
 use crate::model::rulebook::{RuleBook, RuleFacts};
 use crate::model::stats::SensorStats;
 use crate::model::time::Timestamp;
@@ -98,14 +98,13 @@ impl Wire {
     pub fn flow(&mut self, client: &str, server: &str, port: u16) -> Arc<Flow> {
         self.flows += 1;
         Arc::new(Flow {
-            id: self.flows,
-            community_id: "1:".into(),
-            client: SocketAddr::new(ip(client), 40_000),
+            client: SocketAddr::new(ip(client), 1_024 + (self.flows % 60_000) as u16),
             server: SocketAddr::new(ip(server), port),
             transport: Transport::Tcp,
             vlans: Vlans::default(),
             started: self.now,
             midstream: false,
+            names: FlowNames::default(),
         })
     }
 

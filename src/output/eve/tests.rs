@@ -13,7 +13,7 @@ use crate::model::event::{
     Reply, TlsFacts,
 };
 use crate::model::mail::{Email, FileKind};
-use crate::model::net::{Flow, Side, Vlans};
+use crate::model::net::{Flow, FlowNames, Side, Vlans};
 
 #[test]
 fn a_session_without_transaction_has_suricatas_common_fields_in_its_order() {
@@ -21,10 +21,10 @@ fn a_session_without_transaction_has_suricatas_common_fields_in_its_order() {
     let line = only_line(&mut replay("smtp"), &event(EventKind::Smtp(Box::new(smtp))), None);
     assert_eq!(
         line,
-        "{\"timestamp\":\"2003-10-31T12:00:05.001234+0000\",\"flow_id\":1234567890123,\"pcap_cnt\":17,\
+        "{\"timestamp\":\"2003-10-31T12:00:05.001234+0000\",\"flow_id\":6084923951690342,\"pcap_cnt\":17,\
          \"event_type\":\"smtp\",\"vlan\":[100,7],\"src_ip\":\"10.20.1.17\",\"src_port\":1044,\
          \"dest_ip\":\"198.51.100.25\",\"dest_port\":25,\"proto\":\"TCP\",\"app_proto\":\"smtp\",\"tx_id\":0,\
-         \"community_id\":\"1:LQU9qZlK+B5F3KDmev6m5PMibrg=\",\
+         \"community_id\":\"1:kbhl5j24whlArsfiQE3onhvhRK4=\",\
          \"smtp\":{\"helo\":\"localhost\",\"tls\":false,\"outcome\":\"unknown\"},\
          \"pcap_filename\":\"worm.pcap\"}"
     );
@@ -466,14 +466,13 @@ fn event(kind: EventKind) -> Event {
     vlans.push(100);
     vlans.push(7);
     let flow = Flow {
-        id: 1_234_567_890_123,
-        community_id: "1:LQU9qZlK+B5F3KDmev6m5PMibrg=".into(),
         client: "10.20.1.17:1044".parse().unwrap(),
         server: "198.51.100.25:25".parse().unwrap(),
         transport: Transport::Tcp,
         vlans,
         started: Timestamp::from_parts(1_067_601_604, 0),
         midstream: false,
+        names: FlowNames::default(),
     };
     Event {
         seq: 9,

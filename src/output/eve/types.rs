@@ -101,7 +101,7 @@ impl<'a> Line<'a> {
 
     /// Fills in a flow's identity; the client is the source.
     pub fn set_flow(&mut self, flow: &'a Flow) {
-        self.flow_id = Some(flow.id);
+        self.flow_id = Some(flow.id());
         self.vlan = flow.vlans.as_slice();
         self.src_ip = Some(flow.client.ip());
         let ports = flow.transport.has_ports();
@@ -109,7 +109,7 @@ impl<'a> Line<'a> {
         self.dest_ip = Some(flow.server.ip());
         self.dest_port = ports.then_some(flow.server.port());
         self.proto = Some(flow.transport.name());
-        self.community_id = Some(&*flow.community_id).filter(|id| !id.is_empty());
+        self.community_id = Some(flow.community_id()).filter(|id| !id.is_empty());
     }
 }
 

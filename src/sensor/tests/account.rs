@@ -17,9 +17,9 @@ fn told_and_total(told: &Told) -> BTreeMap<u64, (u64, u64)> {
     for event in &told.events {
         let Some(flow) = event.flow.as_ref() else { continue };
         match &event.kind {
-            EventKind::Smtp(smtp) => flows.entry(flow.id).or_default().0 += smtp.wire_bytes,
+            EventKind::Smtp(smtp) => flows.entry(flow.id()).or_default().0 += smtp.wire_bytes,
             EventKind::FlowEnd(end) => {
-                let sums = flows.entry(flow.id).or_default();
+                let sums = flows.entry(flow.id()).or_default();
                 sums.0 += end.wire_bytes;
                 assert_eq!(sums.1, 0, "a flow ends once");
                 sums.1 = end.bytes.iter().sum();

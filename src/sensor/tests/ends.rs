@@ -74,7 +74,7 @@ fn the_next_connection_from_the_same_port_is_another_flow() {
         assert_eq!(told.connects(), [ConnectOutcome::Answered; 2], "{name}");
         assert_eq!(told.flow_ends().len(), 2, "{name}");
         let flows = told.flows();
-        assert_ne!(flows[0].id, flows[flows.len() - 1].id, "{name}");
+        assert_ne!(flows[0].id(), flows[flows.len() - 1].id(), "{name}");
         assert!(told.anomalies().is_empty(), "{name}: {:?}", told.anomalies());
     }
 }
@@ -89,7 +89,7 @@ fn the_next_connection_is_told_though_the_end_of_the_last_was_not_seen() {
         assert_eq!(letters_and_ends(&told).0, 2, "seed {seed}: {:?}", told.story());
         assert_eq!(told.end_reasons()[0], EndReason::Replaced);
         assert!(told.anomalies().is_empty(), "seed {seed}: {:?}", told.anomalies());
-        let ids: std::collections::BTreeSet<u64> = told.flows().iter().map(|flow| flow.id).collect();
+        let ids: std::collections::BTreeSet<u64> = told.flows().iter().map(|flow| flow.id()).collect();
         assert_eq!(ids.len(), 2);
     }
 }

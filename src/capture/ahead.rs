@@ -1,0 +1,175 @@
+//! Reads a file on a thread of its own, some pieces ahead of who reads its packets, so that copying it out of the page
+//! cache, and unpacking it, goes on beside everything else.
+
+use std::io::{self, ErrorKind, Read};
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::buffer::Piece;
+use super::input::RawReader;
+use crate::model::limits;
+
+/// The reader's end. Dropped, it has the thread end at its next piece.
+pub(super) struct Ahead {
+    read: Receiver<io::Result<Piece>>,
+    empty: Sender<Piece>,
+}
+
+impl Ahead {
+    /// Starts to read; gives the source back where no thread can be had.
+    pub(super) fn start(source: RawReader) -> Result<Self, RawReader> {
+        let (read_in, read) = bounded(limits::CAPTURE_AHEAD);
+        let (empty, empty_out) = bounded(limits::CAPTURE_AHEAD);
+        // The source changes hands only once the thread runs, since a thread that cannot start drops what it was given.
+        let (source_in, source_out) = bounded(1);
+        let work = move || {
+            if let Ok(source) = source_out.recv() {
+                read_all(source, &read_in, &empty_out);
+            }
+        };
+        match thread::Builder::new().name("read ahead".to_owned()).spawn(work) {
+            Ok(_) => {
+                let _ = source_in.send(source);
+                for _ in 0..limits::CAPTURE_AHEAD {
+                    let _ = empty.send(Piece::new());
+                }
+                Ok(Self { read, empty })
+            }
+            Err(_) => Err(source),
+        }
+    }
+
+    /// The next piece, in exchange for one that is done with; none at the end.
+    pub(super) fn next(&mut self) -> io::Result<Option<Piece>> {
+        self.read.recv().ok().transpose()
+    }
+
+    /// Gives a piece back to be filled again.
+    pub(super) fn give_back(&mut self, piece: Piece) {
+        let _ = self.empty.send(piece);
+    }
+}
+
+/// Fills pieces until the source or its reader comes to an end. What was read before an error is handed over before it.
+fn read_all(mut source: RawReader, read: &Sender<io::Result<Piece>>, empty: &Receiver<Piece>) {
+    for mut piece in empty {
+        let outcome = fill(&mut source, &mut piece);
+        let ended = !matches!(outcome, Ok(true));
+        if !piece.is_empty() && read.send(Ok(piece)).is_err() {
+            return;
+        }
+        if let Err(error) = outcome {
+            let _ = read.send(Err(error));
+        }
+        if ended {
+            return;
+        }
+    }
+}
+
+/// Reads until the piece is full; false at the end of the source.
+fn fill(source: &mut RawReader, piece: &mut Piece) -> io::Result<bool> {
+    piece.clear();
+    loop {
+        let room = piece.room();
+        if room.is_empty() {
+            return Ok(true);
+        }
+        match source.read(room) {
+            Ok(0) => return Ok(false),
+            Ok(count) => piece.add(count),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::buffer::ReadBuffer;
+
+    /// Gives so much a call, so many bytes in all, then an error if there is one.
+    struct Source {
+        step: usize,
+        left: usize,
+        given: usize,
+        error: bool,
+    }
+
+    impl Read for Source {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            if self.left == 0 && self.error {
+                return Err(io::Error::other("damaged"));
+            }
+            let count = buf.len().min(self.step).min(self.left);
+            for byte in buf.iter_mut().take(count) {
+                *byte = byte_at(self.given);
+                self.given += 1;
+            }
+            self.left -= count;
+            Ok(count)
+        }
+    }
+
+    fn byte_at(place: usize) -> u8 {
+        (place % 251) as u8
+    }
+
+    /// All that a buffer gets to see, taken in records of so many bytes, and the error at the end.
+    fn read_by(record: usize, source: Source) -> (usize, Option<String>) {
+        let mut ahead = Ahead::start(Box::new(source)).unwrap_or_else(|_| panic!("no thread"));
+        let mut buffer = ReadBuffer::with_capacity(100);
+        let mut taken = 0;
+        loop {
+            while buffer.data().len() >= record {
+                let expected = (taken..taken + record).map(byte_at);
+                assert!(buffer.data()[..record].iter().copied().eq(expected), "after {taken} bytes");
+                let at = buffer.position();
+                buffer.consume(record);
+                assert_eq!(buffer.at(at, 1), [byte_at(taken)]);
+                taken += record;
+            }
+            match buffer.take_from(&mut ahead, record) {
+                Ok(true) => {}
+                Ok(false) => return (taken + buffer.data().len(), None),
+                Err(error) => return (taken + buffer.data().len(), Some(error.to_string())),
+            }
+        }
+    }
+
+    #[test]
+    fn every_byte_arrives_once_and_in_order_whatever_a_record_takes() {
+        let all = 3 * limits::CAPTURE_READ + 4_321;
+        for (record, step) in [(1_514, usize::MAX), (70_000, 16_384), (333_333, usize::MAX), (1_500_000, 100_000)] {
+            let source = Source { step, left: all, given: 0, error: false };
+            assert_eq!(read_by(record, source), (all, None), "{record}");
+        }
+    }
+
+    #[test]
+    fn an_error_comes_after_all_that_was_read_before_it() {
+        for left in [0, 1, 2 * limits::CAPTURE_READ] {
+            let source = Source { step: 1_000, left, given: 0, error: true };
+            assert_eq!(read_by(1_514, source), (left, Some("damaged".to_owned())));
+        }
+    }
+
+    #[test]
+    fn a_reader_that_stops_ends_the_thread() {
+        let (ended_in, ended) = bounded::<()>(0);
+        struct Watched(Source, #[allow(dead_code)] Sender<()>);
+        impl Read for Watched {
+            fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+                self.0.read(buf)
+            }
+        }
+        let endless = Source { step: 4_096, left: usize::MAX, given: 0, error: false };
+        let mut ahead = Ahead::start(Box::new(Watched(endless, ended_in))).unwrap_or_else(|_| panic!("no thread"));
+        assert!(ahead.next().is_ok_and(|piece| piece.is_some()));
+        drop(ahead);
+        // Its end of the channel goes with the source, which the thread owns.
+        assert!(ended.recv().is_err());
+    }
+}
