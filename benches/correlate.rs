@@ -32,6 +32,7 @@ use mailsnare::model::mail::Findings;
 use mailsnare::model::net::{Flow, FlowNames, Transport, Vlans};
 use mailsnare::model::rulebook::NoRules;
 use mailsnare::model::time::Timestamp;
+use smallvec::SmallVec;
 
 const DELIVERIES: u32 = 10_000;
 /// As the correlator keeps by default.
@@ -114,7 +115,7 @@ fn delivery(client: u32, number: u32, time: Timestamp) -> Vec<Event> {
     let (domain, exchanger) = (format!("d{}.example", number % 500), format!("mx.d{}.example", number % 500));
     let resolver = flow(client, IpAddr::from([10, 0, 0, 53]), 53, number * 2, time);
     let mail = flow(client, server, 25, number * 2 + 1, time);
-    let mx = DnsData::Mx { preference: 10, exchange: exchanger.clone() };
+    let mx = DnsData::Mx { preference: 10, exchange: exchanger.as_str().into() };
     let address = match server {
         IpAddr::V4(address) => DnsData::A(address),
         IpAddr::V6(address) => DnsData::Aaaa(address),
@@ -157,10 +158,10 @@ fn flow(client: IpAddr, server: IpAddr, port: u16, id: u32, started: Timestamp) 
 }
 
 fn dns(name: &str, qtype: u16, answer: Option<DnsData>) -> EventKind {
-    let answers: Vec<DnsRecord> =
-        answer.into_iter().map(|data| DnsRecord { name: name.into(), rtype: qtype, ttl: 300, data }).collect();
+    let record = |data| DnsRecord { name: name.into(), rtype: qtype, ttl: 300, data };
+    let answers: SmallVec<[DnsRecord; 1]> = answer.into_iter().map(record).collect();
     let flags = if answers.is_empty() { 0x0100 } else { 0x8180 };
-    let queries = vec![DnsQuestion { name: name.into(), qtype }];
+    let queries = [DnsQuestion { name: name.into(), qtype }].into_iter().collect();
     EventKind::Dns(Box::new(DnsMessage { flags, queries, answers, ..DnsMessage::default() }))
 }
 

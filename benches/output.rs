@@ -120,8 +120,8 @@ fn answer() -> DnsMessage {
     DnsMessage {
         id: 0x1234,
         flags: 0x8180,
-        queries: vec![DnsQuestion { name: "example.com".into(), qtype: 15 }],
-        answers: vec![DnsRecord { name: "example.com".into(), rtype: 15, ttl: 300, data: exchange }],
+        queries: smallvec::smallvec![DnsQuestion { name: "example.com".into(), qtype: 15 }],
+        answers: smallvec::smallvec![DnsRecord { name: "example.com".into(), rtype: 15, ttl: 300, data: exchange }],
         ..DnsMessage::default()
     }
 }

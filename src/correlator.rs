@@ -166,8 +166,13 @@ impl Correlator {
             self.note_hardware(event.source, *hardware, &parties, out);
             return;
         }
-        let parties =
-            Parties { client: self.known_as(parties.client), server: self.known_as(parties.server), ..parties };
+        // Of others than home hosts nothing is kept that could say so.
+        let known = |address, is_home| if is_home { self.known_as(address) } else { address };
+        let parties = Parties {
+            client: known(parties.client, parties.client_is_home()),
+            server: known(parties.server, parties.server_is_home()),
+            ..parties
+        };
         self.note_role(&event.kind, flow, findings, &parties, out);
         let named = self.names_asked(&event.kind, &parties);
         let hits = if named.is_empty() { &findings.hits } else { &named };

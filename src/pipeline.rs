@@ -37,7 +37,7 @@ use room::Room;
 use crate::capture::{CaptureError, Source};
 use crate::correlator::{Correlator, CorrelatorSettings, Said};
 use crate::inspector::Inspector;
-use crate::model::event::Event;
+use crate::model::event::{Event, EventKind};
 use crate::model::limits;
 use crate::model::mail::Findings;
 use crate::model::memory::Shares;
@@ -509,9 +509,10 @@ impl<'a> Consumer<'a> {
         if let Some(findings) = findings {
             self.inspect.count(findings);
         }
-        let nothing = Findings::default();
-        self.correlator.take(event, findings.unwrap_or(&nothing), &mut self.said);
-        self.refresh();
+        self.correlator.take(event, findings.unwrap_or(&NOTHING), &mut self.said);
+        if matches!(event.kind, EventKind::Tick(_)) {
+            self.refresh();
+        }
         let view = view(&self.correlator, &self.inspect, self.shared, &self.busy, self.jobs.len(), waiting);
         self.audience.hear(event, findings, &self.said, &view);
         self.said.clear();
@@ -549,6 +550,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What is found in an event that carries no message.
+static NOTHING: Findings = Findings { email: None, files: Vec::new(), anomalies: Vec::new(), hits: Vec::new() };
 /// How often the audience gets a moment for housekeeping when nothing happens.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often held events are looked at again: what sources tell of their progress comes without a wake-up.

@@ -287,7 +287,10 @@ impl Audience for Outputs {
         if let (EventKind::Packet(packet), Some(evidence)) = (&event.kind, &mut self.evidence) {
             evidence.packet(event.time, packet);
         }
-        self.pulse.beat();
+        if findings.is_some() {
+            // It may have waited long for an inspector. Other events are told of by the batch: see `pause`.
+            self.pulse.beat();
+        }
         self.metrics.observe_event(event, findings);
         if let EventKind::Tick(stats) = &event.kind {
             // Of an interface that is away there is no sign of life.

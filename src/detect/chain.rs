@@ -213,12 +213,12 @@ mod tests {
                 };
                 DnsRecord { name: name.into(), rtype, ttl: 300, data }
             };
-            list.into_iter().map(record).collect()
+            list.into_iter().map(record).collect::<Vec<_>>()
         };
         DnsMessage {
             flags: 0x8180,
-            queries: vec![DnsQuestion { name: name.into(), qtype }],
-            answers: records(answers),
+            queries: smallvec::smallvec![DnsQuestion { name: name.into(), qtype }],
+            answers: records(answers).into(),
             additionals: records(additionals),
             ..DnsMessage::default()
         }

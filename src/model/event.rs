@@ -4,6 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use compact_str::CompactString;
+use smallvec::SmallVec;
+
 use super::net::{Flow, Mac, Side};
 use super::stats::SensorStats;
 use super::time::Timestamp;
@@ -336,8 +339,10 @@ pub struct DnsMessage {
     pub id: u16,
     /// The 16 bits of flags and codes, as on the wire.
     pub flags: u16,
-    pub queries: Vec<DnsQuestion>,
-    pub answers: Vec<DnsRecord>,
+    // Nearly all messages have one question and one answer or none: with those in place, and short names in place
+    // too, a message is one allocation.
+    pub queries: SmallVec<[DnsQuestion; 1]>,
+    pub answers: SmallVec<[DnsRecord; 1]>,
     /// Records of the additional section that give addresses.
     pub additionals: Vec<DnsRecord>,
     /// True for DNS over TCP.
@@ -347,13 +352,20 @@ pub struct DnsMessage {
 impl DnsMessage {
     /// Bytes of what it points to.
     fn weight(&self) -> usize {
+        let name = |name: &CompactString| if name.is_heap_allocated() { name.capacity() } else { 0 };
         let data = |data: &DnsData| match data {
-            DnsData::Mx { exchange: name, .. } | DnsData::Name(name) | DnsData::Text(name) => name.len(),
+            DnsData::Mx { exchange, .. } => name(exchange),
+            DnsData::Name(target) => name(target),
+            DnsData::Text(text) => text.len(),
             DnsData::A(_) | DnsData::Aaaa(_) | DnsData::Opaque(_) => 0,
         };
+        let spilled = |is: bool, bytes: usize| if is { bytes } else { 0 };
         let records = self.answers.iter().chain(&self.additionals);
-        self.queries.iter().map(|query| size_of::<DnsQuestion>() + query.name.len()).sum::<usize>()
-            + records.map(|record| size_of::<DnsRecord>() + record.name.len() + data(&record.data)).sum::<usize>()
+        spilled(self.queries.spilled(), size_of_val(&*self.queries))
+            + spilled(self.answers.spilled(), size_of_val(&*self.answers))
+            + size_of_val(&*self.additionals)
+            + self.queries.iter().map(|query| name(&query.name)).sum::<usize>()
+            + records.map(|record| name(&record.name) + data(&record.data)).sum::<usize>()
     }
 
     /// QR: whether this is a response.
@@ -380,7 +392,7 @@ impl DnsMessage {
 /// A question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsQuestion {
-    pub name: String,
+    pub name: CompactString,
     /// QTYPE (IANA number).
     pub qtype: u16,
 }
@@ -388,7 +400,7 @@ pub struct DnsQuestion {
 /// A resource record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DnsRecord {
-    pub name: String,
+    pub name: CompactString,
     /// TYPE (IANA number).
     pub rtype: u16,
     pub ttl: u32,
@@ -402,12 +414,12 @@ pub enum DnsData {
     Aaaa(Ipv6Addr),
     Mx {
         preference: u16,
-        exchange: String,
+        exchange: CompactString,
     },
     /// The target of CNAME, NS, PTR, DNAME.
-    Name(String),
+    Name(CompactString),
     /// Any other type that has a presentation form worth showing (TXT, SOA, SRV ...).
-    Text(String),
+    Text(Box<str>),
     /// A type that is not read; only its length is known.
     Opaque(usize),
 }

@@ -2,7 +2,7 @@
 //!
 //! The chain question, answer, address, connection is what betrays a host that mails itself, so MX, A and AAAA
 //! are read on every network; all other types only when asked for ([`Detail::All`]). [`glance`] says in some ten
-//! nanoseconds what a message is about, [`parse`] reads it, [`TcpFramer`] cuts a TCP stream into messages
+//! nanoseconds what a message is about, [`read`] and [`parse`] read it, [`TcpFramer`] cuts a TCP stream into messages
 //! (RFC 1035, section 4.2.2), and [`looks_like_dns`] tells DNS on a port where it is not expected.
 //!
 //! Lenient on purpose: this is a witness, not a resolver. What can be read of a damaged message is handed on beside
@@ -11,6 +11,7 @@
 
 use std::fmt::{self, Write};
 
+use compact_str::CompactString;
 use domain::base::iana::Rtype;
 use domain::base::message::RecordSection;
 use domain::base::name::ParsedName;
@@ -129,18 +130,22 @@ pub fn glance(message: &[u8]) -> Result<Glance, Malformed> {
 /// # Errors
 /// [`Malformed`], with what was readable before the defect.
 pub fn parse(message: &[u8], over_tcp: bool, detail: Detail) -> Result<Option<DnsMessage>, Malformed> {
-    if detail == Detail::ChainOnly {
-        match glance(message) {
-            Ok(seen) if !seen.chain => return Ok(None),
-            Ok(_) => {}
-            Err(malformed) => return Err(malformed),
-        }
+    if detail == Detail::ChainOnly && !glance(message)?.chain {
+        return Ok(None);
     }
+    read(message, over_tcp).map(Some)
+}
+
+/// Reads a message in full.
+///
+/// # Errors
+/// [`Malformed`], with what was readable before the defect.
+pub fn read(message: &[u8], over_tcp: bool) -> Result<DnsMessage, Malformed> {
     let bytes = Message::from_slice(message).map_err(|_| Defect::Header)?;
     let header = bytes.header_section();
     let mut read = DnsMessage { id: header.header().id(), flags: flags(message), over_tcp, ..DnsMessage::default() };
     match read_sections(bytes, &mut read) {
-        Ok(()) => Ok(Some(read)),
+        Ok(()) => Ok(read),
         Err(defect) => Err(Malformed { defect, readable: Some(Box::new(read)) }),
     }
 }
@@ -216,18 +221,18 @@ fn read_records<'a>(
 
 /// Adds a record; says so when its data contradicts its type, in which case only its length is kept. The OPT
 /// pseudo-record (RFC 6891) is no record of any name and is left out.
-fn push_record(records: &mut Vec<DnsRecord>, record: Record<'_>) -> Option<Defect> {
+fn push_record(records: &mut impl Extend<DnsRecord>, record: Record<'_>) -> Option<Defect> {
     if record.rtype() == Rtype::OPT {
         return None;
     }
     let data = read_data(&record);
     let defect = data.is_none().then_some(Defect::Record);
-    records.push(DnsRecord {
+    records.extend([DnsRecord {
         name: name(&record.owner()),
         rtype: record.rtype().to_int(),
         ttl: record.ttl().as_secs(),
         data: data.unwrap_or(DnsData::Opaque(usize::from(record.rdlen()))),
-    });
+    }]);
     defect
 }
 
@@ -244,13 +249,13 @@ fn read_data(record: &Record<'_>) -> Option<DnsData> {
         Rtype::NS => DnsData::Name(name(typed::<Ns<Name<'_>>>(record)?.nsdname())),
         Rtype::PTR => DnsData::Name(name(typed::<Ptr<Name<'_>>>(record)?.ptrdname())),
         Rtype::DNAME => DnsData::Name(name(typed::<Dname<Name<'_>>>(record)?.dname())),
-        Rtype::SOA => DnsData::Text(soa(&typed(record)?)),
-        Rtype::SRV => DnsData::Text(srv(&typed(record)?)),
-        Rtype::TXT => DnsData::Text(typed::<Txt<&[u8]>>(record)?.to_string()),
-        Rtype::SPF => DnsData::Text(spf(record)?),
-        Rtype::HINFO => DnsData::Text(typed::<Hinfo<&[u8]>>(record)?.to_string()),
-        Rtype::CAA => DnsData::Text(typed::<Caa<&[u8]>>(record)?.to_string()),
-        Rtype::DS => DnsData::Text(typed::<Ds<&[u8]>>(record)?.to_string()),
+        Rtype::SOA => DnsData::Text(soa(&typed(record)?).into()),
+        Rtype::SRV => DnsData::Text(srv(&typed(record)?).into()),
+        Rtype::TXT => DnsData::Text(typed::<Txt<&[u8]>>(record)?.to_string().into()),
+        Rtype::SPF => DnsData::Text(spf(record)?.into()),
+        Rtype::HINFO => DnsData::Text(typed::<Hinfo<&[u8]>>(record)?.to_string().into()),
+        Rtype::CAA => DnsData::Text(typed::<Caa<&[u8]>>(record)?.to_string().into()),
+        Rtype::DS => DnsData::Text(typed::<Ds<&[u8]>>(record)?.to_string().into()),
         _ => DnsData::Opaque(usize::from(record.rdlen())),
     })
 }
@@ -284,24 +289,31 @@ fn flags(message: &[u8]) -> u16 {
 }
 
 /// A name in presentation form (RFC 1035, section 5.1) without the final dot; the root is `.`.
-fn name<Octets: AsRef<[u8]>>(name: &ParsedName<Octets>) -> String {
+fn name<Octets: AsRef<[u8]>>(name: &ParsedName<Octets>) -> CompactString {
     if name.is_root() {
-        return ".".to_owned();
+        return CompactString::const_new(".");
     }
-    let mut text = String::with_capacity(NAME_CAPACITY);
+    let mut text = CompactString::default();
     for label in name.iter().filter(|label| !label.is_root()) {
         if !text.is_empty() {
             text.push('.');
         }
-        for &byte in label.as_slice() {
-            match byte {
-                b'.' | b'\\' => text.extend(['\\', char::from(byte)]),
-                b'!'..=b'~' => text.push(char::from(byte)),
-                _ => write!(text, "\\{byte:03}").unwrap_or_default(),
-            }
+        let bytes = label.as_slice();
+        let is_plain = |byte: &u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'.' | b'\\');
+        match str::from_utf8(bytes) {
+            Ok(plain) if bytes.iter().all(is_plain) => text.push_str(plain),
+            _ => bytes.iter().for_each(|byte| escape(*byte, &mut text)),
         }
     }
     text
+}
+
+fn escape(byte: u8, text: &mut CompactString) {
+    match byte {
+        b'.' | b'\\' => text.extend(['\\', char::from(byte)]),
+        b'!'..=b'~' => text.push(char::from(byte)),
+        _ => write!(text, "\\{byte:03}").unwrap_or_default(),
+    }
 }
 
 /// Bytes of a message's header (RFC 1035, section 4.1.1).
@@ -312,8 +324,6 @@ const SHORTEST_RECORD: usize = 11;
 const OPCODE_UPDATE: u8 = 5;
 /// QUERY, IQUERY, STATUS, NOTIFY, UPDATE (IANA, DNS OpCodes).
 const KNOWN_OPCODES: [u8; 5] = [0, 1, 2, 4, OPCODE_UPDATE];
-/// Most names are no longer.
-const NAME_CAPACITY: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -372,10 +382,10 @@ mod tests {
     fn reads_an_exchanger_and_its_address() {
         let read = parse(&mx_response(), true, Detail::ChainOnly).unwrap().unwrap();
         assert_eq!((read.id, read.flags, read.over_tcp), (0x1234, 0x8180, true));
-        assert_eq!(read.queries, [DnsQuestion { name: "example.com".into(), qtype: QTYPE_MX }]);
-        let exchange = "mail.example.com".to_owned();
+        assert_eq!(*read.queries, [DnsQuestion { name: "example.com".into(), qtype: QTYPE_MX }]);
+        let exchange = CompactString::const_new("mail.example.com");
         let data = DnsData::Mx { preference: 10, exchange: exchange.clone() };
-        assert_eq!(read.answers, [DnsRecord { name: "example.com".into(), rtype: QTYPE_MX, ttl: 3600, data }]);
+        assert_eq!(*read.answers, [DnsRecord { name: "example.com".into(), rtype: QTYPE_MX, ttl: 3600, data }]);
         let data = DnsData::A([192, 0, 2, 1].into());
         assert_eq!(read.additionals, [DnsRecord { name: exchange, rtype: A, ttl: 3600, data }]);
     }

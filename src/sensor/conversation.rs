@@ -219,13 +219,19 @@ pub(super) fn read_dns(
     detail: Detail,
     stats: &mut DnsStats,
 ) -> (Option<DnsMessage>, Option<Defect>) {
-    if let Ok(glance) = dns::glance(bytes) {
+    let seen = dns::glance(bytes);
+    if let Ok(glance) = &seen {
         stats.queries += u64::from(!glance.response);
         stats.responses += u64::from(glance.response);
         stats.mx_queries += u64::from(!glance.response && glance.mx);
     }
-    match dns::parse(bytes, over_tcp, detail) {
-        Ok(message) => (message, None),
+    let read = match (seen, detail) {
+        (Ok(glance), Detail::ChainOnly) if !glance.chain => return (None, None),
+        (Err(malformed), Detail::ChainOnly) => Err(malformed),
+        _ => dns::read(bytes, over_tcp),
+    };
+    match read {
+        Ok(message) => (Some(message), None),
         Err(malformed) => {
             stats.malformed += 1;
             // Without as much as a question it may be anything.

@@ -71,7 +71,7 @@ fn domains_that_do_not_exist_count_for_a_host_that_mails() {
     for n in 1..=4 {
         let flow = wire.flow(HOST, RESOLVER, 53);
         let mut message = DnsMessage {
-            queries: vec![DnsQuestion { name: format!("gone{n}.example"), qtype: QTYPE_MX }],
+            queries: smallvec::smallvec![DnsQuestion { name: format!("gone{n}.example").into(), qtype: QTYPE_MX }],
             ..DnsMessage::default()
         };
         for flags in [0x0100, 0x8183, 0x8183] {

@@ -52,7 +52,7 @@ fn slowly_or_with_questions_for_exchangers_is_silent() {
     let mut after = wire();
     for n in 1..=20 {
         let (domain, exchanger) = (format!("d{n}.example"), format!("mail.h{n}.example"));
-        let mx = DnsData::Mx { preference: 10, exchange: exchanger.clone() };
+        let mx = DnsData::Mx { preference: 10, exchange: exchanger.as_str().into() };
         before.ask(HOST, RESOLVER, &domain, QTYPE_MX, Some(mx), false);
         before.ask(HOST, RESOLVER, &exchanger, 1, None, false);
         guess(&mut before, n);

@@ -139,7 +139,7 @@ fn a_message_between_strangers_is_about_no_host() {
 fn an_admins_manual_test_is_at_most_low() {
     let mut wire = Wire::new();
     for name in ["one.example", "two.example", "three.example", "four.example"] {
-        let mx = DnsData::Mx { preference: 10, exchange: format!("mx.{name}") };
+        let mx = DnsData::Mx { preference: 10, exchange: format!("mx.{name}").into() };
         wire.ask(HOST, OUTSIDE_RESOLVER, name, QTYPE_MX, Some(mx), false);
     }
     assert_eq!(wire.short(), [], "questions alone are counted, not told");
@@ -473,7 +473,7 @@ fn an_address_mapped_into_ipv6_is_the_same_host() {
     let mut wire = Wire::new();
     for n in 1..=3 {
         let (domain, exchanger) = (format!("d{n}.example"), format!("mx.d{n}.example"));
-        let mx = DnsData::Mx { preference: 10, exchange: exchanger.clone() };
+        let mx = DnsData::Mx { preference: 10, exchange: exchanger.as_str().into() };
         wire.ask("::ffff:10.0.0.5", OUTSIDE_RESOLVER, &domain, QTYPE_MX, Some(mx), false);
         wire.ask(HOST, OUTSIDE_RESOLVER, &exchanger, 1, Some(DnsData::A([203, 0, 113, n].into())), false);
         wire.connect(HOST, &format!("::ffff:203.0.113.{n}"), 25);
@@ -531,7 +531,7 @@ fn a_million_spoofed_hosts_do_not_push_out_the_one_that_matters() {
         wire.deliver(HOST, OUTSIDE_RESOLVER, n, false);
     }
     let question = EventKind::Dns(Box::new(DnsMessage {
-        queries: vec![DnsQuestion { name: "d1.example".into(), qtype: QTYPE_MX }],
+        queries: smallvec::smallvec![DnsQuestion { name: "d1.example".into(), qtype: QTYPE_MX }],
         ..DnsMessage::default()
     }));
     let flow = wire.flow(HOST, OUTSIDE_RESOLVER, 53);

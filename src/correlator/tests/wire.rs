@@ -199,7 +199,7 @@ impl Wire {
         let flow = Arc::new(Flow { transport, ..(*self.flow(client, resolver, 53)).clone() });
         let mut message = DnsMessage {
             flags: 0x0100,
-            queries: vec![DnsQuestion { name: name.into(), qtype }],
+            queries: smallvec::smallvec![DnsQuestion { name: name.into(), qtype }],
             over_tcp,
             ..DnsMessage::default()
         };
@@ -215,7 +215,7 @@ impl Wire {
     pub fn deliver(&mut self, client: &str, resolver: &str, n: u8, over_tcp: bool) -> Arc<Flow> {
         let (domain, exchanger) = (format!("d{n}.example"), format!("mx.d{n}.example"));
         let address = [203, 0, 113, n];
-        let mx = DnsData::Mx { preference: 10, exchange: exchanger.clone() };
+        let mx = DnsData::Mx { preference: 10, exchange: exchanger.as_str().into() };
         self.ask(client, resolver, &domain, QTYPE_MX, Some(mx), over_tcp);
         self.ask(client, resolver, &exchanger, 1, Some(DnsData::A(address.into())), over_tcp);
         self.connect(client, &IpAddr::from(address).to_string(), 25)

@@ -91,7 +91,8 @@ impl Serialize for Record<'_> {
                 record.serialize_entry("rdata", exchange)?;
                 record.serialize_entry("preference", preference)?;
             }
-            DnsData::Name(text) | DnsData::Text(text) => record.serialize_entry("rdata", text)?,
+            DnsData::Name(name) => record.serialize_entry("rdata", name)?,
+            DnsData::Text(text) => record.serialize_entry("rdata", text)?,
             DnsData::Opaque(_) => {}
         }
         record.end()

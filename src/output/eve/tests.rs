@@ -557,8 +557,8 @@ fn mx_answer() -> DnsMessage {
     DnsMessage {
         id: 0x1234,
         flags: 0x8583,
-        queries: vec![DnsQuestion { name: "example.com".into(), qtype: QTYPE_MX }],
-        answers: vec![
+        queries: smallvec::smallvec![DnsQuestion { name: "example.com".into(), qtype: QTYPE_MX }],
+        answers: smallvec::smallvec![
             record("example.com", 15, 300, DnsData::Mx { preference: 10, exchange: "mx.example.com".into() }),
             record("example.com", 65_280, 1, DnsData::Opaque(4)),
         ],

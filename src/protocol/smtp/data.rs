@@ -170,15 +170,21 @@ impl DataReader {
         self.odd_end.map(|odd| OddEnd { followed: odd.followed || followed, ..odd })
     }
 
+    /// Takes a line to its end, and all whole lines behind it that have nothing to stop at: they are most of a message.
     fn rest_of_line<'a>(&mut self, rest: &'a [u8], message: &mut Spool<'_>) -> &'a [u8] {
-        let Some(end) = memchr::memchr2(b'\r', b'\n', rest) else {
-            message.add(rest);
-            return &[];
-        };
-        let (length, ended) = match rest[end..] {
-            [b'\n', ..] => (end + 1, Some(LineEnd::Lf)),
-            [_, b'\n', ..] => (end + 2, Some(LineEnd::CrLf)),
-            _ => (end + 1, None),
+        let mut line = 0;
+        let (length, ended) = loop {
+            let Some(end) = memchr::memchr2(b'\r', b'\n', &rest[line..]).map(|end| line + end) else {
+                message.add(rest);
+                return &[];
+            };
+            match rest[end..] {
+                [b'\n', ..] => break (end + 1, Some(LineEnd::Lf)),
+                [_, b'\n', next, ..] if next != b'.' => line = end + 2,
+                [_, b'\n', ..] => break (end + 2, Some(LineEnd::CrLf)),
+                _ => break (end + 1, None),
+            }
+            self.before = LineEnd::CrLf;
         };
         message.add(&rest[..length]);
         match ended {
