@@ -149,9 +149,17 @@ fn markup(data: &[u8]) -> Option<&'static str> {
 /// Text is UTF-8 or a single-byte charset: no control characters besides white space, escape and form feed.
 fn is_text(data: &[u8]) -> bool {
     let head = data.get(..TEXT_PROBE).unwrap_or(data);
-    head.iter().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b | 0x1a | 0x20..=0x7e | 0x80..))
+    // All bytes are looked at, since that takes many at a time; there are not many.
+    let has_control = head.iter().fold(false, |found, byte| found | is_control(*byte));
+    !has_control
         && (std::str::from_utf8(head).map_or_else(|e| e.error_len().is_none(), |_| true)
             || head.iter().filter(|byte| byte.is_ascii()).count() * 4 >= head.len() * 3)
+}
+
+/// Whether a byte does not belong into text.
+const fn is_control(byte: u8) -> bool {
+    let allowed = matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b | 0x1a);
+    (byte < 0x20) & !allowed | (byte == 0x7f)
 }
 
 /// {000C1084-0000-0000-C000-000000000046} as it lies in a file.

@@ -187,6 +187,9 @@ fn read_sections(bytes: &Message<[u8]>, read: &mut DnsMessage) -> Result<(), Def
     let strict = read.opcode() != OPCODE_UPDATE;
     let mut defect = None;
     let mut answers = questions.answer().map_err(|_| Defect::Question)?;
+    // No more are promised than there is room for in the message.
+    let promised = usize::from(bytes.header_counts().ancount()).min(budget);
+    read.answers.reserve(promised.min(bytes.as_slice().len() / SHORTEST_RECORD));
     read_records(&mut answers, &mut budget, |record| {
         defect = defect.or(push_record(&mut read.answers, record).filter(|_| strict));
     })?;
