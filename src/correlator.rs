@@ -258,6 +258,7 @@ impl Correlator {
         CorrelateStats {
             hosts: self.hosts.len() as u64,
             hosts_evicted: self.hosts.evicted(),
+            hosts_shortened: self.hosts.shortened(),
             entries: self.hosts.entries() as u64,
             bytes: (self.hosts.memory() + self.identities.memory() + self.sightings.memory()) as u64,
         }
