@@ -14,6 +14,7 @@
 
 pub mod courier;
 mod feed;
+pub mod lookup;
 mod merge;
 mod pulse;
 mod room;

@@ -49,8 +49,13 @@ pub fn run(typed: args::Live, log_level: Option<LogLevel>, settings: settings::L
     let origin = Origin::Live(sources.iter().map(|source| source.interface().to_owned()).collect());
     let mut outputs = Outputs::open(config, origin, Arc::clone(&metrics), rules.get().rules().len())?;
     if settings.confine {
+        let others = confine::other_threads();
+        if others > 0 {
+            tracing::error!("not confined: files: {others} threads run already, and Landlock does not bind them");
+        }
         tell(&confine::close_in(&grants(config, typed.common.config.as_deref())));
     }
+    outputs.begin()?;
     let rings = u64::from(settings.ring_mib) << 20;
     metrics.set_memory("rings", rings.saturating_mul(sources.len() as u64));
     let health = Health { metrics, pulse: outputs.pulse() };
