@@ -4,18 +4,21 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, BufWriter, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use mailsnare::model::limits;
-use mailsnare_lab::attack::Attack;
+use mailsnare_lab::attack::{Attack, fragment};
 use mailsnare_lab::capture::{Packet, PcapFormat, PcapWriter, Sink};
 use mailsnare_lab::clock::{MILLI, Nanos, SECOND};
-use mailsnare_lab::dns::{self, Message};
+use mailsnare_lab::dns::{self, Message, Zones};
 use mailsnare_lab::host::{Host, WINDOWS_XP};
-use mailsnare_lab::talk::{Talk, datagram, outside};
-use mailsnare_lab::wire::{ACK, PSH};
+use mailsnare_lab::talk::{Talk, datagram, mail_server, outside, segment};
+use mailsnare_lab::wire::{ACK, PSH, SYN, Tcp};
 
 #[test]
 fn the_pools_tell_what_a_flood_of_connections_takes() {
@@ -39,6 +42,43 @@ fn the_pools_tell_what_many_hosts_take() {
 fn the_pools_tell_what_streams_with_holes_take() {
     let seen = Filled::with(&[], |sink| holes(sink, 400, 100));
     seen.holds("reassembly", 40 << 20);
+}
+
+/// With a larger budget, so that the pool outweighs the program.
+#[test]
+fn the_pools_tell_what_fragments_take() {
+    let seen = Filled::with(&["--memory", "4GiB"], |sink| fragments(sink, 1_000, 44));
+    seen.holds("fragments", 50 << 20);
+}
+
+#[test]
+fn the_pools_tell_what_unfinished_dns_messages_take() {
+    let seen = Filled::with(&["--memory", "4GiB"], |sink| unfinished_answers(sink, 1_000, 40));
+    seen.holds("dns", 45 << 20);
+}
+
+#[test]
+fn the_pools_tell_what_packets_kept_as_evidence_take() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = ["--evidence", dir.path().to_str().unwrap()];
+    let seen = Filled::with(&options, |sink| answers(sink, true, 80, 45_000));
+    seen.holds("evidence", 50 << 20);
+}
+
+/// Whoever reads the lines is slow, so that events pile up before the correlator.
+#[test]
+fn the_pools_tell_what_waits_for_the_correlator() {
+    let options = ["--eve", "-", "--events", "dns"];
+    let seen = Filled::amid(&options, ("queues", 40 << 20), 20, |sink| answers(sink, false, 200, 4_000));
+    seen.holds("queues", 40 << 20);
+}
+
+/// ... or messages, opened or not.
+#[test]
+fn the_pools_tell_what_messages_under_inspection_take() {
+    let options = ["--eve", "-", "--events", "smtp"];
+    let seen = Filled::amid(&options, ("inspection", 60 << 20), 300, |sink| mails(sink, 250, 290));
+    seen.holds("inspection", 60 << 20);
 }
 
 #[test]
@@ -88,6 +128,54 @@ impl Filled {
         input.flush().unwrap();
         process.find_metrics();
         let metrics = process.settled(packets);
+        Self::seen(&process, metrics)
+    }
+
+    /// The same amid the replay, as soon as a pool holds so much; until then 16 KiB of what the process says
+    /// are read every so many milliseconds.
+    fn amid(
+        options: &[&str],
+        (pool, least): (&str, u64),
+        millis: u64,
+        fill: impl FnOnce(&mut dyn Sink) -> u64 + Send + 'static,
+    ) -> Self {
+        let mut process = Process::start(options);
+        let (input, mut output) = (process.input.take().unwrap(), process.child.stdout.take().unwrap());
+        let hurry = Arc::new(AtomicBool::new(false));
+        let hurries = Arc::clone(&hurry);
+        let reader = thread::spawn(move || {
+            let mut part = [0; 16 << 10];
+            while output.read(&mut part).unwrap() > 0 {
+                if !hurries.load(Ordering::Relaxed) {
+                    thread::sleep(Duration::from_millis(millis));
+                }
+            }
+        });
+        let writer = thread::spawn(move || {
+            let mut writer = PcapWriter::new(BufWriter::new(input), PcapFormat::default()).unwrap();
+            let packets = fill(&mut writer);
+            writer.finish().unwrap().flush().unwrap();
+            packets
+        });
+        process.find_metrics();
+        let began = Instant::now();
+        let seen = loop {
+            thread::sleep(Duration::from_millis(200));
+            let metrics = process.metrics();
+            let holds = metrics.get(&format!("mailsnare_memory_bytes{{pool=\"{pool}\"}}")).copied();
+            if holds.unwrap_or_default() as u64 >= least {
+                break Self::seen(&process, metrics);
+            }
+            assert!(began.elapsed() < PATIENCE, "{pool} holds {holds:?}");
+        };
+        hurry.store(true, Ordering::Relaxed);
+        writer.join().unwrap();
+        reader.join().unwrap();
+        seen
+    }
+
+    /// What the kernel says it takes.
+    fn seen(process: &Process, metrics: BTreeMap<String, f64>) -> Self {
         let status = fs::read_to_string(format!("/proc/{}/status", process.child.id())).unwrap_or_default();
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let Some(resident) = resident.and_then(|said| said.trim().strip_suffix(" kB")?.parse::<u64>().ok()) else {
@@ -133,8 +221,12 @@ struct Process {
 impl Process {
     fn start(options: &[&str]) -> Self {
         let mut command = Command::new(BINARY);
-        command.args(["replay", "-", "--workers", "2", "--metrics", "127.0.0.1:0", "--events", "alert"]).args(options);
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.args(["replay", "-", "--workers", "2", "--metrics", "127.0.0.1:0"]).args(options);
+        let told = options.contains(&"--eve");
+        if !told {
+            command.args(["--events", "alert"]);
+        }
+        command.stdin(Stdio::piped()).stdout(if told { Stdio::piped() } else { Stdio::null() }).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let input = child.stdin.take();
         Self { child, input, address: String::new() }
@@ -216,6 +308,82 @@ fn holes(sink: &mut dyn Sink, sessions: u64, segments: u64) -> u64 {
     })
 }
 
+/// Mails of some bytes and a long subject, one after the other.
+fn mails(sink: &mut dyn Sink, count: u64, segments: u64) -> u64 {
+    let line = [vec![b'x'; 1_398], b"\r\n".to_vec()].concat();
+    let subject = format!("Subject: {}\r\n\r\n", format!("{}\r\n ", "word ".repeat(180)).repeat(12));
+    let head = [subject.as_bytes(), &vec![b' '; 14_000 - subject.len() - 2], b"\r\n"].concat();
+    let mut packets = 0;
+    for number in 0..count {
+        let talk = Talk(number);
+        let begin = START + number as Nanos * 20 * MILLI;
+        let mut put = |packet: Packet| sink.packet(packet.time, &packet.data).unwrap();
+        (0..Talk::OPENING).for_each(|step| put(talk.open(begin, step)));
+        for (at, part) in (0..).zip(head.chunks(1_400)) {
+            put(talk.client(begin, at * 1_400, ACK | PSH, part));
+        }
+        (0..segments).for_each(|at| put(talk.client(begin, 14_000 + at as u32 * 1_400, ACK | PSH, &line)));
+        let length = 14_000 + segments as u32 * 1_400;
+        (0..Talk::ENDING).for_each(|step| put(talk.end(begin, length, step)));
+        packets += Talk::OPENING + 10 + segments + Talk::ENDING;
+    }
+    packets
+}
+
+/// Datagrams whose first fragment never comes.
+fn fragments(sink: &mut dyn Sink, datagrams: u64, pieces: u64) -> u64 {
+    let data = vec![0x5a; 1_400 - 8];
+    for number in 0..datagrams * pieces {
+        let at = START + (number as Nanos) * 6 * SECOND / (datagrams * pieces) as Nanos;
+        let (datagram_number, piece) = (number % datagrams, number / datagrams);
+        let (from, to) = (outside(datagram_number as u32, 5_000), mail_server());
+        let Packet { time, mut data } = datagram(at, &from, &to, &data);
+        // In units of eight bytes.
+        fragment(&mut data, datagram_number as u16, (piece as u16 + 1) * 175, true);
+        sink.packet(time, &data).unwrap();
+    }
+    datagrams * pieces
+}
+
+/// Answers over TCP that promise the longest message and never come to its end.
+fn unfinished_answers(sink: &mut dyn Sink, streams: u64, segments: u64) -> u64 {
+    let mut begin = Message::query(7, "example.net", dns::MX).encode_tcp(false);
+    begin[..2].copy_from_slice(&[0xff, 0xff]);
+    begin.resize(1_400, 0);
+    let steps = 3 + segments;
+    for number in 0..streams * steps {
+        let at = START + (number as Nanos) * 6 * SECOND / (streams * steps) as Nanos;
+        let (stream, step) = (number % streams, number / streams);
+        let (client, server) = (outside(stream as u32, 5_000), outside(0x1_ffff, 53));
+        let tcp = |seq: u32, ack: u32, flags| Tcp { seq, ack, flags, ..Tcp::default() };
+        let Packet { time, data } = match step {
+            0 => segment(at, &client, &server, tcp(0, 0, SYN), &[]),
+            1 => segment(at, &server, &client, tcp(0, 1, SYN | ACK), &[]),
+            2 => segment(at, &client, &server, tcp(1, 1, ACK), &[]),
+            3 => segment(at, &client, &server, tcp(1, 1, ACK | PSH), &begin),
+            step => segment(at, &client, &server, tcp(1 + (step as u32 - 3) * 1_400, 1, ACK | PSH), &[0; 1_400]),
+        };
+        sink.packet(time, &data).unwrap();
+    }
+    streams * steps
+}
+
+/// Answers with many addresses, to one host at home or between strangers.
+fn answers(sink: &mut dyn Sink, home: bool, addresses: u32, count: u64) -> u64 {
+    let asks = Host::home("asks", Ipv4Addr::new(10, 20, 2, 3), "user", &WINDOWS_XP);
+    let client = if home { asks.endpoint(asks.ip(), 1_024) } else { outside(54, 1_024) };
+    let resolver = outside(53, 53);
+    let mut zones = Zones::default();
+    (0..addresses).for_each(|number| zones.address("example.net", IpAddr::V4(Ipv4Addr::from(0xc633_6400 + number))));
+    let answer = Message::query(7, "example.net", dns::A).answered_by(&zones).encode(true);
+    for number in 0..count {
+        let at = START + (number as Nanos) * 6 * SECOND / count as Nanos;
+        let Packet { time, data } = datagram(at, &resolver, &client, &answer);
+        sink.packet(time, &data).unwrap();
+    }
+    count
+}
+
 fn spread(sink: &mut dyn Sink, sessions: u64, steps: u64, packet: impl Fn(Talk, Nanos, u64) -> Packet) -> u64 {
     for number in 0..sessions * steps {
         let at = START + (number as Nanos) * 6 * SECOND / (sessions * steps) as Nanos;
@@ -243,4 +411,4 @@ const QUESTIONS: u64 = 200;
 const START: Nanos = 1_067_590_800 * SECOND;
 const BINARY: &str = env!("CARGO_BIN_EXE_mailsnare");
 /// For a machine that does much else at the same time.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(20);

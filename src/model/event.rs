@@ -44,6 +44,12 @@ impl Event {
     }
 }
 
+/// Bytes that so many take when they are allocated by themselves: names are short, so that what the allocator adds, and
+/// rounds up to, is as much again.
+const fn on_heap(bytes: usize) -> usize {
+    if bytes == 0 { 0 } else { (bytes + 23).next_multiple_of(16) }
+}
+
 /// What was seen.
 #[derive(Debug)]
 pub enum EventKind {
@@ -348,12 +354,15 @@ impl DnsMessage {
     /// Bytes of what it points to.
     fn weight(&self) -> usize {
         let data = |data: &DnsData| match data {
-            DnsData::Mx { exchange: name, .. } | DnsData::Name(name) | DnsData::Text(name) => name.len(),
+            DnsData::Mx { exchange: name, .. } | DnsData::Name(name) | DnsData::Text(name) => on_heap(name.capacity()),
             DnsData::A(_) | DnsData::Aaaa(_) | DnsData::Opaque(_) => 0,
         };
-        let records = self.answers.iter().chain(&self.additionals);
-        self.queries.iter().map(|query| size_of::<DnsQuestion>() + query.name.len()).sum::<usize>()
-            + records.map(|record| size_of::<DnsRecord>() + record.name.len() + data(&record.data)).sum::<usize>()
+        let record = |record: &DnsRecord| on_heap(record.name.capacity()) + data(&record.data);
+        // Lists grow by doubling, and keep what they grew to.
+        self.queries.capacity() * size_of::<DnsQuestion>()
+            + (self.answers.capacity() + self.additionals.capacity()) * size_of::<DnsRecord>()
+            + self.queries.iter().map(|query| on_heap(query.name.capacity())).sum::<usize>()
+            + self.answers.iter().chain(&self.additionals).map(record).sum::<usize>()
     }
 
     /// QR: whether this is a response.
