@@ -3,11 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Cursor, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,8 +15,12 @@ use mailsnare_lab::capture::{Packet, PcapFormat, PcapWriter, Sink};
 use mailsnare_lab::clock::{MILLI, Nanos, SECOND};
 use mailsnare_lab::dns::{self, Message, Zones};
 use mailsnare_lab::host::{Host, WINDOWS_XP};
+use mailsnare_lab::mail::{Attachment, Builder};
+use mailsnare_lab::prng::Rng;
 use mailsnare_lab::talk::{Talk, datagram, mail_server, outside, segment};
 use mailsnare_lab::wire::{ACK, PSH, SYN, Tcp};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 #[test]
 fn the_pools_tell_what_a_flood_of_connections_takes() {
@@ -73,12 +75,20 @@ fn the_pools_tell_what_waits_for_the_correlator() {
     seen.holds("queues", 40 << 20);
 }
 
-/// ... or messages, opened or not.
+/// What each mail brings takes long to unpack, so that those behind it wait.
 #[test]
-fn the_pools_tell_what_messages_under_inspection_take() {
-    let options = ["--eve", "-", "--events", "smtp"];
-    let seen = Filled::amid(&options, ("inspection", 60 << 20), 300, |sink| mails(sink, 250, 290));
+fn the_pools_tell_what_messages_wait_to_be_opened() {
+    let seen = Filled::amid(&[], ("inspection", 60 << 20), 0, |sink| mails(sink, 300, &archive()));
     seen.holds("inspection", 60 << 20);
+}
+
+/// Whoever reads the lines is slow, and what was found in messages waits, files that are to be extracted among it.
+#[test]
+fn the_pools_tell_what_opened_messages_take() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = ["--eve", "-", "--events", "smtp", "--extract", dir.path().to_str().unwrap()];
+    let seen = Filled::amid(&options, ("inspection", 50 << 20), 300, |sink| mails(sink, 300, &file()));
+    seen.holds("inspection", 50 << 20);
 }
 
 #[test]
@@ -140,22 +150,18 @@ impl Filled {
         fill: impl FnOnce(&mut dyn Sink) -> u64 + Send + 'static,
     ) -> Self {
         let mut process = Process::start(options);
-        let (input, mut output) = (process.input.take().unwrap(), process.child.stdout.take().unwrap());
-        let hurry = Arc::new(AtomicBool::new(false));
-        let hurries = Arc::clone(&hurry);
-        let reader = thread::spawn(move || {
-            let mut part = [0; 16 << 10];
-            while output.read(&mut part).unwrap() > 0 {
-                if !hurries.load(Ordering::Relaxed) {
+        let (input, output) = (process.input.take().unwrap(), process.child.stdout.take());
+        let reader = output.map(|mut output| {
+            thread::spawn(move || {
+                let mut part = [0; 16 << 10];
+                while output.read(&mut part).unwrap() > 0 {
                     thread::sleep(Duration::from_millis(millis));
                 }
-            }
+            })
         });
         let writer = thread::spawn(move || {
-            let mut writer = PcapWriter::new(BufWriter::new(input), PcapFormat::default()).unwrap();
-            let packets = fill(&mut writer);
-            writer.finish().unwrap().flush().unwrap();
-            packets
+            let mut writer = Patient(PcapWriter::new(BufWriter::new(input), PcapFormat::default()).ok());
+            fill(&mut writer);
         });
         process.find_metrics();
         let began = Instant::now();
@@ -168,9 +174,9 @@ impl Filled {
             }
             assert!(began.elapsed() < PATIENCE, "{pool} holds {holds:?}");
         };
-        hurry.store(true, Ordering::Relaxed);
+        drop(process);
         writer.join().unwrap();
-        reader.join().unwrap();
+        reader.into_iter().for_each(|reader| reader.join().unwrap());
         seen
     }
 
@@ -308,26 +314,50 @@ fn holes(sink: &mut dyn Sink, sessions: u64, segments: u64) -> u64 {
     })
 }
 
-/// Mails of some bytes and a long subject, one after the other.
-fn mails(sink: &mut dyn Sink, count: u64, segments: u64) -> u64 {
-    let line = [vec![b'x'; 1_398], b"\r\n".to_vec()].concat();
-    let subject = format!("Subject: {}\r\n\r\n", format!("{}\r\n ", "word ".repeat(180)).repeat(12));
-    let head = [subject.as_bytes(), &vec![b' '; 14_000 - subject.len() - 2], b"\r\n"].concat();
-    let mut packets = 0;
+/// Mails of this text, one after the other.
+fn mails(sink: &mut dyn Sink, count: u64, message: &[u8]) -> u64 {
+    let parts = message.chunks(1_400);
     for number in 0..count {
         let talk = Talk(number);
-        let begin = START + number as Nanos * 20 * MILLI;
+        let at = START + number as Nanos * 20 * MILLI;
         let mut put = |packet: Packet| sink.packet(packet.time, &packet.data).unwrap();
-        (0..Talk::OPENING).for_each(|step| put(talk.open(begin, step)));
-        for (at, part) in (0..).zip(head.chunks(1_400)) {
-            put(talk.client(begin, at * 1_400, ACK | PSH, part));
+        (0..Talk::OPENING).for_each(|step| put(talk.open(at, step)));
+        for (offset, part) in (0..).step_by(1_400).zip(parts.clone()) {
+            put(talk.client(at, offset, ACK | PSH, part));
         }
-        (0..segments).for_each(|at| put(talk.client(begin, 14_000 + at as u32 * 1_400, ACK | PSH, &line)));
-        let length = 14_000 + segments as u32 * 1_400;
-        (0..Talk::ENDING).for_each(|step| put(talk.end(begin, length, step)));
-        packets += Talk::OPENING + 10 + segments + Talk::ENDING;
+        (0..Talk::ENDING).for_each(|step| put(talk.end(at, message.len() as u32, step)));
     }
-    packets
+    count * (Talk::OPENING + parts.len() as u64 + Talk::ENDING)
+}
+
+/// A mail with a zip of 400 KB that is a hundred times as large unpacked: no bomb, and half a second's work.
+fn archive() -> Vec<u8> {
+    let mut rng = Rng::named(1, "memory");
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file("slow.bin", SimpleFileOptions::default()).unwrap();
+    (0..30_000).for_each(|_| zip.write_all(&rng.bytes(10).repeat(100)).unwrap());
+    let content = zip.finish().unwrap().into_inner();
+    let builder = Builder::new("See attached.").header("Subject", "Archive");
+    builder.attach(Attachment::new("archive.zip", "application/zip", content)).build().bytes
+}
+
+/// A mail with a file of 300 KB and a subject that makes its line long.
+fn file() -> Vec<u8> {
+    let subject = vec!["word ".repeat(180); 12].join("\r\n ");
+    let builder = Builder::new("See attached.").header("Subject", &subject);
+    builder.attach(Attachment::new("file.bin", "application/octet-stream", vec![0xa5; 300_000])).build().bytes
+}
+
+/// Writes until the other end has had enough.
+struct Patient<S>(Option<S>);
+
+impl<S: Sink> Sink for Patient<S> {
+    fn packet(&mut self, time: Nanos, data: &[u8]) -> io::Result<()> {
+        if let Some(Err(_)) = self.0.as_mut().map(|sink| sink.packet(time, data)) {
+            self.0 = None;
+        }
+        Ok(())
+    }
 }
 
 /// Datagrams whose first fragment never comes.
@@ -411,4 +441,4 @@ const QUESTIONS: u64 = 200;
 const START: Nanos = 1_067_590_800 * SECOND;
 const BINARY: &str = env!("CARGO_BIN_EXE_mailsnare");
 /// For a machine that does much else at the same time.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
