@@ -92,7 +92,7 @@ impl Sensor {
         let core = Core {
             mail_ports: PortSet::new(&settings.mail_ports),
             table: FlowTable::new(settings.flows),
-            floods: Floods::default(),
+            floods: Floods::telling(settings.flood_packets),
             stats: SensorStats::default(),
             smtp_account: SmtpAccount::new(settings.shares.smtp_bytes as u64),
             source,

@@ -60,7 +60,9 @@ pub fn run(typed: args::Live, log_level: Option<LogLevel>, settings: settings::L
     metrics.set_memory("rings", rings.saturating_mul(sources.len() as u64));
     let health = Health { metrics, pulse: outputs.pulse() };
     let server = listener.map(|listener| Server { listener, endpoints: &health });
-    let plan = outputs::plan(config, privacy.clone(), Pressure::Shed);
+    let mut plan = outputs::plan(config, privacy.clone(), Pressure::Shed);
+    plan.sensor.share_floods(usize::from(settings.threads));
+    plan.correlator.joins_floods = settings.threads > 1;
     let mut attendant = Attendant {
         outputs: &mut outputs,
         service: Service::new(),

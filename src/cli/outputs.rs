@@ -391,6 +391,7 @@ pub fn plan(config: &Config, privacy: Option<Privacy>, pressure: Pressure) -> Pl
             detect: config.detect.clone(),
             groups: config.groups.clone(),
             ignore: config.ignore.clone(),
+            joins_floods: false,
             hosts: config.shares().hosts,
             host_entries: config.shares().host_entries,
         },

@@ -449,7 +449,7 @@ impl FlowEnd {
 }
 
 /// What one host sent another since that was last told: told when [`super::limits::FLOOD_PACKETS`] is passed, then once
-/// in each [`super::limits::FLOOD_WINDOW`].
+/// in each [`super::limits::FLOOD_WINDOW`]. Where threads share an interface, each tells of its part from fewer on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flood {
     /// SYN segments without ACK; those to mail ports and of DNS are not counted.

@@ -120,6 +120,10 @@ pub const FLOOD_WINDOW: Duration = Duration::from_secs(10);
 /// Pairs of hosts for which they are counted at once, some 600 KB: in buckets of four, so that at 10,000 new pairs a
 /// second a flood is still found in the place where it was counted last.
 pub const FLOOD_PAIRS: usize = 8_192;
+/// Of a flood that several threads see parts of, the least that one of them tells: as much as opening a page may take.
+pub const FLOOD_PART: u32 = 8;
+/// Pairs of hosts of which such parts are added up at once; some 1 MB.
+pub const FLOOD_JOINED: usize = 4_096;
 
 // --- smtp -------------------------------------------------------------------------------------------------------
 
