@@ -4,6 +4,7 @@
 //! hash keys of the run. What is told of whom: only home hosts have state. An event is shown to the detectors once for
 //! each home host that has a part in it, the client first.
 
+mod joint;
 mod kin;
 mod roles;
 
@@ -12,6 +13,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+
+use joint::JointFloods;
 
 use crate::detect::chain::tells_exchangers;
 use crate::detect::files::Sightings;
@@ -47,6 +50,8 @@ pub struct CorrelatorSettings {
     pub groups: Vec<Vec<IpAddr>>,
     /// What is not to be told.
     pub ignore: Vec<Ignore>,
+    /// Threads share interfaces, and tell of parts of floods ([`SensorSettings::share_floods`]).
+    pub joins_floods: bool,
     /// Home hosts with state at once.
     pub hosts: usize,
     /// Names and addresses remembered for all of them together.
@@ -62,6 +67,7 @@ impl Default for CorrelatorSettings {
             detect: DetectSettings::default(),
             groups: Vec::new(),
             ignore: Vec::new(),
+            joins_floods: false,
             hosts: limits::HOSTS,
             host_entries: limits::HOST_ENTRIES,
         }
@@ -84,6 +90,7 @@ pub struct Correlator {
     identities: Identities,
     sightings: Sightings,
     link: Link,
+    joint: JointFloods,
     /// Time of the newest event, or of the wire when idle.
     now: Timestamp,
     /// Earliest and latest event.
@@ -115,6 +122,7 @@ impl Correlator {
             rules,
             sightings,
             link: Link::default(),
+            joint: JointFloods::default(),
             now: Timestamp::default(),
             span: None,
             incidents: 0,
@@ -172,6 +180,18 @@ impl Correlator {
             client: known(parties.client, parties.client_is_home()),
             server: known(parties.server, parties.server_is_home()),
             ..parties
+        };
+        let whole;
+        let event = match &event.kind {
+            EventKind::Flood(part) if self.settings.joins_floods => {
+                // Of hosts that are not known nothing would be said anyway.
+                let known = parties.client_is_home() && self.hosts.find(parties.client).is_some();
+                let sum = known.then(|| self.joint.add(parties.client, parties.server, part)).flatten();
+                let Some(flood) = sum else { return };
+                whole = Event { kind: EventKind::Flood(Box::new(flood)), flow: event.flow.clone(), ..*event };
+                &whole
+            }
+            _ => event,
         };
         self.note_role(&event.kind, flow, findings, &parties, out);
         let named = self.names_asked(&event.kind, &parties);
@@ -263,8 +283,10 @@ impl Correlator {
         CorrelateStats {
             hosts: self.hosts.len() as u64,
             hosts_evicted: self.hosts.evicted(),
+            hosts_shortened: self.hosts.shortened(),
             entries: self.hosts.entries() as u64,
-            bytes: (self.hosts.memory() + self.identities.memory() + self.sightings.memory()) as u64,
+            bytes: (self.hosts.memory() + self.identities.memory() + self.sightings.memory() + self.joint.memory())
+                as u64,
         }
     }
 

@@ -14,6 +14,7 @@
 
 pub mod courier;
 mod feed;
+pub mod lookup;
 mod merge;
 mod pulse;
 mod room;
@@ -32,7 +33,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use feed::{Feed, read};
 use merge::Merge;
 pub use pulse::Pulse;
-use room::Room;
+use room::{Room, Taken};
 
 use crate::capture::{CaptureError, Source};
 use crate::correlator::{Correlator, CorrelatorSettings, Said};
@@ -271,7 +272,7 @@ fn serve(listener: &TcpListener, over: &AtomicBool, endpoints: &(dyn Endpoints +
 #[derive(Debug)]
 struct Shared {
     /// Of messages, and of packets kept as evidence.
-    room: Room,
+    room: Arc<Room>,
     /// Of the other events.
     event_room: Room,
     pulse: Pulse,
@@ -286,7 +287,7 @@ struct Shared {
 impl Shared {
     fn new(workers: usize, sources: usize, shares: &Shares) -> Self {
         Self {
-            room: Room::new(shares.inspect_bytes),
+            room: Arc::new(Room::new(shares.inspect_bytes)),
             event_room: Room::new(shares.event_bytes),
             pulse: Pulse::new(sources),
             dropped: AtomicU64::new(0),
@@ -301,12 +302,15 @@ struct Job {
     event: Event,
     force: Arc<InForce>,
     reply: Sender<Inspected>,
+    taken: Taken,
 }
 
 struct Inspected {
     event: Event,
     /// None when the inspector failed.
     findings: Option<Findings>,
+    /// What both take until they are told.
+    taken: Taken,
 }
 
 /// A place in the order of events.
@@ -314,10 +318,10 @@ enum Slot {
     Ready(Event),
     /// It was to be inspected, but the inspectors were busy.
     Shed(Event),
-    /// A packet kept as evidence, with the bytes of room it takes.
-    Kept(Event, usize),
-    /// An inspector will fill it. With the bytes of room its message takes until then, and the event's time.
-    Waiting(Receiver<Inspected>, usize, Timestamp),
+    /// A packet kept as evidence, with the room it takes.
+    Kept(Event, Taken),
+    /// An inspector will fill it. With the event's time.
+    Waiting(Receiver<Inspected>, Timestamp),
 }
 
 impl Slot {
@@ -332,7 +336,7 @@ impl Slot {
     fn time(&self) -> Timestamp {
         match self {
             Self::Ready(event) | Self::Shed(event) | Self::Kept(event, _) => event.time,
-            Self::Waiting(_, _, time) => *time,
+            Self::Waiting(_, time) => *time,
         }
     }
 }
@@ -346,6 +350,9 @@ struct Batch {
     force: Arc<InForce>,
 }
 
+/// What a place in the order and the channel to fill it take besides the message, roughly.
+const WAITING_OVERHEAD: usize = 2_048;
+
 // --- inspectors -------------------------------------------------------------------------------------------------
 
 /// Works on messages until no more can come. `inspect` is [`Inspector::inspect`] but in tests.
@@ -355,7 +362,7 @@ fn inspect_all(
     busy: Option<&AtomicU64>,
     inspect: impl Fn(&Inspector, &RuleSet, &mut Event) -> Findings,
 ) {
-    for Job { mut event, force, reply } in jobs {
+    for Job { mut event, force, reply, mut taken } in jobs {
         let began = Instant::now();
         let inspector = force.policy.as_ref().map_or(planned, |policy| &policy.inspector);
         // A defect in our handling of one hostile message must not cost its envelope, nor this thread.
@@ -363,7 +370,9 @@ fn inspect_all(
         if let Some(busy) = busy {
             busy.fetch_add(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
-        let _ = reply.send(Inspected { event, findings });
+        // What was opened is gone; what was found in it waits for its turn.
+        taken.resize(event.weight() + findings.as_ref().map_or(0, Findings::weight) + WAITING_OVERHEAD);
+        let _ = reply.send(Inspected { event, findings, taken });
     }
 }
 
@@ -479,22 +488,23 @@ impl<'a> Consumer<'a> {
 
     fn slot(&mut self, slot: Slot, waiting: usize) {
         self.freed += slot.bytes();
-        let (mut event, findings, bytes) = match slot {
-            Slot::Ready(event) => (event, None, 0),
-            Slot::Kept(event, bytes) => (event, None, bytes),
+        // What is taken is given back once the event has been heard.
+        let (mut event, findings, _taken) = match slot {
+            Slot::Ready(event) => (event, None, None),
+            Slot::Kept(event, taken) => (event, None, Some(taken)),
             Slot::Shed(event) => {
                 self.inspect.shed_queue += 1;
-                (event, None, 0)
+                (event, None, None)
             }
-            Slot::Waiting(filled, bytes, _) => match filled.recv() {
-                Ok(Inspected { event, findings }) => {
+            Slot::Waiting(filled, _) => match filled.recv() {
+                Ok(Inspected { event, findings, taken }) => {
                     self.inspect.shed_failed += u64::from(findings.is_none());
-                    (event, findings, bytes)
+                    (event, findings, Some(taken))
                 }
                 // Only if an inspector thread died, which `catch_unwind` rules out.
                 Err(_) => {
                     self.inspect.shed_failed += 1;
-                    return self.shared.room.give_back(bytes);
+                    return;
                 }
             },
         };
@@ -502,7 +512,6 @@ impl<'a> Consumer<'a> {
             self.inspector.pass(&mut event);
         }
         self.hear(&event, findings.as_ref(), waiting);
-        self.shared.room.give_back(bytes);
     }
 
     fn hear(&mut self, event: &Event, findings: Option<&Findings>, waiting: usize) {

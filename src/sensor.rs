@@ -92,7 +92,7 @@ impl Sensor {
         let core = Core {
             mail_ports: PortSet::new(&settings.mail_ports),
             table: FlowTable::new(settings.flows),
-            floods: Floods::default(),
+            floods: Floods::telling(settings.flood_packets),
             stats: SensorStats::default(),
             smtp_account: SmtpAccount::new(settings.shares.smtp_bytes as u64),
             source,
@@ -124,11 +124,15 @@ impl Sensor {
         match self.decoder.decode(packet.link, packet.data, packet.wire_len, packet.time) {
             Decoded::Tcp(segment) => {
                 core.tcp(&segment, packet);
-                core.keep_packet(packet, &segment.ip, segment.payload);
+                if core.keep != Keep::Nothing {
+                    core.keep_packet(packet, &segment.ip, segment.payload);
+                }
             }
             Decoded::Udp(datagram) => {
                 core.udp(&datagram);
-                core.keep_packet(packet, &datagram.ip, datagram.payload);
+                if core.keep != Keep::Nothing {
+                    core.keep_packet(packet, &datagram.ip, datagram.payload);
+                }
             }
             Decoded::Other(ip, protocol) => core.other(&ip, protocol),
             Decoded::Echo(ip, protocol) => core.echo(&ip, protocol),
@@ -291,7 +295,7 @@ impl Core {
         }
         if segment.flags & (SYN | ACK) == SYN
             && side == Side::Client
-            && !is_served(entry.server().port(), &self.mail_ports)
+            && !is_served(entry.server_port(), &self.mail_ports)
         {
             let identity = || entry.identity();
             self.floods.count(
@@ -308,11 +312,11 @@ impl Core {
         let both_fin = entry.tcp_flags[0] & entry.tcp_flags[1] & FIN != 0;
         // Of a conversation the end is told when all of it was heard.
         entry.closed |= reset || (both_fin && entry.attached.is_none());
-        let mail_port = self.mail_ports.contains(entry.server().port());
-        if mail_port || entry.server().port() == dns::PORT {
+        let port = entry.server_port();
+        let mail_port = self.mail_ports.contains(port);
+        if mail_port || port == dns::PORT {
             self.keep = Keep::Headers;
         }
-        let entry = self.table.get(place);
         if !entry.connect_told && mail_port {
             let flags = segment.flags & !RST | if reset { RST } else { 0 };
             self.connect(place, side, flags, || decode::hardware(packet.link, packet.data, &segment.ip));
@@ -410,7 +414,9 @@ impl Core {
 
     /// Gives a segment to the conversation of its flow, if it has or deserves one.
     fn follow(&mut self, place: Place, low: bool, segment: &Segment<'_>) {
-        if !self.attach(place, low, segment) {
+        let entry = self.table.get(place);
+        // What most packets belong to: nothing that is followed.
+        if entry.attached.is_none() && (entry.ignored || !self.attach(place, low, segment)) {
             return;
         }
         let entry = self.table.get(place);
@@ -680,7 +686,7 @@ impl Core {
         }
         self.stats.flow.ended[reason as usize] += 1;
         let is_mail = attached.as_ref().is_some_and(|c| matches!(c.app, App::SmtpDone));
-        let mail_port = entry.transport() == Transport::Tcp && self.mail_ports.contains(entry.server().port());
+        let mail_port = entry.transport() == Transport::Tcp && self.mail_ports.contains(entry.server_port());
         let unanswered = mail_port && !entry.connect_told && entry.tcp_flags == [SYN, 0];
         if !(is_mail || unanswered || self.settings.flow_records) {
             return;

@@ -221,5 +221,5 @@ const BUDGET: Memory = Memory(64 << 20);
 /// What two runs of the same capture may differ by: threads get their work, and memory, at other moments.
 const NOISE: usize = 8 << 20;
 /// Well below what is promised for a million flows (512 MiB), which these tables do not hold: the entries of invented hosts
-/// (`limits::HOST_ENTRIES`, some 500 bytes each) are the most of it.
+/// (`limits::HOST_ENTRIES`, some 160 bytes each) are the most of it.
 const MOST_KIB: usize = 320 << 10;

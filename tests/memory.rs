@@ -3,19 +3,24 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::io::{self, BufRead, BufReader, BufWriter, Cursor, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use mailsnare::model::limits;
-use mailsnare_lab::attack::Attack;
+use mailsnare_lab::attack::{Attack, fragment};
 use mailsnare_lab::capture::{Packet, PcapFormat, PcapWriter, Sink};
 use mailsnare_lab::clock::{MILLI, Nanos, SECOND};
-use mailsnare_lab::dns::{self, Message};
+use mailsnare_lab::dns::{self, Message, Zones};
 use mailsnare_lab::host::{Host, WINDOWS_XP};
-use mailsnare_lab::talk::{Talk, datagram, outside};
-use mailsnare_lab::wire::{ACK, PSH};
+use mailsnare_lab::mail::{Attachment, Builder};
+use mailsnare_lab::prng::Rng;
+use mailsnare_lab::talk::{Talk, datagram, mail_server, outside, segment};
+use mailsnare_lab::wire::{ACK, PSH, SYN, Tcp};
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
 
 #[test]
 fn the_pools_tell_what_a_flood_of_connections_takes() {
@@ -39,6 +44,51 @@ fn the_pools_tell_what_many_hosts_take() {
 fn the_pools_tell_what_streams_with_holes_take() {
     let seen = Filled::with(&[], |sink| holes(sink, 400, 100));
     seen.holds("reassembly", 40 << 20);
+}
+
+/// With a larger budget, so that the pool outweighs the program.
+#[test]
+fn the_pools_tell_what_fragments_take() {
+    let seen = Filled::with(&["--memory", "4GiB"], |sink| fragments(sink, 1_000, 44));
+    seen.holds("fragments", 50 << 20);
+}
+
+#[test]
+fn the_pools_tell_what_unfinished_dns_messages_take() {
+    let seen = Filled::with(&["--memory", "4GiB"], |sink| unfinished_answers(sink, 1_000, 40));
+    seen.holds("dns", 45 << 20);
+}
+
+#[test]
+fn the_pools_tell_what_packets_kept_as_evidence_take() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = ["--evidence", dir.path().to_str().unwrap()];
+    let seen = Filled::with(&options, |sink| answers(sink, true, 80, 45_000));
+    seen.holds("evidence", 50 << 20);
+}
+
+/// Whoever reads the lines is slow, so that events pile up before the correlator.
+#[test]
+fn the_pools_tell_what_waits_for_the_correlator() {
+    let options = ["--eve", "-", "--events", "dns"];
+    let seen = Filled::amid(&options, ("queues", 40 << 20), 20, |sink| answers(sink, false, 200, 4_000));
+    seen.holds("queues", 40 << 20);
+}
+
+/// What each mail brings takes long to unpack, so that those behind it wait.
+#[test]
+fn the_pools_tell_what_messages_wait_to_be_opened() {
+    let seen = Filled::amid(&[], ("inspection", 60 << 20), 0, |sink| mails(sink, 300, &archive()));
+    seen.holds("inspection", 60 << 20);
+}
+
+/// Whoever reads the lines is slow, and what was found in messages waits, files that are to be extracted among it.
+#[test]
+fn the_pools_tell_what_opened_messages_take() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = ["--eve", "-", "--events", "smtp", "--extract", dir.path().to_str().unwrap()];
+    let seen = Filled::amid(&options, ("inspection", 50 << 20), 300, |sink| mails(sink, 300, &file()));
+    seen.holds("inspection", 50 << 20);
 }
 
 #[test]
@@ -88,6 +138,50 @@ impl Filled {
         input.flush().unwrap();
         process.find_metrics();
         let metrics = process.settled(packets);
+        Self::seen(&process, metrics)
+    }
+
+    /// The same amid the replay, as soon as a pool holds so much; until then 16 KiB of what the process says
+    /// are read every so many milliseconds.
+    fn amid(
+        options: &[&str],
+        (pool, least): (&str, u64),
+        millis: u64,
+        fill: impl FnOnce(&mut dyn Sink) -> u64 + Send + 'static,
+    ) -> Self {
+        let mut process = Process::start(options);
+        let (input, output) = (process.input.take().unwrap(), process.child.stdout.take());
+        let reader = output.map(|mut output| {
+            thread::spawn(move || {
+                let mut part = [0; 16 << 10];
+                while output.read(&mut part).unwrap() > 0 {
+                    thread::sleep(Duration::from_millis(millis));
+                }
+            })
+        });
+        let writer = thread::spawn(move || {
+            let mut writer = Patient(PcapWriter::new(BufWriter::new(input), PcapFormat::default()).ok());
+            fill(&mut writer);
+        });
+        process.find_metrics();
+        let began = Instant::now();
+        let seen = loop {
+            thread::sleep(Duration::from_millis(200));
+            let metrics = process.metrics();
+            let holds = metrics.get(&format!("mailsnare_memory_bytes{{pool=\"{pool}\"}}")).copied();
+            if holds.unwrap_or_default() as u64 >= least {
+                break Self::seen(&process, metrics);
+            }
+            assert!(began.elapsed() < PATIENCE, "{pool} holds {holds:?}");
+        };
+        drop(process);
+        writer.join().unwrap();
+        reader.into_iter().for_each(|reader| reader.join().unwrap());
+        seen
+    }
+
+    /// What the kernel says it takes.
+    fn seen(process: &Process, metrics: BTreeMap<String, f64>) -> Self {
         let status = fs::read_to_string(format!("/proc/{}/status", process.child.id())).unwrap_or_default();
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let Some(resident) = resident.and_then(|said| said.trim().strip_suffix(" kB")?.parse::<u64>().ok()) else {
@@ -133,8 +227,12 @@ struct Process {
 impl Process {
     fn start(options: &[&str]) -> Self {
         let mut command = Command::new(BINARY);
-        command.args(["replay", "-", "--workers", "2", "--metrics", "127.0.0.1:0", "--events", "alert"]).args(options);
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.args(["replay", "-", "--workers", "2", "--metrics", "127.0.0.1:0"]).args(options);
+        let told = options.contains(&"--eve");
+        if !told {
+            command.args(["--events", "alert"]);
+        }
+        command.stdin(Stdio::piped()).stdout(if told { Stdio::piped() } else { Stdio::null() }).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let input = child.stdin.take();
         Self { child, input, address: String::new() }
@@ -214,6 +312,106 @@ fn holes(sink: &mut dyn Sink, sessions: u64, segments: u64) -> u64 {
         None => talk.open(at, step),
         Some(segment) => talk.client(at, 1_000 + (segment * 1_000) as u32, ACK | PSH, &line),
     })
+}
+
+/// Mails of this text, one after the other.
+fn mails(sink: &mut dyn Sink, count: u64, message: &[u8]) -> u64 {
+    let parts = message.chunks(1_400);
+    for number in 0..count {
+        let talk = Talk(number);
+        let at = START + number as Nanos * 20 * MILLI;
+        let mut put = |packet: Packet| sink.packet(packet.time, &packet.data).unwrap();
+        (0..Talk::OPENING).for_each(|step| put(talk.open(at, step)));
+        for (offset, part) in (0..).step_by(1_400).zip(parts.clone()) {
+            put(talk.client(at, offset, ACK | PSH, part));
+        }
+        (0..Talk::ENDING).for_each(|step| put(talk.end(at, message.len() as u32, step)));
+    }
+    count * (Talk::OPENING + parts.len() as u64 + Talk::ENDING)
+}
+
+/// A mail with a zip of 400 KB that is a hundred times as large unpacked: no bomb, and half a second's work.
+fn archive() -> Vec<u8> {
+    let mut rng = Rng::named(1, "memory");
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    zip.start_file("slow.bin", SimpleFileOptions::default()).unwrap();
+    (0..30_000).for_each(|_| zip.write_all(&rng.bytes(10).repeat(100)).unwrap());
+    let content = zip.finish().unwrap().into_inner();
+    let builder = Builder::new("See attached.").header("Subject", "Archive");
+    builder.attach(Attachment::new("archive.zip", "application/zip", content)).build().bytes
+}
+
+/// A mail with a file of 300 KB and a subject that makes its line long.
+fn file() -> Vec<u8> {
+    let subject = vec!["word ".repeat(180); 12].join("\r\n ");
+    let builder = Builder::new("See attached.").header("Subject", &subject);
+    builder.attach(Attachment::new("file.bin", "application/octet-stream", vec![0xa5; 300_000])).build().bytes
+}
+
+/// Writes until the other end has had enough.
+struct Patient<S>(Option<S>);
+
+impl<S: Sink> Sink for Patient<S> {
+    fn packet(&mut self, time: Nanos, data: &[u8]) -> io::Result<()> {
+        if let Some(Err(_)) = self.0.as_mut().map(|sink| sink.packet(time, data)) {
+            self.0 = None;
+        }
+        Ok(())
+    }
+}
+
+/// Datagrams whose first fragment never comes.
+fn fragments(sink: &mut dyn Sink, datagrams: u64, pieces: u64) -> u64 {
+    let data = vec![0x5a; 1_400 - 8];
+    for number in 0..datagrams * pieces {
+        let at = START + (number as Nanos) * 6 * SECOND / (datagrams * pieces) as Nanos;
+        let (datagram_number, piece) = (number % datagrams, number / datagrams);
+        let (from, to) = (outside(datagram_number as u32, 5_000), mail_server());
+        let Packet { time, mut data } = datagram(at, &from, &to, &data);
+        // In units of eight bytes.
+        fragment(&mut data, datagram_number as u16, (piece as u16 + 1) * 175, true);
+        sink.packet(time, &data).unwrap();
+    }
+    datagrams * pieces
+}
+
+/// Answers over TCP that promise the longest message and never come to its end.
+fn unfinished_answers(sink: &mut dyn Sink, streams: u64, segments: u64) -> u64 {
+    let mut begin = Message::query(7, "example.net", dns::MX).encode_tcp(false);
+    begin[..2].copy_from_slice(&[0xff, 0xff]);
+    begin.resize(1_400, 0);
+    let steps = 3 + segments;
+    for number in 0..streams * steps {
+        let at = START + (number as Nanos) * 6 * SECOND / (streams * steps) as Nanos;
+        let (stream, step) = (number % streams, number / streams);
+        let (client, server) = (outside(stream as u32, 5_000), outside(0x1_ffff, 53));
+        let tcp = |seq: u32, ack: u32, flags| Tcp { seq, ack, flags, ..Tcp::default() };
+        let Packet { time, data } = match step {
+            0 => segment(at, &client, &server, tcp(0, 0, SYN), &[]),
+            1 => segment(at, &server, &client, tcp(0, 1, SYN | ACK), &[]),
+            2 => segment(at, &client, &server, tcp(1, 1, ACK), &[]),
+            3 => segment(at, &client, &server, tcp(1, 1, ACK | PSH), &begin),
+            step => segment(at, &client, &server, tcp(1 + (step as u32 - 3) * 1_400, 1, ACK | PSH), &[0; 1_400]),
+        };
+        sink.packet(time, &data).unwrap();
+    }
+    streams * steps
+}
+
+/// Answers with many addresses, to one host at home or between strangers.
+fn answers(sink: &mut dyn Sink, home: bool, addresses: u32, count: u64) -> u64 {
+    let asks = Host::home("asks", Ipv4Addr::new(10, 20, 2, 3), "user", &WINDOWS_XP);
+    let client = if home { asks.endpoint(asks.ip(), 1_024) } else { outside(54, 1_024) };
+    let resolver = outside(53, 53);
+    let mut zones = Zones::default();
+    (0..addresses).for_each(|number| zones.address("example.net", IpAddr::V4(Ipv4Addr::from(0xc633_6400 + number))));
+    let answer = Message::query(7, "example.net", dns::A).answered_by(&zones).encode(true);
+    for number in 0..count {
+        let at = START + (number as Nanos) * 6 * SECOND / count as Nanos;
+        let Packet { time, data } = datagram(at, &resolver, &client, &answer);
+        sink.packet(time, &data).unwrap();
+    }
+    count
 }
 
 fn spread(sink: &mut dyn Sink, sessions: u64, steps: u64, packet: impl Fn(Talk, Nanos, u64) -> Packet) -> u64 {

@@ -255,17 +255,31 @@ fn flows_shared_among_live_sources_are_told_as_by_one() {
             Live { packets: MemorySource::new(mine), stop: &stop, nap }
         });
         let mut ear = Ear { stop_at: Some((&stop, packets.len() as u64)), ..Ear::default() };
-        let run = pipeline::run(sources.collect(), live_plan(), &rules, &stop, None, &mut ear);
+        let mut plan = live_plan();
+        plan.sensor.share_floods(3);
+        plan.correlator.joins_floods = true;
+        let run = pipeline::run(sources.collect(), plan, &rules, &stop, None, &mut ear);
         let lost = &run.report.inspect;
         assert_eq!((lost.shed_queue, lost.shed_failed, lost.events_dropped), (0, 0, 0));
         assert_eq!(ear.heard.messages, truth.transactions.iter().filter(|sent| sent.message.is_some()).count());
         assert!(ear.times.is_sorted(), "events come in the order of their times");
         let alerts = |heard: &Heard| -> Vec<_> {
-            // Each source counts a flood by itself, and sees a part of it.
+            // Each source sees a part of a flood, so that it passes the bound at another packet.
             let told = heard.alerts.iter().filter(|alert| alert.rule != "flood-after-flag");
             told.map(|alert| (alert.time, alert.rule.clone(), alert.host, alert.severity)).collect()
         };
         assert!(alerts(&ear.heard) == alerts(&one), "{:?}", alerts(&ear.heard).len());
+        let floods = |heard: &Heard| -> Vec<_> {
+            let told = heard.alerts.iter().filter(|alert| alert.rule == "flood-after-flag");
+            told.map(|alert| (alert.time, alert.host, alert.severity)).collect()
+        };
+        let (shared, whole) = (floods(&ear.heard), floods(&one));
+        assert!(!whole.is_empty() && shared.len() == whole.len(), "{shared:?} {whole:?}");
+        for (shared, whole) in shared.into_iter().zip(whole) {
+            assert_eq!((shared.1, shared.2), (whole.1, whole.2));
+            let late = shared.0.since(whole.0);
+            assert!(shared.0 >= whole.0 && late <= mailsnare::model::limits::FLOOD_WINDOW, "{late:?}");
+        }
     }
 }
 

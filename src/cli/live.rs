@@ -49,13 +49,20 @@ pub fn run(typed: args::Live, log_level: Option<LogLevel>, settings: settings::L
     let origin = Origin::Live(sources.iter().map(|source| source.interface().to_owned()).collect());
     let mut outputs = Outputs::open(config, origin, Arc::clone(&metrics), rules.get().rules().len())?;
     if settings.confine {
+        let others = confine::other_threads();
+        if others > 0 {
+            tracing::error!("not confined: files: {others} threads run already, and Landlock does not bind them");
+        }
         tell(&confine::close_in(&grants(config, typed.common.config.as_deref())));
     }
+    outputs.begin()?;
     let rings = u64::from(settings.ring_mib) << 20;
     metrics.set_memory("rings", rings.saturating_mul(sources.len() as u64));
     let health = Health { metrics, pulse: outputs.pulse() };
     let server = listener.map(|listener| Server { listener, endpoints: &health });
-    let plan = outputs::plan(config, privacy.clone(), Pressure::Shed);
+    let mut plan = outputs::plan(config, privacy.clone(), Pressure::Shed);
+    plan.sensor.share_floods(usize::from(settings.threads));
+    plan.correlator.joins_floods = settings.threads > 1;
     let mut attendant = Attendant {
         outputs: &mut outputs,
         service: Service::new(),

@@ -73,7 +73,6 @@ impl Outputs {
         };
         let pulse = Pulse::new(if live { &sources } else { &[] });
         let told = Told::open(config, &origin)?;
-        told.count(&metrics);
         let writer = match &config.eve {
             None => None,
             Some(Destination::Stdout) => Some(EveWriter::stdout()),
@@ -106,6 +105,16 @@ impl Outputs {
             hosts_told: None,
             lines: Vec::new(),
         })
+    }
+
+    /// Starts the threads of those who are told, of a live sensor once it is confined.
+    ///
+    /// # Errors
+    /// No thread can be had.
+    pub fn begin(&mut self) -> Result<(), Failure> {
+        self.told.begin()?;
+        self.told.tend(&self.metrics);
+        Ok(())
     }
 
     /// Writes the last lines; gives the notes for the summary.
@@ -275,7 +284,7 @@ impl Outputs {
             self.metrics.set_memory("evidence", evidence.memory() as u64);
         }
         self.metrics.update_inspect(view.inspect);
-        self.told.count(&self.metrics);
+        self.told.tend(&self.metrics);
         self.metrics.update_correlate(&view.correlator.stats());
         self.metrics.set_hosts(&view.correlator.hosts_for_metrics(limits::TOP_HOSTS));
         self.metrics.set_suspects(view.correlator.suspects());
@@ -385,6 +394,7 @@ pub fn plan(config: &Config, privacy: Option<Privacy>, pressure: Pressure) -> Pl
             detect: config.detect.clone(),
             groups: config.groups.clone(),
             ignore: config.ignore.clone(),
+            joins_floods: false,
             hosts: config.shares().hosts,
             host_entries: config.shares().host_entries,
         },

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Failure;
-use crate::config::Config;
+use crate::config::{Alertmanager, Config};
 use crate::model::alert::{Alert, Incident};
 use crate::model::eve_type::{EventFilter, EventType};
 use crate::model::event::Event;
@@ -13,35 +13,59 @@ use crate::output::metrics::Metrics;
 use crate::output::notify::alertmanager::{Pager, Poster};
 use crate::output::notify::syslog::{self, Syslog};
 use crate::pipeline::courier::Courier;
+use crate::pipeline::lookup::Lookup;
 
 /// Those who are told; nobody by default.
 pub struct Told {
     syslog: Option<(Syslog, Renderer)>,
     courier: Option<Courier>,
+    /// Where Alertmanager is, until [`Told::begin`].
+    alertmanager: Option<Alertmanager>,
+    sensor: String,
 }
 
 impl Told {
-    /// Opens what the configuration asks for.
+    /// Opens what the configuration asks for. Live, nobody has to be there yet: a sensor is started with its machine, and
+    /// must not be the one that is missing because a log or a name server came up later.
     ///
     /// # Errors
-    /// Syslog cannot be reached, or no thread can be had.
+    /// A replay's syslog cannot be reached.
     pub fn open(config: &Config, origin: &Origin) -> Result<Self, Failure> {
         let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let live = matches!(origin, Origin::Live(_));
-        let patience = (!live).then_some(PATIENCE);
         let syslog = config.syslog.as_ref().map(|target| {
             let filter = EventFilter::NONE.with(EventType::Alert).with(EventType::Incident);
-            let syslog = Syslog::open(target.clone(), &name, patience);
+            let syslog = match live {
+                true => Ok(Syslog::later(target.clone(), &name)),
+                false => Syslog::open(target.clone(), &name, PATIENCE),
+            };
             syslog.map(|syslog| (syslog, Renderer::new(filter, origin.clone())))
         });
         let syslog = syslog.transpose().map_err(|error| Failure::Failed(error.to_string()))?;
-        let courier = config.alertmanager.as_ref().filter(|_| live).map(|place| {
+        let alertmanager = config.alertmanager.clone().filter(|_| live);
+        Ok(Self { syslog, courier: None, alertmanager, sensor: name })
+    }
+
+    /// Starts the threads of a live sensor. To be called once it is confined: Landlock binds the thread that asks for it
+    /// and those it starts later.
+    ///
+    /// # Errors
+    /// No thread can be had.
+    pub fn begin(&mut self) -> Result<(), Failure> {
+        let failed = |error| Failure::Failed(format!("cannot start a thread: {error}"));
+        if let Some(place) = self.alertmanager.take() {
             let mut poster = Poster::new(&place.0);
-            Courier::start(Pager::new(name.clone()), move |body| poster.post(body))
-        });
-        let courier = courier.transpose();
-        let courier = courier.map_err(|error| Failure::Failed(format!("cannot start a thread: {error}")))?;
-        Ok(Self { syslog, courier })
+            let pager = Pager::new(self.sensor.clone());
+            self.courier = Some(Courier::start(pager, move |body| poster.post(body)).map_err(failed)?);
+        }
+        if let Some((syslog, _)) = &mut self.syslog {
+            if let Some(name) = syslog.name() {
+                let mut lookup = Lookup::start(move || name.find()).map_err(failed)?;
+                syslog.find_by(Box::new(move || lookup.poll()));
+            }
+            syslog.tend();
+        }
+        Ok(())
     }
 
     /// Tells an alert, with what it was raised on.
@@ -71,9 +95,10 @@ impl Told {
         }
     }
 
-    /// Brings the counters up to date.
-    pub fn count(&self, metrics: &Metrics) {
-        if let Some((syslog, _)) = &self.syslog {
+    /// Sees to it that those who were away are reached again, and brings the counters up to date.
+    pub fn tend(&mut self, metrics: &Metrics) {
+        if let Some((syslog, _)) = &mut self.syslog {
+            syslog.tend();
             metrics.update_notifications("syslog", &syslog.stats());
         }
         if let Some(courier) = &self.courier {
@@ -84,7 +109,7 @@ impl Told {
 
     /// Tells what is still to be told.
     pub fn finish(&mut self, metrics: &Metrics) {
-        self.count(metrics);
+        self.tend(metrics);
         if let Some(courier) = self.courier.take() {
             let stats = courier.finish();
             metrics.update_notifications(ALERTMANAGER, &stats);

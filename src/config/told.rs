@@ -1,5 +1,6 @@
 //! Where others are told of alerts and incidents.
 
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use crate::model::settings::SyslogTarget;
@@ -19,10 +20,8 @@ impl FromStr for Alertmanager {
             ));
         }
         let authority = text.strip_prefix("http://").map(|rest| rest.split('/').next().unwrap_or_default());
-        match authority {
-            Some(authority)
-                if !authority.is_empty() && !text.contains(|c: char| c.is_whitespace() || "@?#".contains(c)) =>
-            {
+        match authority.and_then(|authority| host_and_port(authority, HTTP_PORT)) {
+            Some(_) if !text.contains(|c: char| c.is_whitespace() || "@?#".contains(c)) => {
                 Ok(Self(text.trim_end_matches('/').to_owned()))
             }
             _ => Err(format!("'{text}' is no address of an Alertmanager; write it as http://127.0.0.1:9093")),
@@ -44,24 +43,39 @@ impl FromStr for SyslogTarget {
             return Ok(Self::Unix(path.into()));
         }
         let place = text.strip_prefix("udp://").ok_or_else(wrong)?.trim_end_matches('/');
-        // An IPv6 address stands in brackets when a port follows (RFC 3986, section 3.2.2).
-        let (host, port) = match place.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((host, "")) => (host, SYSLOG_PORT),
-            Some((host, port)) => (host, port.strip_prefix(':').and_then(|port| port.parse().ok()).ok_or_else(wrong)?),
-            None => match place.split_once(':') {
-                Some((host, port)) => (host, port.parse().map_err(|_| wrong())?),
-                None => (place, SYSLOG_PORT),
-            },
-        };
-        if host.is_empty() || port == 0 || host.contains(char::is_whitespace) {
-            return Err(wrong());
-        }
+        let (host, port) = host_and_port(place, SYSLOG_PORT).ok_or_else(wrong)?;
         Ok(Self::Udp(host.to_owned(), port))
+    }
+}
+
+/// Reads `host`, `host:port`, `[IPv6 address]` or `[IPv6 address]:port` (RFC 3986, section 3.2). Whether the name has an
+/// address is seen later: a name server may come up after the sensor.
+fn host_and_port(text: &str, default: u16) -> Option<(&str, u16)> {
+    let read = |port: &str| port.parse().ok().filter(|port| *port != 0);
+    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, port)) => {
+            let bare = address.split('%').next().unwrap_or_default();
+            bare.parse::<Ipv6Addr>().ok()?;
+            (address, port)
+        }
+        None => {
+            let (host, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+            let is_part = |c: char| c.is_alphanumeric() || "-._".contains(c);
+            if host.is_empty() || !host.chars().all(is_part) {
+                return None;
+            }
+            (host, port)
+        }
+    };
+    match port.strip_prefix(':') {
+        Some(port) => Some((host, read(port)?)),
+        None => port.is_empty().then_some((host, default)),
     }
 }
 
 /// Where the system's log is listening (syslog(3)).
 const DEV_LOG: &str = "/dev/log";
+const HTTP_PORT: u16 = 80;
 /// RFC 5426, section 3.3.
 const SYSLOG_PORT: u16 = 514;
 
@@ -76,6 +90,10 @@ mod tests {
         assert_eq!(read("http://am.example/prefix"), Ok("http://am.example/prefix".into()));
         for wrong in ["127.0.0.1:9093", "http://", "http:///x", "http://a b", "http://u:p@am.example", ""] {
             assert!(read(wrong).unwrap_err().contains("http://127.0.0.1:9093"), "{wrong}");
+        }
+        assert_eq!(read("http://[2001:db8::1]:9093"), Ok("http://[2001:db8::1]:9093".into()));
+        for wrong in ["http://am.example:port", "http://am.example:0", "http://:9093", "http://[am]", "http://a,b"] {
+            assert!(read(wrong).unwrap_err().contains("is no address of an Alertmanager"), "{wrong}");
         }
         assert!(read("https://am.example").unwrap_err().contains("proxy"));
     }
@@ -94,9 +112,21 @@ mod tests {
         ] {
             assert_eq!(text.parse::<SyslogTarget>(), place, "{text}");
         }
-        for wrong in
-            ["", "unix:log", "tcp://a:1", "udp://", "udp://a:b", "udp://a:0", "udp://[::1", "udp://2001:db8::1"]
-        {
+        for wrong in [
+            "",
+            "unix:log",
+            "tcp://a:1",
+            "udp://",
+            "udp://a:b",
+            "udp://a:0",
+            "udp://[::1",
+            "udp://2001:db8::1",
+            "udp://a/b",
+            "udp://a b",
+            "udp://[a]:1",
+            "udp://a:70000",
+            "udp://[::1]1",
+        ] {
             assert!(wrong.parse::<SyslogTarget>().unwrap_err().contains("udp://192.0.2.1:514"), "{wrong}");
         }
     }

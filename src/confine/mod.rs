@@ -52,6 +52,11 @@ pub fn become_harmless(account: Option<&Account>, keep_net_raw: bool) -> Result<
     rights::give_up(account, keep_net_raw)
 }
 
+/// How many threads there are besides this one: Landlock would not bind them.
+pub fn other_threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, |tasks| tasks.count().saturating_sub(1))
+}
+
 /// Leaves only the files in `grants`, and the system calls that the sensor makes. Must be called while there is one
 /// thread only. Never fails: what could not be applied is told.
 pub fn close_in(grants: &Grants) -> Report {

@@ -86,9 +86,15 @@ impl Chain {
         Some(Link { domain, exchanger, address, implicit: entry.implicit })
     }
 
-    /// Exchangers and addresses held.
+    /// What exchangers and addresses weigh.
     pub fn entries(&self) -> usize {
-        self.exchangers.len() + self.addresses.len()
+        self.exchangers.weight() + self.addresses.weight()
+    }
+
+    /// Forgets all but the `most` exchangers and addresses learnt last.
+    pub fn shorten(&mut self, most: usize) {
+        self.exchangers.keep_youngest(most);
+        self.addresses.keep_youngest(most);
     }
 
     fn learn_exchangers(&mut self, domain: &str, message: &DnsMessage, now: Timestamp) {
@@ -327,6 +333,9 @@ mod tests {
             let glue = vec![(&*exchanger, address)];
             chain.answer(&answer(&name, 15, vec![(&name, mx(&exchanger))], glue), at(0));
         }
-        assert_eq!(chain.entries(), 2 * limits::CHAIN_ENTRIES);
+        let held = (chain.exchangers.len(), chain.addresses.len());
+        assert_eq!(held, (limits::CHAIN_ENTRIES, limits::CHAIN_ENTRIES));
+        chain.shorten(3);
+        assert_eq!((chain.exchangers.len(), chain.addresses.len()), (3, 3));
     }
 }

@@ -20,7 +20,7 @@ use super::chain::{self, Chain, Link};
 use super::host::Facts;
 use super::pace::{self, Pace, apart};
 use super::recent::Recent;
-use super::{Bearing, Behaviour, Detector, Scene, Signal, Signals};
+use super::{Bearing, Behaviour, Detector, Scene, Signal, Signals, weight_of};
 
 /// The detector. Port 25 alone: submission (587, 465) to a provider is a client's right (RFC 6409).
 #[derive(Debug)]
@@ -40,6 +40,8 @@ struct Trail {
     chain: Chain,
     /// Domains it delivered to by the whole chain, and when last.
     domains: Recent<Arc<str>, Timestamp>,
+    /// How many those were when most were remembered, where some had to be given up since.
+    domains_before: usize,
     /// Networks of servers it connected to though nothing seen led it there. By network, since one domain's exchangers
     /// tend to be neighbours.
     networks: Recent<IpAddr, Timestamp>,
@@ -103,7 +105,18 @@ impl Detector for DirectToMx {
     }
 
     fn entries(state: &State) -> usize {
-        state.0.as_ref().map_or(0, |trail| trail.chain.entries() + trail.domains.len() + trail.networks.len() + 1)
+        state.0.as_ref().map_or(0, |trail| {
+            trail.chain.entries() + trail.domains.weight() + trail.networks.weight() + weight_of::<Trail>()
+        })
+    }
+
+    fn shorten(state: &mut State, most: usize) {
+        if let Some(trail) = &mut state.0 {
+            trail.domains_before = trail.domains_in_all();
+            trail.chain.shorten(most);
+            trail.domains.keep_youngest(most);
+            trail.networks.keep_youngest(most);
+        }
     }
 
     fn account(&self, state: &State) -> Option<Evidence> {
@@ -167,7 +180,7 @@ impl DirectToMx {
                 "whole chains from MX question to connection for {domains} domains within {window} s (high from {}), {} in \
                  all",
                 self.domains,
-                trail.domains.len()
+                trail.domains_in_all()
             ),
             _ if trail.mx_questions == 0 => "of the chain only connections were seen, no MX question".into(),
             _ => "MX questions and connections were seen, but no answer that leads from one to the other".into(),
@@ -195,7 +208,7 @@ impl DirectToMx {
             ("networks_without_question", count(networks)),
             ("window_seconds", Figure::Count(window)),
             ("threshold", count(self.domains)),
-            ("domains_in_all", count(trail.domains.len())),
+            ("domains_in_all", count(trail.domains_in_all())),
             ("mx_questions", Figure::Count(trail.mx_questions)),
             ("mx_answers", Figure::Count(chain.mx_answers)),
             ("addresses", Figure::Count(chain.addresses_learnt)),
@@ -212,6 +225,7 @@ impl State {
             Box::new(Trail {
                 chain: Chain::default(),
                 domains: Recent::new(limits::CHAIN_ENTRIES),
+                domains_before: 0,
                 networks: Recent::new(limits::CHAIN_ENTRIES),
                 connections: 0,
                 since: now,
@@ -226,6 +240,11 @@ impl State {
 }
 
 impl Trail {
+    /// How many domains it delivered to, as far as they were remembered at one time.
+    fn domains_in_all(&self) -> usize {
+        self.domains_before.max(self.domains.len())
+    }
+
     fn deliver(&mut self, server: IpAddr, now: Timestamp) {
         self.last_step = match self.chain.connect(server, now) {
             Some(link) => {

@@ -23,7 +23,7 @@ use crate::model::time::Timestamp;
 use super::host::Facts;
 use super::pace::{self, Pace, apart};
 use super::recent::Recent;
-use super::{Bearing, Behaviour, Detector, Scene, Signal, Signals};
+use super::{Bearing, Behaviour, Detector, Scene, Signal, Signals, weight_of};
 
 /// The detector.
 #[derive(Debug)]
@@ -97,7 +97,17 @@ impl Detector for FloodAfterFlag {
     }
 
     fn entries(state: &State) -> usize {
-        state.0.as_ref().map_or(0, |watch| watch.wanted.len() + watch.names.len() + watch.targets.len() + 1)
+        state.0.as_ref().map_or(0, |watch| {
+            watch.wanted.len() + watch.names.weight() + watch.targets.weight() + weight_of::<Watch>()
+        })
+    }
+
+    fn shorten(state: &mut State, most: usize) {
+        if let Some(watch) = &mut state.0 {
+            watch.wanted.drain(..watch.wanted.len().saturating_sub(most));
+            watch.names.keep_youngest(most);
+            watch.targets.keep_youngest(most);
+        }
     }
 
     fn account(&self, state: &State) -> Option<Evidence> {

@@ -133,6 +133,20 @@ impl Host {
         self.case.as_ref().map_or(Verdict::Clean, |case| case.verdict())
     }
 
+    /// Things remembered of it: by detectors, in the case against it, and in one that is closed.
+    pub fn entries(&self) -> usize {
+        let past = self.past.as_ref().map_or(0, |past| 7 * past.evidence.len() + past.timeline.len() + 3);
+        self.states.entries() + self.case.as_ref().map_or(0, |case| case.entries()) + past
+    }
+
+    /// Gives up all but the `most` newest of each kind of thing remembered of it. Verdict, reasons and sums stay.
+    pub fn shorten(&mut self, most: usize) {
+        self.states.shorten(most);
+        if let Some(case) = self.case.as_mut().filter(|_| most <= 1) {
+            case.shorten();
+        }
+    }
+
     /// How much would be lost with it: the table gives up the lowest first.
     pub fn worth(&self) -> Worth {
         match self.verdict() {
@@ -161,7 +175,9 @@ pub enum Worth {
 
 impl Worth {
     /// Number of classes.
-    pub const CLASSES: usize = Self::Infected as usize + 1;
+    pub const CLASSES: usize = Self::ALL.len();
+    /// All of them, least valuable first.
+    pub const ALL: [Self; 5] = [Self::Quiet, Self::Mailing, Self::Known, Self::Suspicious, Self::Infected];
 }
 
 impl Facts {

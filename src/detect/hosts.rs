@@ -1,4 +1,9 @@
 //! The table of home hosts: bounded in hosts and in what they remember, the least valuable given up first.
+//!
+//! An outbreak fills the table with what infected hosts remember: the names and addresses of all they mailed. Of those
+//! hosts the verdict stands, and the lists add little to it, while a list given up of an honest host makes it look as if
+//! it mailed strangers. So the lists of infected hosts are cut to their newest before any host is given up, cut once more
+//! before one is that converses, and then those of hosts under suspicion.
 
 use std::net::IpAddr;
 
@@ -12,8 +17,8 @@ use crate::model::limits;
 /// Home hosts by address. The index is hashed with a key, since addresses can be spoofed at will; its order never
 /// shows.
 ///
-/// Each class of [`Worth`] is a list in order of last activity, linked through the slots, so that finding the host to
-/// give up takes no search however many strangers come.
+/// Hosts of one [`Worth`] that remember about as much are a list in order of last activity, linked through the slots, so
+/// that finding the host that gives way takes no search however many strangers come.
 #[derive(Debug)]
 pub struct HostTable {
     capacity: usize,
@@ -21,11 +26,14 @@ pub struct HostTable {
     index: HashMap<IpAddr, u32, RandomState>,
     slots: Vec<Slot>,
     free: Vec<u32>,
-    classes: [List; Worth::CLASSES],
+    lists: [List; LISTS],
+    /// How often hosts were filed in them.
+    filed: u64,
     /// Hosts in the table; the index has each of their addresses.
     hosts: usize,
     entries: usize,
     evicted: u64,
+    shortened: u64,
     /// Addresses declared to be one host each, and which of them an address belongs to.
     groups: Vec<Vec<IpAddr>>,
     grouped: HashMap<IpAddr, u32, RandomState>,
@@ -38,8 +46,10 @@ pub struct Place(u32);
 #[derive(Debug)]
 struct Slot {
     host: Option<Box<Host>>,
-    class: usize,
+    list: usize,
     entries: usize,
+    /// [`HostTable::filed`] when it was.
+    filed: u64,
     before: u32,
     after: u32,
 }
@@ -61,10 +71,12 @@ impl HostTable {
             index: HashMap::default(),
             slots: Vec::new(),
             free: Vec::new(),
-            classes: [List { oldest: NONE, newest: NONE }; Worth::CLASSES],
+            lists: [List { oldest: NONE, newest: NONE }; LISTS],
+            filed: 0,
             hosts: 0,
             entries: 0,
             evicted: 0,
+            shortened: 0,
             groups: Vec::new(),
             grouped: HashMap::default(),
         }
@@ -110,6 +122,11 @@ impl HostTable {
         self.evicted
     }
 
+    /// How often what a host under suspicion remembered was cut to its newest.
+    pub fn shortened(&self) -> u64 {
+        self.shortened
+    }
+
     /// Whether `addr` has state.
     pub fn find(&self, addr: IpAddr) -> Option<Place> {
         self.index.get(&addr).copied().map(Place)
@@ -121,7 +138,7 @@ impl HostTable {
             return Place(slot);
         }
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { host: None, class: 0, entries: 0, before: NONE, after: NONE });
+            self.slots.push(Slot { host: None, list: 0, entries: 0, filed: 0, before: NONE, after: NONE });
             (self.slots.len() - 1) as u32
         });
         self.slots[slot as usize].host = Some(Box::new(Host::new(addr, declared)));
@@ -174,17 +191,26 @@ impl HostTable {
         self.slots.get_mut(place.0 as usize)?.host.as_deref_mut()
     }
 
-    /// Files a host anew after it acted, and gives up others until the table is within its bounds. Those go to
-    /// `gone`, least valuable first; never the host itself.
+    /// Files a host anew after it acted, and cuts or gives up others until the table is within its bounds. Those given up
+    /// go to `gone`, least valuable first; never the host itself.
     pub fn settle(&mut self, place: Place, gone: &mut Vec<Host>) {
-        let Some(host) = self.host_mut(place) else { return };
-        let (class, entries) = (host.worth() as usize, host.states.entries());
+        let Some(host) = self.host(place) else { return };
+        let (worth, entries) = (host.worth(), host.entries());
         self.unlink(place.0);
-        self.push(place.0, class, entries);
-        while self.hosts > self.capacity || self.entries > self.entry_capacity {
-            let Some(victim) = self.least_valuable(place.0) else { break };
-            gone.extend(self.remove(victim));
-            self.evicted += 1;
+        self.push(place.0, list(worth, Band::of(entries)), entries);
+        while self.hosts > self.capacity {
+            if !Worth::ALL.into_iter().any(|worth| self.give_up(worth, Band::Empty, place.0, gone)) {
+                break;
+            }
+        }
+        while self.entries > self.entry_capacity {
+            let gives_way = ORDER.into_iter().any(|step| match step {
+                Step::Shorten(worth, band, most) => self.shorten(worth, band, most),
+                Step::GiveUp(worth) => self.give_up(worth, Band::Short, place.0, gone),
+            });
+            if !gives_way {
+                break;
+            }
         }
     }
 
@@ -198,12 +224,36 @@ impl HostTable {
         self.slots.iter_mut().filter_map(|slot| slot.host.as_deref_mut())
     }
 
-    fn least_valuable(&self, but_not: u32) -> Option<u32> {
-        self.classes.iter().find_map(|list| {
-            let oldest = list.oldest;
-            let victim = if oldest == but_not { self.slots[oldest as usize].after } else { oldest };
-            (victim != NONE).then_some(victim)
-        })
+    /// Cuts what the oldest such host remembers, and files it as short, so that it is not cut again before it acts; false
+    /// when there is none.
+    fn shorten(&mut self, worth: Worth, band: Band, most: usize) -> bool {
+        let Some(slot) = self.oldest(worth, band, NONE) else { return false };
+        let Some(host) = self.host_mut(Place(slot)) else { return false };
+        host.shorten(most);
+        let entries = host.entries();
+        self.unlink(slot);
+        self.push(slot, list(worth, Band::Short), entries);
+        self.shortened += 1;
+        true
+    }
+
+    /// Gives up the oldest such host; false when there is none.
+    fn give_up(&mut self, worth: Worth, band: Band, but_not: u32, gone: &mut Vec<Host>) -> bool {
+        let Some(slot) = self.oldest(worth, band, but_not) else { return false };
+        gone.extend(self.remove(slot));
+        self.evicted += 1;
+        true
+    }
+
+    /// The host filed longest ago among those that are worth so much and remember so much or more.
+    fn oldest(&self, worth: Worth, band: Band, but_not: u32) -> Option<u32> {
+        let bands = Band::ALL.into_iter().filter(|other| *other >= band);
+        let oldest = bands.filter_map(|band| {
+            let oldest = self.lists[list(worth, band)].oldest;
+            let slot = if oldest == but_not && oldest != NONE { self.slots[oldest as usize].after } else { oldest };
+            (slot != NONE).then_some(slot)
+        });
+        oldest.min_by_key(|slot| self.slots[*slot as usize].filed)
     }
 
     fn remove(&mut self, slot: u32) -> Option<Host> {
@@ -217,119 +267,93 @@ impl HostTable {
         Some(*host)
     }
 
-    /// Appends a slot to a class as its newest.
-    fn push(&mut self, slot: u32, class: usize, entries: usize) {
-        let newest = self.classes[class].newest;
+    /// Appends a slot to a list as its newest.
+    fn push(&mut self, slot: u32, list: usize, entries: usize) {
+        let newest = self.lists[list].newest;
+        self.filed += 1;
         let place = &mut self.slots[slot as usize];
-        (place.class, place.entries, place.before, place.after) = (class, entries, newest, NONE);
+        (place.list, place.entries, place.before, place.after) = (list, entries, newest, NONE);
+        place.filed = self.filed;
         self.entries += entries;
         match newest {
-            NONE => self.classes[class].oldest = slot,
+            NONE => self.lists[list].oldest = slot,
             newest => self.slots[newest as usize].after = slot,
         }
-        self.classes[class].newest = slot;
+        self.lists[list].newest = slot;
     }
 
     fn unlink(&mut self, slot: u32) {
-        let Slot { class, entries, before, after, .. } = self.slots[slot as usize];
+        let Slot { list, entries, before, after, .. } = self.slots[slot as usize];
         self.entries -= entries;
         match before {
-            NONE => self.classes[class].oldest = after,
+            NONE => self.lists[list].oldest = after,
             before => self.slots[before as usize].after = after,
         }
         match after {
-            NONE => self.classes[class].newest = before,
+            NONE => self.lists[list].newest = before,
             after => self.slots[after as usize].before = before,
         }
     }
 }
 
+/// How much a host remembers, as far as it matters to what gives way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Band {
+    /// Nothing: where too much is remembered, giving it up would not help.
+    Empty,
+    Short,
+    /// More than [`limits::HOST_SHORT`].
+    Middling,
+    /// More than [`limits::HOST_LONG`].
+    Long,
+}
+
+impl Band {
+    const ALL: [Self; 4] = [Self::Empty, Self::Short, Self::Middling, Self::Long];
+
+    fn of(entries: usize) -> Self {
+        match entries {
+            0 => Self::Empty,
+            entries if entries <= limits::HOST_SHORT => Self::Short,
+            entries if entries <= limits::HOST_LONG => Self::Middling,
+            _ => Self::Long,
+        }
+    }
+}
+
+/// The list in which hosts of that worth and band are.
+const fn list(worth: Worth, band: Band) -> usize {
+    worth as usize * Band::ALL.len() + band as usize
+}
+
+const LISTS: usize = Worth::CLASSES * Band::ALL.len();
+
+/// What is done where too much is remembered.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// A host that is worth so much and remembers so much or more keeps so many things of each kind, and counts as short.
+    Shorten(Worth, Band, usize),
+    /// A host that is worth so much goes.
+    GiveUp(Worth),
+}
+
+/// Newest things of each kind that are kept of a long list: about what a detector needs to say again what it said.
+const KEPT: usize = 4;
+
+/// The first of these that can be done is.
+const ORDER: [Step; 8] = [
+    Step::Shorten(Worth::Infected, Band::Long, KEPT),
+    Step::GiveUp(Worth::Quiet),
+    Step::Shorten(Worth::Infected, Band::Middling, 1),
+    Step::Shorten(Worth::Suspicious, Band::Middling, KEPT),
+    Step::GiveUp(Worth::Mailing),
+    Step::GiveUp(Worth::Known),
+    Step::GiveUp(Worth::Suspicious),
+    Step::GiveUp(Worth::Infected),
+];
+
 /// No slot.
 const NONE: u32 = u32::MAX;
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::detect::verdict::Case;
-    use crate::model::alert::Verdict;
-
-    fn addr(number: u32) -> IpAddr {
-        IpAddr::from((0x0a00_0000 + number).to_be_bytes())
-    }
-
-    fn act(table: &mut HostTable, number: u32, verdict: Verdict) -> Vec<IpAddr> {
-        let place = table.open(addr(number), &[]);
-        if verdict != Verdict::Clean {
-            table.host_mut(place).unwrap().case = Some(Box::new(Case::with_verdict(verdict)));
-        }
-        let mut gone = Vec::new();
-        table.settle(place, &mut gone);
-        gone.iter().map(|host| host.facts.addr).collect()
-    }
-
-    #[test]
-    fn gives_up_the_clean_and_oldest_first_and_the_infected_last() {
-        let mut table = HostTable::new(3, 100);
-        assert!(act(&mut table, 1, Verdict::Infected).is_empty());
-        assert!(act(&mut table, 2, Verdict::Suspicious).is_empty());
-        assert!(act(&mut table, 3, Verdict::Clean).is_empty());
-        assert_eq!(act(&mut table, 4, Verdict::Clean), [addr(3)]);
-        assert_eq!(act(&mut table, 5, Verdict::Suspicious), [addr(4)]);
-        assert_eq!(act(&mut table, 6, Verdict::Infected), [addr(2)]);
-        assert_eq!(act(&mut table, 7, Verdict::Infected), [addr(5)]);
-        assert_eq!(act(&mut table, 8, Verdict::Infected), [addr(1)]);
-        assert_eq!((table.len(), table.evicted()), (3, 5));
-    }
-
-    #[test]
-    fn activity_keeps_a_host() {
-        let mut table = HostTable::new(2, 100);
-        act(&mut table, 1, Verdict::Clean);
-        act(&mut table, 2, Verdict::Clean);
-        act(&mut table, 1, Verdict::Clean);
-        assert_eq!(act(&mut table, 3, Verdict::Clean), [addr(2)]);
-    }
-
-    #[test]
-    fn one_host_of_many_addresses_takes_one_place_and_goes_as_one() {
-        let group = vec![addr(1), addr(2), "fd00::1".parse().unwrap()];
-        let mut table = HostTable::new(2, 100).with_groups(std::slice::from_ref(&group));
-        let place = table.open(group[2], &[]);
-        assert!(group.iter().all(|address| table.find(*address) == Some(place)));
-        table.part(addr(1));
-        assert_eq!(table.find(addr(1)), Some(place), "what is declared stays");
-        table.alias(place, addr(9), &[]);
-        table.settle(place, &mut Vec::new());
-        assert_eq!((table.len(), table.find(addr(9))), (1, Some(place)));
-        table.part(addr(9));
-        assert_eq!(table.find(addr(9)), None);
-        act(&mut table, 5, Verdict::Clean);
-        assert_eq!(act(&mut table, 6, Verdict::Clean), [group[2]]);
-        assert!(group.iter().all(|address| table.find(*address).is_none()));
-        assert_eq!(table.len(), 2);
-    }
-
-    proptest! {
-        /// Against a list that is searched for the least valuable.
-        #[test]
-        fn behaves_as_a_sorted_list_would(acts in prop::collection::vec((0_u32..20, 0_usize..3), 1..300)) {
-            let mut table = HostTable::new(6, 100);
-            let mut list: Vec<(IpAddr, Verdict)> = Vec::new();
-            for (number, class) in acts {
-                let verdict = Verdict::ALL[class];
-                let known = list.iter().position(|(known, _)| *known == addr(number)).map(|at| list.remove(at).1);
-                list.push((addr(number), if verdict == Verdict::Clean { known.unwrap_or_default() } else { verdict }));
-                let mut expected = Vec::new();
-                if list.len() > 6 {
-                    let others = &list[..list.len() - 1];
-                    let victim = (0..others.len()).min_by_key(|at| (others[*at].1, *at)).unwrap();
-                    expected.push(list.remove(victim).0);
-                }
-                prop_assert_eq!(act(&mut table, number, verdict), expected);
-                prop_assert_eq!(table.len(), list.len());
-            }
-        }
-    }
-}
+mod tests;

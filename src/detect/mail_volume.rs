@@ -15,7 +15,7 @@ use crate::model::time::Timestamp;
 use super::baseline::{Baseline, Usual};
 use super::host::{Facts, Tally};
 use super::pace::Pace;
-use super::{Bearing, Behaviour, Detector, Scene, Signal, Signals};
+use super::{Bearing, Behaviour, Detector, Scene, Signal, Signals, weight_of};
 
 /// The detector. All mail ports count: a thief of accounts submits to a provider (587, 465).
 #[derive(Debug)]
@@ -114,8 +114,7 @@ impl Detector for MailVolume {
     }
 
     fn entries(state: &State) -> usize {
-        // A window weighs about a quarter of a name.
-        state.0.as_ref().map_or(0, |window| window.usual.len() / 4)
+        state.0.as_ref().map_or(0, |window| window.usual.len() / 4 + weight_of::<Window>())
     }
 }
 

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 use crate::model::alert::{Alert, Evidence, Severity, Verdict};
 use crate::model::event::EventKind;
+use crate::model::limits;
 use crate::model::mail::{Findings, RuleHit};
 use crate::model::net::{Direction, Flow, Side};
 use crate::model::rulebook::RuleBook;
@@ -70,15 +71,25 @@ pub trait Detector {
     /// Takes the next event the host has a part in.
     fn see(&self, host: &Facts, state: &mut Self::State, scene: &Scene<'_>, signals: &mut Signals);
 
-    /// Things remembered in `state` which a bound over all hosts must count.
+    /// What is remembered in `state`, in entries of [`limits::HOST_ENTRY_COST`] bytes, which a bound over all hosts must
+    /// count.
     fn entries(_state: &Self::State) -> usize {
         0
     }
+
+    /// Gives up all but the `most` newest of each kind of thing remembered in `state`. Counts stay. A host under suspicion
+    /// is asked for this before any is given up for want of room.
+    fn shorten(_state: &mut Self::State, _most: usize) {}
 
     /// What stands against the host by now, for `incident` lines; none where the evidence of the last alert will do.
     fn account(&self, _state: &Self::State) -> Option<Evidence> {
         None
     }
+}
+
+/// What a value weighs as [`Detector::entries`] counts, without what it points to.
+const fn weight_of<T>() -> usize {
+    size_of::<T>().div_ceil(limits::HOST_ENTRY_COST)
 }
 
 /// One event as one home host takes part in it.
@@ -217,9 +228,14 @@ macro_rules! detectors {
         }
 
         impl States {
-            /// Things remembered, over all detectors.
+            /// [`Detector::entries`], over all detectors.
             pub fn entries(&self) -> usize {
                 0 $(+ <$detector>::entries(&self.$field))+
+            }
+
+            /// [`Detector::shorten`] of all detectors.
+            pub fn shorten(&mut self, most: usize) {
+                $(<$detector>::shorten(&mut self.$field, most);)+
             }
         }
     };

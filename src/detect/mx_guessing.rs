@@ -18,7 +18,7 @@ use crate::model::time::Timestamp;
 use super::host::Facts;
 use super::pace::{self, Pace, apart};
 use super::recent::Recent;
-use super::{Bearing, Behaviour, Detector, Scene, Signal, Signals};
+use super::{Bearing, Behaviour, Detector, Scene, Signal, Signals, weight_of};
 
 /// The detector. Mail servers, and hosts that answer names for others, are left alone.
 #[derive(Debug)]
@@ -82,7 +82,18 @@ impl Detector for MxGuessing {
     }
 
     fn entries(state: &State) -> usize {
-        state.0.as_ref().map_or(0, |guesses| guesses.domains.len() + guesses.asked.len() + guesses.addresses.len() + 1)
+        state.0.as_ref().map_or(0, |guesses| {
+            let lists = [guesses.domains.weight(), guesses.asked.weight(), guesses.addresses.weight()];
+            lists.iter().sum::<usize>() + weight_of::<Guesses>()
+        })
+    }
+
+    fn shorten(state: &mut State, most: usize) {
+        if let Some(guesses) = &mut state.0 {
+            guesses.domains.keep_youngest(most);
+            guesses.asked.keep_youngest(most);
+            guesses.addresses.keep_youngest(most);
+        }
     }
 
     fn account(&self, state: &State) -> Option<Evidence> {

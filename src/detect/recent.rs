@@ -30,6 +30,11 @@ impl<K: Hash + Eq + Clone, V> Recent<K, V> {
         self.map.len()
     }
 
+    /// What it takes, in entries of [`crate::model::limits::HOST_ENTRY_COST`] bytes: its tables begin with room for a few.
+    pub fn weight(&self) -> usize {
+        if self.map.is_empty() { 0 } else { self.map.len() + 1 }
+    }
+
     /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {
         self.map.is_empty()
@@ -64,6 +69,18 @@ impl<K: Hash + Eq + Clone, V> Recent<K, V> {
     pub fn remove<Q: Hash + Equivalent<K> + ?Sized>(&mut self, key: &Q) {
         // Its item in `order` is void from now on.
         self.map.remove(key);
+    }
+
+    /// Forgets all but the `most` youngest, and gives their memory back.
+    pub fn keep_youngest(&mut self, most: usize) {
+        if self.map.len() <= most {
+            return;
+        }
+        while self.map.len() > most {
+            self.forget_oldest();
+        }
+        self.map.shrink_to_fit();
+        self.order.shrink_to_fit();
     }
 
     /// All values, in no order: for counting only.
@@ -104,6 +121,20 @@ mod tests {
         recent.insert("a", 3);
         recent.insert("c", 4);
         assert_eq!((recent.get("a"), recent.get("b"), recent.get("c")), (Some(&3), None, Some(&4)));
+    }
+
+    #[test]
+    fn the_youngest_are_kept_and_the_memory_of_the_rest_is_given_back() {
+        let mut recent = Recent::new(1_000);
+        for number in 0..1_000 {
+            recent.insert(number, number);
+        }
+        recent.insert(3, 7);
+        recent.keep_youngest(2);
+        assert_eq!((recent.len(), recent.get(&3), recent.get(&999)), (2, Some(&7), Some(&999)));
+        assert!(recent.map.capacity() < 10 && recent.order.capacity() < 10);
+        recent.keep_youngest(5);
+        assert_eq!(recent.len(), 2);
     }
 
     proptest! {

@@ -27,7 +27,7 @@ use super::direct_to_mx::{DirectToMx, network};
 use super::host::Facts;
 use super::pace::{self, Pace};
 use super::recent::Recent;
-use super::{Bearing, Behaviour, Detector, Scene, Signal, Signals};
+use super::{Bearing, Behaviour, Detector, Scene, Signal, Signals, weight_of};
 
 /// The detector. Mail servers and resolvers are not tested.
 #[derive(Debug)]
@@ -123,9 +123,19 @@ impl Detector for RecipientFanout {
     }
 
     fn entries(state: &State) -> usize {
-        let entries =
-            |test: &Test| test.domains.len() + test.networks.len() + test.asked.len() + test.counted.len() + 1;
-        state.0.as_deref().map_or(0, entries)
+        state.0.as_ref().map_or(0, |test| {
+            let lists = [test.domains.weight(), test.networks.weight(), test.asked.weight(), test.counted.weight()];
+            lists.iter().sum::<usize>() + weight_of::<Test>()
+        })
+    }
+
+    fn shorten(state: &mut State, most: usize) {
+        if let Some(test) = &mut state.0 {
+            test.domains.keep_youngest(most);
+            test.networks.keep_youngest(most);
+            test.asked.keep_youngest(most);
+            test.counted.keep_youngest(most);
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use super::files::{FileKey, Sighting, harmful};
 use super::host::Facts;
 use super::pace::{self, Pace, apart};
 use super::recent::Recent;
-use super::{Bearing, Behaviour, Detector, Scene, Signal, Signals};
+use super::{Bearing, Behaviour, Detector, Scene, Signal, Signals, weight_of};
 
 /// The detector. A mail server passes on what it is given.
 #[derive(Debug)]
@@ -80,8 +80,14 @@ impl Detector for SelfPropagation {
     }
 
     fn entries(state: &State) -> usize {
-        // A file with its recipients weighs about as much as four names.
-        state.0.as_ref().map_or(0, |outbox| 4 * outbox.files.len() + 1)
+        // A file with its recipients weighs about as much as ten names.
+        state.0.as_ref().map_or(0, |outbox| 10 * outbox.files.len() + weight_of::<Outbox>())
+    }
+
+    fn shorten(state: &mut State, most: usize) {
+        if let Some(outbox) = &mut state.0 {
+            outbox.files.keep_youngest(most);
+        }
     }
 }
 

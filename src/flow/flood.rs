@@ -5,20 +5,20 @@
 //! Datagrams are left out: where a mirror shows one side only, every QUIC upload would look like a flood.
 //!
 //! Nothing is allocated for a pair, and nothing said of it, before it passes [`limits::FLOOD_PACKETS`] within
-//! [`limits::FLOOD_WINDOW`]. Pairs live in buckets of four; a new pair takes the place of the one that was counted
+//! [`limits::FLOOD_WINDOW`], or a part of that where several threads see a part each. Pairs live in buckets of four; a new pair takes the place of the one that was counted
 //! least in its window, after the Space-Saving of Metwally, Agrawal and El Abbadi (ICDT 2005), but begins at zero: no
 //! count is ever too high. The hash has no key, so that the same capture gives the same events. To push a flood out of
 //! its bucket one needs as many larger ones in it.
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::event::Flood;
 use crate::model::limits;
-use crate::model::net::Flow;
+use crate::model::net::{Flow, words};
+use crate::model::settings::TICK;
 use crate::model::time::Timestamp;
-
-use crate::model::net::words;
 
 /// What is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum Knock {
 #[derive(Debug)]
 pub struct Floods {
     slots: Box<[Slot]>,
+    /// As [`crate::model::settings::SensorSettings::flood_packets`].
+    bound: u32,
     /// Pairs that passed the bound, in the order in which they did.
     hot: Vec<Hot>,
 }
@@ -66,11 +68,16 @@ pub type Told = Vec<(Arc<Flow>, Flood)>;
 
 impl Default for Floods {
     fn default() -> Self {
-        Self { slots: vec![Slot::default(); BUCKETS * WAYS].into_boxed_slice(), hot: Vec::new() }
+        Self::telling(limits::FLOOD_PACKETS)
     }
 }
 
 impl Floods {
+    /// Counters that tell of a pair from so many packets within [`limits::FLOOD_WINDOW`].
+    pub fn telling(bound: u32) -> Self {
+        Self { slots: vec![Slot::default(); BUCKETS * WAYS].into_boxed_slice(), bound: bound.max(1), hot: Vec::new() }
+    }
+
     /// Counts a packet. `identity` is asked for when the pair passes the bound with it.
     pub fn count(
         &mut self,
@@ -85,7 +92,7 @@ impl Floods {
         let place = self.place(src, dst, now, told);
         let Some(slot) = self.slots.get_mut(place) else { return };
         slot.count(knock, now);
-        if !slot.hot && slot.in_window >= limits::FLOOD_PACKETS {
+        if !slot.hot && slot.in_window >= self.bound {
             slot.hot = true;
             let flow = Arc::new(identity());
             told.push((Arc::clone(&flow), slot.take()));
@@ -95,15 +102,19 @@ impl Floods {
 
     /// Time went on: tells what was counted in the windows that ended.
     pub fn tick(&mut self, now: Timestamp, told: &mut Told) {
-        let slots = &mut self.slots;
+        let (slots, bound) = (&mut self.slots, self.bound);
+        // What is a part only counts with those of others, which do not wait for it.
+        let is_part = bound < limits::FLOOD_PACKETS;
+        let pause = if is_part { nanos(TICK) } else { WINDOW };
         self.hot.retain_mut(|hot| {
-            if are_near(now, hot.told) {
+            if are_near(now, hot.told, pause) {
                 return true;
             }
             let Some(slot) = slots.get_mut(hot.slot) else { return false };
             let counted = slot.tell(&hot.flow, told);
             hot.told = now;
-            slot.hot = counted >= limits::FLOOD_PACKETS;
+            // In a part's new window it begins anew; nothing of it is lost, since it is told with what comes up to the bound.
+            slot.hot = if is_part { slot.in_window >= bound } else { counted >= bound };
             slot.hot
         });
     }
@@ -150,7 +161,7 @@ impl Floods {
 
 impl Slot {
     fn count(&mut self, knock: Knock, now: Timestamp) {
-        if !are_near(now, self.start) {
+        if !are_near(now, self.start, WINDOW) {
             (self.start, self.in_window) = (now, 0);
             if !self.hot {
                 (self.syns, self.echoes) = (0, 0);
@@ -173,7 +184,7 @@ impl Slot {
 
     /// What it counts for in its bucket: nothing once its window is over.
     fn live(&self, now: Timestamp) -> u32 {
-        if are_near(now, self.start) { self.in_window } else { 0 }
+        if are_near(now, self.start, WINDOW) { self.in_window } else { 0 }
     }
 
     /// Takes out what was not told yet.
@@ -199,9 +210,13 @@ impl Slot {
     }
 }
 
-/// Whether less than a window lies between two times. In nanoseconds: each SYN asks for it five times.
-const fn are_near(a: Timestamp, b: Timestamp) -> bool {
-    a.as_nanos().abs_diff(b.as_nanos()) < WINDOW
+/// Whether less than so many nanoseconds lie between two times: each SYN asks for it five times, so it has to be quick.
+const fn are_near(a: Timestamp, b: Timestamp, nanos: u64) -> bool {
+    a.as_nanos().abs_diff(b.as_nanos()) < nanos
+}
+
+const fn nanos(time: Duration) -> u64 {
+    time.as_secs() * 1_000_000_000 + time.subsec_nanos() as u64
 }
 
 /// Multiplies and folds, as FxHash does: quick, and the same in every run.
@@ -217,7 +232,7 @@ fn bucket(src: [u64; 2], dst: [u64; 2]) -> usize {
 const WAYS: usize = 4;
 const BUCKETS: usize = limits::FLOOD_PAIRS / WAYS;
 /// [`limits::FLOOD_WINDOW`] in nanoseconds.
-const WINDOW: u64 = limits::FLOOD_WINDOW.as_secs() * 1_000_000_000;
+const WINDOW: u64 = nanos(limits::FLOOD_WINDOW);
 /// Far from overflow, also of a sum of two.
 const MOST: u32 = u32::MAX / 4;
 

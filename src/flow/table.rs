@@ -108,6 +108,11 @@ impl<T> Entry<T> {
         self.key.end(!self.client_is_low)
     }
 
+    /// The server's port alone, which each packet asks for.
+    pub const fn server_port(&self) -> u16 {
+        if self.client_is_low { self.key.ports as u16 } else { (self.key.ports >> 16) as u16 }
+    }
+
     pub const fn transport(&self) -> Transport {
         self.key.transport
     }

@@ -47,6 +47,12 @@ impl Event {
     }
 }
 
+/// Bytes that so many take when they are allocated by themselves: names are short, so that what the allocator adds, and
+/// rounds up to, is as much again.
+const fn on_heap(bytes: usize) -> usize {
+    if bytes == 0 { 0 } else { (bytes + 23).next_multiple_of(16) }
+}
+
 /// What was seen.
 #[derive(Debug)]
 pub enum EventKind {
@@ -352,20 +358,21 @@ pub struct DnsMessage {
 impl DnsMessage {
     /// Bytes of what it points to.
     fn weight(&self) -> usize {
-        let name = |name: &CompactString| if name.is_heap_allocated() { name.capacity() } else { 0 };
+        let name = |name: &CompactString| if name.is_heap_allocated() { on_heap(name.capacity()) } else { 0 };
         let data = |data: &DnsData| match data {
             DnsData::Mx { exchange, .. } => name(exchange),
             DnsData::Name(target) => name(target),
-            DnsData::Text(text) => text.len(),
+            DnsData::Text(text) => on_heap(text.len()),
             DnsData::A(_) | DnsData::Aaaa(_) | DnsData::Opaque(_) => 0,
         };
-        let spilled = |is: bool, bytes: usize| if is { bytes } else { 0 };
-        let records = self.answers.iter().chain(&self.additionals);
-        spilled(self.queries.spilled(), size_of_val(&*self.queries))
-            + spilled(self.answers.spilled(), size_of_val(&*self.answers))
-            + size_of_val(&*self.additionals)
+        let record = |record: &DnsRecord| name(&record.name) + data(&record.data);
+        // Lists grow by doubling, and keep what they grew to.
+        let list = |spilled: bool, bytes: usize| if spilled { on_heap(bytes) } else { 0 };
+        list(self.queries.spilled(), self.queries.capacity() * size_of::<DnsQuestion>())
+            + list(self.answers.spilled(), self.answers.capacity() * size_of::<DnsRecord>())
+            + on_heap(self.additionals.capacity() * size_of::<DnsRecord>())
             + self.queries.iter().map(|query| name(&query.name)).sum::<usize>()
-            + records.map(|record| name(&record.name) + data(&record.data)).sum::<usize>()
+            + self.answers.iter().chain(&self.additionals).map(record).sum::<usize>()
     }
 
     /// QR: whether this is a response.
@@ -452,7 +459,7 @@ impl FlowEnd {
 }
 
 /// What one host sent another since that was last told: told when [`super::limits::FLOOD_PACKETS`] is passed, then once
-/// in each [`super::limits::FLOOD_WINDOW`].
+/// in each [`super::limits::FLOOD_WINDOW`]. Where threads share an interface, each tells of its part from fewer on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flood {
     /// SYN segments without ACK; those to mail ports and of DNS are not counted.

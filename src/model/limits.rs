@@ -22,8 +22,9 @@ pub const STREAM_COST: usize = 768;
 /// Bytes that a home host takes, its hardware address and a tenth of a harmful file included, without what is remembered
 /// of it ...
 pub const HOST_COST: usize = 900;
-/// ... and one name, address or domain of it: `benches/correlate.rs` measures 460 to 540 with its part of the host.
-pub const HOST_ENTRY_COST: usize = 400;
+/// ... and one name, address or domain of it, in a list of many. What else is remembered counts as so many of these as it
+/// weighs.
+pub const HOST_ENTRY_COST: usize = 160;
 /// Bytes that a segment held out of order takes besides its own.
 pub const SEGMENT_COST: usize = 96;
 
@@ -123,6 +124,10 @@ pub const FLOOD_WINDOW: Duration = Duration::from_secs(10);
 /// Pairs of hosts for which they are counted at once, some 600 KB: in buckets of four, so that at 10,000 new pairs a
 /// second a flood is still found in the place where it was counted last.
 pub const FLOOD_PAIRS: usize = 8_192;
+/// Of a flood that several threads see parts of, the least that one of them tells: as much as opening a page may take.
+pub const FLOOD_PART: u32 = 8;
+/// Pairs of hosts of which such parts are added up at once; some 1 MB.
+pub const FLOOD_JOINED: usize = 4_096;
 
 // --- smtp -------------------------------------------------------------------------------------------------------
 
@@ -301,10 +306,16 @@ pub const HOST_NETWORKS: usize = 3;
 /// Addresses that an operator may declare to be one host, and such groups.
 pub const GROUP_ADDRESSES: usize = 64;
 pub const GROUPS: usize = 10_000;
-/// Names, addresses and domains remembered for all hosts' chains together. `benches/correlate.rs` measures 460 to 540 bytes
-/// for each with all that belongs to its host, so some 225 MB. A host that asked once for an exchanger has four, so that
-/// `HOSTS` such hosts fit; one that delivered once has twelve, and 35,000 of those fit.
-pub const HOST_ENTRIES: usize = 420_000;
+/// Names, addresses and domains remembered for all hosts together, and what else is in entries of their weight: 179 MB. A
+/// host that asked once for an exchanger has eleven, so that `HOSTS` such hosts fit; one that delivered once has 41, and
+/// 27,000 of those fit.
+pub const HOST_ENTRIES: usize = 1_120_000;
+/// Things remembered of an infected host from which on its lists are cut to the newest where `HOST_ENTRIES` are used up,
+/// before any host is given up.
+pub const HOST_LONG: usize = 160;
+/// ... and once more, as those of a host under suspicion are, before a host that converses is given up. With fewer, most of
+/// them are its reasons.
+pub const HOST_SHORT: usize = 80;
 /// Exchangers, addresses and domains remembered for one host's chain, each kind by itself.
 pub const CHAIN_ENTRIES: usize = 512;
 /// Domains that wait for a connection to an exchanger they share: large providers serve millions, a host asks a few

@@ -14,6 +14,33 @@ pub struct Findings {
     pub hits: Vec<RuleHit>,
 }
 
+impl Findings {
+    /// Bytes it takes besides itself, roughly.
+    pub fn weight(&self) -> usize {
+        let texts = |texts: &[String]| texts.iter().map(|text| size_of::<String>() + text.capacity()).sum::<usize>();
+        let email = self.email.as_ref().map_or(0, |email| {
+            let header = |header: &Header| {
+                size_of::<Header>() + header.name.capacity() + header.value.capacity() + header.raw.capacity()
+            };
+            let single = [&email.from, &email.subject, &email.message_id, &email.date, &email.x_mailer];
+            email.headers.iter().map(header).sum::<usize>()
+                + single.into_iter().flatten().map(String::capacity).sum::<usize>()
+                + texts(&email.to)
+                + texts(&email.cc)
+                + texts(&email.urls)
+                + email.text.capacity()
+        });
+        let file = |file: &FileFact| {
+            size_of::<FileFact>()
+                + file.filename.capacity()
+                + texts(&file.container)
+                + file.content.as_ref().map_or(0, Vec::capacity)
+        };
+        let anomalies = self.anomalies.iter().map(|anomaly| size_of::<Anomaly>() + anomaly.detail.len());
+        email + self.files.iter().map(file).sum::<usize>() + anomalies.sum::<usize>() + size_of_val(&self.hits[..])
+    }
+}
+
 /// A message's headers and text as a reader sees them: encoded words decoded, folded lines joined.
 #[derive(Clone, Debug, Default)]
 pub struct Email {

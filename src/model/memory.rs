@@ -17,7 +17,7 @@
 //! | `flows` | closed flows, then unanswered, then idle ones, those that spoke SMTP or DNS last |
 //! | `dns` | the unfinished message that comes when there is no room |
 //! | `messages` | the sessions that hold most are told as far as they were read |
-//! | `hosts` | quiet hosts, then those that mailed, known, suspicious, infected ones |
+//! | `hosts` | the long lists of infected hosts, quiet hosts, the lists of infected and suspicious ones; then hosts that mailed, known, suspicious, infected ones |
 
 use std::fmt;
 use std::str::FromStr;

@@ -345,6 +345,9 @@ pub struct SensorSettings {
     pub keep_packets_of: Option<HomeNet>,
     /// What it may hold, and those after it.
     pub shares: Shares,
+    /// Connection attempts and echo requests of a pair of hosts within [`limits::FLOOD_WINDOW`] that are told (set by the
+    /// number of threads).
+    pub flood_packets: u32,
 }
 
 impl Default for SensorSettings {
@@ -357,6 +360,18 @@ impl Default for SensorSettings {
             all_dns: false,
             keep_packets_of: None,
             shares: Shares::default(),
+            flood_packets: limits::FLOOD_PACKETS,
+        }
+    }
+}
+
+impl SensorSettings {
+    /// One of so many threads that share an interface, and with it each flood: tells of a part from half of what it
+    /// would see of the smallest, since the kernel does not share out evenly.
+    pub fn share_floods(&mut self, threads: usize) {
+        if threads > 1 {
+            let half = limits::FLOOD_PACKETS / (2 * u32::try_from(threads).unwrap_or(u32::MAX / 2));
+            self.flood_packets = half.max(limits::FLOOD_PART);
         }
     }
 }

@@ -170,6 +170,8 @@ pub struct CorrelateStats {
     pub hosts: u64,
     /// Home hosts whose state was given up because the table was full.
     pub hosts_evicted: u64,
+    /// Times that what a host under suspicion remembered was cut to its newest for want of room.
+    pub hosts_shortened: u64,
     /// Entries of their chains held now.
     pub entries: u64,
     /// Bytes that hosts take with all that is remembered of them.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Sender, TrySendError, bounded};
 
 use super::pulse::Beat;
+use super::room::Taken;
 use super::{Batch, InForce, Job, Pressure, Shared, SharedRules, Slot};
 use crate::capture::{CaptureError, Source, Step};
 use crate::model::event::{Event, EventKind};
@@ -135,12 +136,11 @@ impl<'a> Feed<'a> {
             let bytes = match &event.kind {
                 EventKind::Packet(packet) => {
                     let bytes = packet.data.len() + PACKET_OVERHEAD;
-                    if self.shared.room.try_take(bytes) {
-                        slots.push(Slot::Kept(event, bytes));
+                    if let Some(taken) = self.shared.room.try_hold(bytes) {
+                        slots.push(Slot::Kept(event, taken));
                     } else if self.pressure == Pressure::Wait {
                         self.pass_on(std::mem::take(&mut slots), &force);
-                        self.shared.room.take(bytes);
-                        slots.push(Slot::Kept(event, bytes));
+                        slots.push(Slot::Kept(event, self.shared.room.hold(bytes)));
                     } else {
                         self.shared.packets_dropped.fetch_add(1, Ordering::Relaxed);
                     }
@@ -154,17 +154,18 @@ impl<'a> Feed<'a> {
             };
             let slot = match self.pressure {
                 Pressure::Wait => {
-                    if !self.shared.room.try_take(bytes) {
+                    let taken = self.shared.room.try_hold(bytes).unwrap_or_else(|| {
                         // The correlator must get to what we hold before there can be room.
                         self.pass_on(std::mem::take(&mut slots), &force);
-                        self.shared.room.take(bytes);
-                    }
-                    self.assign(event, bytes, &force)
+                        self.shared.room.hold(bytes)
+                    });
+                    self.assign(event, taken, &force)
                 }
-                Pressure::Shed if !self.jobs.is_full() && self.shared.room.try_take(bytes) => {
-                    self.assign(event, bytes, &force)
-                }
-                Pressure::Shed => Slot::Shed(without_bytes(event)),
+                Pressure::Shed if self.jobs.is_full() => Slot::Shed(without_bytes(event)),
+                Pressure::Shed => match self.shared.room.try_hold(bytes) {
+                    Some(taken) => self.assign(event, taken, &force),
+                    None => Slot::Shed(without_bytes(event)),
+                },
             };
             slots.push(slot);
         }
@@ -179,20 +180,17 @@ impl<'a> Feed<'a> {
     }
 
     /// Hands a message to the inspectors.
-    fn assign(&self, event: Event, bytes: usize, force: &Arc<InForce>) -> Slot {
+    fn assign(&self, event: Event, taken: Taken, force: &Arc<InForce>) -> Slot {
         let (reply, filled) = bounded(1);
         let time = event.time;
-        let job = Job { event, force: Arc::clone(force), reply };
+        let job = Job { event, force: Arc::clone(force), reply, taken };
         let refused = match self.pressure {
             Pressure::Wait => self.jobs.send(job).err().map(|refused| refused.0),
             Pressure::Shed => self.jobs.try_send(job).err().map(TrySendError::into_inner),
         };
         match refused {
-            None => Slot::Waiting(filled, bytes, time),
-            Some(job) => {
-                self.shared.room.give_back(bytes);
-                Slot::Shed(without_bytes(job.event))
-            }
+            None => Slot::Waiting(filled, time),
+            Some(job) => Slot::Shed(without_bytes(job.event)),
         }
     }
 
@@ -242,11 +240,6 @@ impl<'a> Feed<'a> {
         self.shared.dropped.fetch_add(batch.slots.len() as u64, Ordering::Relaxed);
         if roomed {
             self.shared.event_room.give_back(batch.bytes);
-        }
-        for slot in batch.slots {
-            if let Slot::Waiting(_, bytes, _) | Slot::Kept(_, bytes) = slot {
-                self.shared.room.give_back(bytes);
-            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Room for what is on its way through the pipeline: messages, events.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::lock;
 
@@ -15,7 +15,43 @@ pub(super) struct Room {
     wide: AtomicBool,
 }
 
+/// What is taken of a room by one thing under way, and given back when it is gone, wherever that happens.
+#[derive(Debug)]
+pub(super) struct Taken {
+    room: Arc<Room>,
+    bytes: usize,
+}
+
+impl Taken {
+    /// The thing has become larger or smaller. Others wait until it fits; itself it does not.
+    pub(super) fn resize(&mut self, bytes: usize) {
+        let before = std::mem::replace(&mut self.bytes, bytes);
+        if bytes > before {
+            *lock(&self.room.taken) += bytes - before;
+        } else {
+            self.room.give_back(before - bytes);
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.room.give_back(self.bytes);
+    }
+}
+
 impl Room {
+    /// Takes so much where there is as much.
+    pub(super) fn try_hold(self: &Arc<Self>, bytes: usize) -> Option<Taken> {
+        self.try_take(bytes).then(|| Taken { room: Arc::clone(self), bytes })
+    }
+
+    /// Waits until there is as much.
+    pub(super) fn hold(self: &Arc<Self>, bytes: usize) -> Taken {
+        self.take(bytes);
+        Taken { room: Arc::clone(self), bytes }
+    }
+
     pub(super) fn new(bound: usize) -> Self {
         Self { bound, taken: Mutex::default(), given_back: Condvar::new(), wide: AtomicBool::new(false) }
     }
@@ -54,5 +90,23 @@ impl Room {
 
     pub(super) fn taken(&self) -> usize {
         *lock(&self.taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_is_given_back_as_it_shrinks_and_goes() {
+        let room = Arc::new(Room::new(100));
+        let mut taken = room.hold(90);
+        assert!(room.try_hold(20).is_none());
+        taken.resize(10);
+        let other = room.try_hold(80).expect("there is room");
+        taken.resize(50);
+        assert_eq!(room.taken(), 130, "what grows does not wait");
+        drop((taken, other));
+        assert_eq!(room.taken(), 0);
     }
 }

@@ -25,10 +25,10 @@ pub(super) fn wanted(
     segment: &Segment<'_>,
     mail_ports: &PortSet,
 ) -> Wanted {
-    if mail_ports.contains(entry.server().port()) {
+    if mail_ports.contains(entry.server_port()) {
         return Wanted::Smtp { expected: true };
     }
-    if entry.server().port() == dns::PORT {
+    if entry.server_port() == dns::PORT {
         return Wanted::Dns;
     }
     let side = entry.side(low);
@@ -101,7 +101,7 @@ pub(super) fn is_verified(entry: &Entry<Conversation>, mail_ports: &PortSet) -> 
         Some(conversation) => conversation.is_followed(),
         None if entry.ignored => false,
         None => {
-            let port = entry.server().port();
+            let port = entry.server_port();
             port == dns::PORT || mail_ports.contains(port)
         }
     }

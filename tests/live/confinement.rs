@@ -1,5 +1,6 @@
 //! What the running sensor may still do, as the kernel sees it; and that it works all the same.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -19,11 +20,15 @@ fn a_sensor_started_by_root_works_as_nobody_with_one_capability() {
     fs::create_dir(&folder).unwrap();
     run("chown", &["nobody", folder.to_str().unwrap()]).unwrap();
     let (eve, extract) = (folder.join("eve.json"), folder.join("files"));
+    // Nobody answers to these names (RFC 6761, section 6.4): the sensor starts all the same, and with it the threads that
+    // try to reach them.
+    let away = ["--syslog", "udp://log.invalid", "--alertmanager", "http://alertmanager.invalid:9093"];
     let options = ["--user", "nobody", "--eve", eve.to_str().unwrap(), "--extract", extract.to_str().unwrap()];
-    let sensor = Sensor::start(&wire, &options);
+    let sensor = Sensor::start(&wire, &[&options[..], &away, &["--threads", "2"]].concat());
+    sensor.wait_for_log("syslog at udp://log.invalid:514 is not told: ", 1);
 
     // Of the process and of each of its threads.
-    let mut tasks = 0;
+    let mut names = BTreeSet::new();
     for task in fs::read_dir(format!("/proc/{}/task", sensor.pid())).unwrap() {
         let status = fs::read_to_string(task.unwrap().path().join("status")).unwrap();
         let is =
@@ -40,12 +45,18 @@ fn a_sensor_started_by_root_works_as_nobody_with_one_capability() {
             assert_eq!(u64::from_str_radix(&is(set), 16), Ok(0), "{set} {status}");
         }
         assert_eq!((is("NoNewPrivs:"), is("Seccomp:")), ("1".to_owned(), "2".to_owned()), "{status}");
-        tasks += 1;
+        names.insert(is("Name:"));
     }
-    assert!(tasks >= 4, "main, metrics, inspector, sensor: {tasks}");
+    for name in ["mailsnare", "metrics", "lookup", "alertmanager"] {
+        assert!(names.contains(name), "{name}: {names:?}");
+    }
+    assert!(names.len() >= 6, "besides, sensors and inspectors: {names:?}");
     let log = sensor.log();
+    assert!(!log.contains("Landlock does not bind them"), "{log}");
     assert!(log.contains("confined: files: Landlock") || log.contains("not confined: files: "), "{log}");
 
+    let failed = "mailsnare_notifications_total{channel=\"syslog\",result=\"failed\"}";
+    sensor.wait_for_metrics(|metrics| metric(metrics, failed) >= 1.0);
     // The process metrics read /proc.
     assert!(metric(&sensor.metrics(), "process_open_fds") > 3.0, "{}", sensor.metrics());
 

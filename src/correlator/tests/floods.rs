@@ -131,3 +131,29 @@ fn a_name_that_a_rule_knows_and_the_flood_at_it_are_one_story() {
     flood(&mut other, HOST, OUTSIDE, 5_000, 0);
     assert!(told(&other).is_empty());
 }
+
+/// What each of several threads tells of the same ten seconds is one flood, and less than that is none.
+#[test]
+fn parts_that_threads_saw_are_added_up() {
+    let settings = CorrelatorSettings { joins_floods: true, ..CorrelatorSettings::default() };
+    let mut wire = Wire::with(settings, Arc::new(NoRules));
+    flag(&mut wire, HOST);
+    for _ in 0..3 {
+        flood(&mut wire, HOST, TARGET, 30, 0);
+    }
+    assert!(told(&wire).is_empty());
+    // A slow trickle is no flood, however long it lasts: one thread would not have told of it at all.
+    for _ in 0..20 {
+        wire.wait(15);
+        flood(&mut wire, HOST, TARGET, 60, 0);
+    }
+    assert!(told(&wire).is_empty());
+    wire.wait(15);
+    for _ in 0..4 {
+        flood(&mut wire, HOST, TARGET, 20, 5);
+    }
+    assert_eq!(told(&wire).len(), 1);
+    assert_eq!(*figure(&told(&wire)[0].evidence[0], "packets"), Figure::Count(100));
+    flood(&mut wire, "10.0.0.77", TARGET, 5_000, 0);
+    assert!(wire.correlator.stats().hosts <= 2, "a flood alone makes no state");
+}

@@ -27,7 +27,7 @@ proptest! {
     #[test]
     fn any_sequence_of_events_adds_up(steps in prop::collection::vec(step(), 0..150)) {
         let hosts = ["10.0.0.1", "10.0.0.2", "fd00::3", "198.51.100.1", "203.0.113.1", "2001:db8::1"];
-        let settings = CorrelatorSettings { hosts: 2, host_entries: 12, ..CorrelatorSettings::default() };
+        let settings = CorrelatorSettings { hosts: 2, host_entries: 40, ..CorrelatorSettings::default() };
         let mut tight = Wire::with(settings, Arc::new(Book));
         let mut wide = Wire::new();
         let mut messages = 0_u64;

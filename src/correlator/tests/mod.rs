@@ -551,14 +551,14 @@ fn a_million_spoofed_hosts_do_not_push_out_the_one_that_matters() {
 
 #[test]
 fn what_hosts_remember_is_bounded_together_and_an_evicted_case_is_closed() {
-    let settings = CorrelatorSettings { host_entries: 100, ..CorrelatorSettings::default() };
+    let settings = CorrelatorSettings { host_entries: 300, ..CorrelatorSettings::default() };
     let mut wire = Wire::with(settings, Arc::new(Book));
     for n in 1..=200 {
         let client = format!("10.0.1.{n}");
         for domain in 1..=3 {
             wire.deliver(&client, OUTSIDE_RESOLVER, domain, false);
         }
-        assert!(wire.correlator.stats().entries <= 100);
+        assert!(wire.correlator.stats().entries <= 300);
     }
     let closed = wire.incidents().iter().filter(|incident| incident.closed).count() as u64;
     assert_eq!(closed, wire.correlator.stats().hosts_evicted);

@@ -56,6 +56,7 @@ pub struct Metrics {
     memory_budget: IntGauge,
     events_dropped: IntCounter,
     hosts_evicted: IntCounter,
+    hosts_shortened: IntCounter,
     hosts_tracked: IntGauge,
     host_entries: IntGauge,
     notifications: IntCounterVec,
@@ -129,8 +130,15 @@ impl Metrics {
                 "Events lost because the correlator did not keep up with a live capture.",
             )?,
             hosts_evicted: made.counter("hosts_evicted_total", "Home hosts forgotten for want of room.")?,
+            hosts_shortened: made.counter(
+                "hosts_shortened_total",
+                "Times that what an infected or suspicious host mailed was cut to the newest for want of room.",
+            )?,
             hosts_tracked: made.gauge("tracked_hosts", "Home hosts with state.")?,
-            host_entries: made.gauge("tracked_host_entries", "Names, addresses and domains remembered of them.")?,
+            host_entries: made.gauge(
+                "tracked_host_entries",
+                "What is remembered of them, in entries of the weight of a name or address.",
+            )?,
             notifications: made.counters(
                 "notifications_total",
                 "Alerts and incidents told to others, by way and result.",
@@ -185,6 +193,7 @@ impl Metrics {
     /// Brings what the correlator counts up to `stats`.
     pub fn update_correlate(&self, stats: &CorrelateStats) {
         advance(&self.hosts_evicted, self.hosts_evicted.get(), stats.hosts_evicted);
+        advance(&self.hosts_shortened, self.hosts_shortened.get(), stats.hosts_shortened);
         self.hosts_tracked.set(signed(stats.hosts));
         self.host_entries.set(signed(stats.entries));
         self.set_memory("hosts", stats.bytes);

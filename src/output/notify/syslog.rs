@@ -4,10 +4,11 @@
 //! a datagram, what fits: the line without its cause, or a sentence. A live sensor never waits: a message that cannot go out
 //! at once is counted and gone, as with any syslog over datagrams.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
@@ -19,13 +20,17 @@ use crate::model::settings::SyslogTarget;
 use crate::model::time::Timestamp;
 
 /// Sends messages.
-#[derive(Debug)]
 pub struct Syslog {
     target: SyslogTarget,
     patience: Option<Duration>,
     socket: Option<Socket>,
+    find: Option<Find>,
+    /// Addresses found last.
+    known: Vec<SocketAddr>,
     /// No attempt to connect before this moment.
     retry_at: Option<Instant>,
+    /// The last attempt failed, which the log was told.
+    failing: bool,
     hostname: String,
     stats: NotifyStats,
 }
@@ -50,16 +55,61 @@ pub struct Message<'a> {
 }
 
 impl Syslog {
-    /// Connects; `hostname` is RFC 5424's HOSTNAME. With `patience` a send may wait so long (for a replay, which is
-    /// faster than any log), until one has waited in vain; without, none waits.
+    /// Connects; `hostname` is RFC 5424's HOSTNAME. A send may wait for `patience` (a replay is faster than any log),
+    /// until one has waited in vain.
     ///
     /// # Errors
     /// The socket is not there, or the host's name has no address.
-    pub fn open(target: SyslogTarget, hostname: &str, patience: Option<Duration>) -> Result<Self, SyslogError> {
-        let socket = connect(&target, patience).map_err(|source| SyslogError { target: target.clone(), source })?;
+    pub fn open(target: SyslogTarget, hostname: &str, patience: Duration) -> Result<Self, SyslogError> {
+        let mut syslog = Self::later(target, hostname);
+        syslog.patience = Some(patience);
+        if let Some(name) = syslog.name() {
+            syslog.find = Some(Box::new(move || Some(name.find())));
+        }
+        match syslog.connect() {
+            Some(Ok(socket)) => syslog.socket = Some(socket),
+            Some(Err(source)) => return Err(SyslogError { target: syslog.target, source }),
+            None => {}
+        }
+        Ok(syslog)
+    }
+
+    /// The same for a sensor that may be started before its log, or before the network: tries to connect when there is
+    /// something to send and with each [`Syslog::tend`], and never waits. A target that has a name needs
+    /// [`Syslog::find_by`].
+    pub fn later(target: SyslogTarget, hostname: &str) -> Self {
         let hostname = if is_printable(hostname) && hostname.len() <= 255 { hostname } else { NIL };
-        let hostname = hostname.to_owned();
-        Ok(Self { target, patience, socket: Some(socket), retry_at: None, hostname, stats: NotifyStats::default() })
+        Self {
+            target,
+            patience: None,
+            socket: None,
+            find: None,
+            known: Vec::new(),
+            retry_at: None,
+            failing: false,
+            hostname: hostname.to_owned(),
+            stats: NotifyStats::default(),
+        }
+    }
+
+    /// The name of the target that has to be looked up; none where it is an address or a socket of this machine.
+    pub fn name(&self) -> Option<Name> {
+        match &self.target {
+            SyslogTarget::Udp(host, port) if host.parse::<IpAddr>().is_err() => Some(Name(host.clone(), *port)),
+            _ => None,
+        }
+    }
+
+    /// How the target's name is looked up.
+    pub fn find_by(&mut self, find: Find) {
+        self.find = Some(find);
+    }
+
+    /// Tries to connect where that is due. Call every second or so.
+    pub fn tend(&mut self) {
+        if self.socket.is_none() {
+            self.reconnect();
+        }
     }
 
     /// Sends a message, or counts it as dropped.
@@ -96,13 +146,73 @@ impl Syslog {
         self.stats
     }
 
+    /// Tells the log when it begins or ceases to fail.
     fn reconnect(&mut self) {
         let now = Instant::now();
         if self.retry_at.is_some_and(|at| now < at) {
             return;
         }
-        self.retry_at = Some(now + SYSLOG_RETRY);
-        self.socket = connect(&self.target, self.patience).ok();
+        let connected = self.connect();
+        if connected.is_some() {
+            self.retry_at = Some(now + SYSLOG_RETRY);
+        }
+        match connected {
+            Some(Ok(socket)) => {
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!("syslog at {} is told again", self.target);
+                }
+                self.socket = Some(socket);
+            }
+            Some(Err(error)) => {
+                self.stats.failed += 1;
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::warn!("syslog at {} is not told: {error}; it is tried again", self.target);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// None while the name is being looked up, and nothing is known from before.
+    fn connect(&mut self) -> Option<io::Result<Socket>> {
+        let (host, port) = match &self.target {
+            SyslogTarget::Unix(path) => return Some(connect_here(path, self.patience)),
+            SyslogTarget::Udp(host, port) => (host, *port),
+        };
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Some(connect_to(&[(address, port).into()]));
+        }
+        match self.find.as_mut().and_then(|find| find()) {
+            Some(Ok(found)) => self.known = found,
+            Some(Err(error)) if self.known.is_empty() => return Some(Err(error)),
+            None if self.known.is_empty() => return None,
+            // A name server that is away does not silence the log.
+            Some(Err(_)) | None => {}
+        }
+        Some(connect_to(&self.known))
+    }
+}
+
+impl fmt::Debug for Syslog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Syslog").field("target", &self.target).field("stats", &self.stats).finish_non_exhaustive()
+    }
+}
+
+/// Looks up the target: what was found, or none while that is still to come.
+pub type Find = Box<dyn FnMut() -> Option<io::Result<Vec<SocketAddr>>> + Send>;
+
+/// A host's name, and a port there.
+#[derive(Clone, Debug)]
+pub struct Name(String, u16);
+
+impl Name {
+    /// Looks it up; waits for the resolver.
+    ///
+    /// # Errors
+    /// As the resolver says.
+    pub fn find(&self) -> io::Result<Vec<SocketAddr>> {
+        Ok((self.0.as_str(), self.1).to_socket_addrs()?.collect())
     }
 }
 
@@ -116,31 +226,29 @@ impl Socket {
     }
 }
 
-fn connect(target: &SyslogTarget, patience: Option<Duration>) -> io::Result<Socket> {
-    match target {
-        SyslogTarget::Unix(path) => {
-            let socket = UnixDatagram::unbound()?;
-            socket.connect(path)?;
-            socket.set_nonblocking(patience.is_none())?;
-            socket.set_write_timeout(patience)?;
-            Ok(Socket::Unix(socket))
-        }
-        SyslogTarget::Udp(host, port) => {
-            let mut error = io::Error::new(io::ErrorKind::NotFound, "this name has no address");
-            for address in (host.as_str(), *port).to_socket_addrs()? {
-                let any: SocketAddr = match address {
-                    SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-                    SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-                };
-                let socket = UdpSocket::bind(any).and_then(|socket| socket.connect(address).map(|()| socket));
-                match socket.and_then(|socket| socket.set_nonblocking(true).map(|()| socket)) {
-                    Ok(socket) => return Ok(Socket::Udp(socket)),
-                    Err(failure) => error = failure,
-                }
-            }
-            Err(error)
+fn connect_here(path: &Path, patience: Option<Duration>) -> io::Result<Socket> {
+    let socket = UnixDatagram::unbound()?;
+    socket.connect(path)?;
+    socket.set_nonblocking(patience.is_none())?;
+    socket.set_write_timeout(patience)?;
+    Ok(Socket::Unix(socket))
+}
+
+/// To the first of the addresses that there is a way to.
+fn connect_to(addresses: &[SocketAddr]) -> io::Result<Socket> {
+    let mut error = io::Error::new(io::ErrorKind::NotFound, "this name has no address");
+    for address in addresses {
+        let any: SocketAddr = match address {
+            SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let socket = UdpSocket::bind(any).and_then(|socket| socket.connect(address).map(|()| socket));
+        match socket.and_then(|socket| socket.set_nonblocking(true).map(|()| socket)) {
+            Ok(socket) => return Ok(Socket::Udp(socket)),
+            Err(failure) => error = failure,
         }
     }
+    Err(error)
 }
 
 /// Why syslog cannot be reached.
@@ -284,7 +392,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let first = UnixDatagram::bind(&path).unwrap();
-        let mut syslog = Syslog::open(SyslogTarget::Unix(path.clone()), "a", None).unwrap();
+        let mut syslog = Syslog::later(SyslogTarget::Unix(path.clone()), "a");
         syslog.send(&message(&[], &["one"]));
         assert!(received(&first).ends_with(" one"));
         drop(first);
@@ -302,7 +410,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let server = UnixDatagram::bind(&path).unwrap();
-        let mut syslog = Syslog::open(SyslogTarget::Unix(path), "a", None).unwrap();
+        let mut syslog = Syslog::later(SyslogTarget::Unix(path), "a");
         for _ in 0..2_000 {
             syslog.send(&message(&[], &["x"]));
         }
@@ -314,8 +422,55 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_named() {
-        let error = Syslog::open(SyslogTarget::Unix("/no/such/socket".into()), "a", None).unwrap_err().to_string();
+        let target = SyslogTarget::Unix("/no/such/socket".into());
+        let error = Syslog::open(target, "a", Duration::ZERO).unwrap_err().to_string();
         assert!(error.starts_with("cannot reach syslog at /no/such/socket: No such file"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_there_yet_is_waited_for_without_a_message() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let mut syslog = Syslog::later(SyslogTarget::Unix(path.clone()), "a");
+        syslog.tend();
+        syslog.tend();
+        assert_eq!(syslog.stats(), NotifyStats { failed: 1, ..NotifyStats::default() }, "tried once a second");
+        syslog.send(&message(&[], &["lost"]));
+        let server = UnixDatagram::bind(&path).unwrap();
+        syslog.retry_at = None;
+        syslog.tend();
+        syslog.send(&message(&[], &["one"]));
+        assert!(received(&server).ends_with(" one"));
+        assert_eq!(syslog.stats(), NotifyStats { sent: 1, failed: 1, dropped: 1 });
+    }
+
+    #[test]
+    fn a_name_is_looked_up_until_it_has_an_address_and_the_last_one_holds() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        let mut syslog = Syslog::later(SyslogTarget::Udp("log.example".into(), address.port()), "a");
+        assert!(syslog.name().is_some());
+        syslog.tend();
+        assert_eq!(syslog.stats(), NotifyStats::default(), "nothing is looked up yet");
+        let unknown = || io::Error::other("Temporary failure in name resolution");
+        let mut answers = vec![Some(Err(unknown())), Some(Ok(vec![address])), None, Some(Err(unknown()))];
+        syslog.find_by(Box::new(move || answers.pop().flatten()));
+        syslog.tend();
+        assert_eq!((syslog.stats().failed, syslog.failing), (1, true));
+        syslog.retry_at = None;
+        syslog.tend();
+        assert!(syslog.socket.is_none() && syslog.retry_at.is_none(), "it is being looked up");
+        syslog.tend();
+        assert!(syslog.socket.is_some() && !syslog.failing);
+        // The name server goes, and the socket with it.
+        (syslog.socket, syslog.retry_at) = (None, None);
+        syslog.send(&message(&[], &["one"]));
+        assert_eq!(syslog.stats(), NotifyStats { sent: 1, failed: 1, dropped: 0 });
+        let mut bytes = [0; SYSLOG_BYTES];
+        server.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let size = server.recv(&mut bytes).unwrap();
+        assert!(bytes[..size].ends_with(b" one"));
+        assert!(Syslog::later(SyslogTarget::Udp("192.0.2.1".into(), 514), "a").name().is_none());
     }
 
     fn received(server: &UnixDatagram) -> String {

@@ -123,6 +123,12 @@ pub fn losses(report: &Report, notes: &Notes) -> Vec<Loss> {
             "home hosts forgotten: the host table was full",
         ),
         loss(
+            "hosts_shortened",
+            report.correlate.hosts_shortened,
+            "list of what an infected or suspicious host mailed cut to its newest: the host table was full",
+            "lists of what infected or suspicious hosts mailed cut to their newest: the host table was full",
+        ),
+        loss(
             "eve_lines",
             notes.eve_lost_lines,
             "EVE line that could not be written",

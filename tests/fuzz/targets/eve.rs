@@ -70,7 +70,7 @@ impl<'r> Replay<'r> {
             all_dns: true,
             ..Default::default()
         };
-        let correlator = CorrelatorSettings { hosts: 16, host_entries: 64, ..Default::default() };
+        let correlator = CorrelatorSettings { hosts: 16, host_entries: 160, ..Default::default() };
         let filter = EventType::ALL.into_iter().fold(EventFilter::NONE, EventFilter::with);
         let mut replay = Self {
             sensor: Sensor::new(sensor, 0),

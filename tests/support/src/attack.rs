@@ -288,7 +288,7 @@ fn overlapping_fragments(wave: Wave) -> Packets {
 }
 
 /// Makes an IPv4 frame of ours a fragment; its offset is in units of eight bytes.
-fn fragment(frame: &mut [u8], id: u16, offset: u16, more: bool) {
+pub fn fragment(frame: &mut [u8], id: u16, offset: u16, more: bool) {
     frame[18..20].copy_from_slice(&id.to_be_bytes());
     let flags = offset | if more { 0x2000 } else { 0 };
     frame[20..22].copy_from_slice(&flags.to_be_bytes());
