@@ -187,9 +187,10 @@ fn read_sections(bytes: &Message<[u8]>, read: &mut DnsMessage) -> Result<(), Def
     let strict = read.opcode() != OPCODE_UPDATE;
     let mut defect = None;
     let mut answers = questions.answer().map_err(|_| Defect::Question)?;
-    // No more are promised than there is room for in the message.
-    let promised = usize::from(bytes.header_counts().ancount()).min(budget);
-    read.answers.reserve(promised.min(bytes.as_slice().len() / SHORTEST_RECORD));
+    // What the counts promise, but no more than the message has room for.
+    let room = |promised: u16| usize::from(promised).min(bytes.as_slice().len() / SHORTEST_RECORD);
+    let counts = bytes.header_counts();
+    read.answers.reserve(room(counts.ancount()).min(budget));
     read_records(&mut answers, &mut budget, |record| {
         defect = defect.or(push_record(&mut read.answers, record).filter(|_| strict));
     })?;
@@ -198,6 +199,9 @@ fn read_sections(bytes: &Message<[u8]>, read: &mut DnsMessage) -> Result<(), Def
     let mut additional = authority.next_section().ok().flatten().ok_or(Defect::Record)?;
     read_records(&mut additional, &mut budget, |record| {
         if matches!(record.rtype(), Rtype::A | Rtype::AAAA) {
+            if read.additionals.is_empty() {
+                read.additionals.reserve(room(counts.arcount()).min(limits::DNS_RECORDS));
+            }
             defect = defect.or(push_record(&mut read.additionals, record).filter(|_| strict));
         }
     })?;

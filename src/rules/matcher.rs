@@ -70,11 +70,16 @@ impl Condition {
     /// Says why it holds: every mark that does, in the rule's order. For a condition that does not hold, nothing.
     pub fn explain(&self, context: &Context<'_>, out: &mut Vec<String>) {
         match self {
-            Self::All(parts) | Self::Any(parts) | Self::AtLeast(_, parts) => {
-                if self.holds(context) {
-                    parts.iter().for_each(|part| part.explain(context, out));
-                }
-            }
+            Self::All(_) | Self::Any(_) | Self::AtLeast(..) if !self.holds(context) => {}
+            _ => self.explain_held(context, out),
+        }
+    }
+
+    /// As [`Condition::explain`], of one with parts that is known to hold.
+    pub fn explain_held(&self, context: &Context<'_>, out: &mut Vec<String>) {
+        match self {
+            Self::All(parts) => parts.iter().for_each(|part| part.explain_held(context, out)),
+            Self::Any(parts) | Self::AtLeast(_, parts) => parts.iter().for_each(|part| part.explain(context, out)),
             Self::File(test) => test.explain(context.files(), out),
             _ => {
                 let said = self.evidence(context).filter(|said| !out.contains(said));

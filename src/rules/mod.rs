@@ -199,7 +199,7 @@ impl RuleSet {
     fn hit(&self, index: usize, context: &Context<'_>) -> Option<RuleHit> {
         let rule = self.rules.get(index).filter(|rule| rule.condition.holds(context))?;
         let mut evidence = Vec::new();
-        rule.condition.explain(context, &mut evidence);
+        rule.condition.explain_held(context, &mut evidence);
         rule.marks.iter().for_each(|mark| mark.explain(context, &mut evidence));
         Some(RuleHit { rule: index, evidence })
     }
