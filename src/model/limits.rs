@@ -166,7 +166,7 @@ pub const SMTP_TRANSACTIONS: usize = 64;
 /// Bytes held for all SMTP sessions of a sensor together: unfinished messages, recipients, commands and replies under
 /// way, handshakes. Three of the longest messages, or the sessions of some 10,000 ordinary mails at once. Past it those
 /// sessions that hold most are told as far as they were read, and not read on (`SMTP_RELIEF`).
-pub const SMTP_HELD_BYTES: usize = 192 << 20;
+pub const SMTP_HELD_BYTES: usize = 144 << 20;
 /// Share of `SMTP_HELD_BYTES`, as one part of so many, that is made free when it is full: each time costs a look at all
 /// flows, so it must not come often.
 pub const SMTP_RELIEF: u64 = 8;
