@@ -43,4 +43,4 @@ macro_rules! replays {
     };
 }
 
-replays!(archive, capture_file, dns, eve, frames, mail, rules, smtp, tcp_stream);
+replays!(archive, capture_file, dns, eve, frames, mail, rules, smtp, smtp_session, tcp_stream);
