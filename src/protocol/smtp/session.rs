@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::command::Hello;
+use super::command::{Declared, Hello};
 use super::data::DataReader;
 use super::reply::{LineBuffer, ReplyReader};
 use super::transaction::{Closed, Transaction, is_success};
@@ -106,9 +106,9 @@ pub struct Session {
     dialect: Dialect,
     /// Oldest first; the last one is open when its `closed` is none.
     transactions: VecDeque<Transaction>,
-    /// The sender of a transaction that failed without an end to it: some servers hold on to it, refuse the next MAIL
+    /// The sender, with what it declared, of a transaction that failed without an end to it: some servers hold on to it, refuse the next MAIL
     /// with 503, and send what follows in its name.
-    sender_in_force: Option<String>,
+    sender_in_force: Option<(String, Declared)>,
     next_id: u32,
     /// Commands the client said, and events raised.
     commands: u64,

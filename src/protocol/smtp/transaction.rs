@@ -104,6 +104,11 @@ impl Transaction {
         self.recipients.iter().enumerate().filter(|(_, r)| r.refusal.is_none()).map(|(index, _)| index)
     }
 
+    /// Who sends it, and what was declared.
+    pub fn sender(&self) -> (String, Declared) {
+        (self.mail_from.clone(), self.declared)
+    }
+
     /// Begins its message anew.
     pub fn start_message(&mut self) {
         let declared = usize::try_from(self.declared.size.unwrap_or(0)).unwrap_or(usize::MAX);

@@ -224,9 +224,11 @@ impl Session {
 
     fn mail(&mut self, path: String, declared: Declared, cx: &mut Context<'_>) {
         // A MAIL within a transaction is refused by most servers (503); then the open one goes on. So it does on some where its
-        // data was refused, but not where its sender was. What a refused chunk left is not known.
-        let over =
-            self.open().is_some_and(|open| open.sender_refused || (open.refusal.is_some() && open.message.is_some()));
+        // data was refused and it has recipients, but not where its sender was. What a refused chunk left is not known.
+        let over = self.open().is_some_and(|open| {
+            let nothing_left = open.message.is_some() || open.accepted().next().is_none();
+            open.sender_refused || (open.refusal.is_some() && nothing_left)
+        });
         let resets = self.close_open(Closed::Reset, u32::from(!over)).filter(|_| !over);
         let opens = self.begin(path, false, cx);
         if let Some(open) = self.open() {

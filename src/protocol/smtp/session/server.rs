@@ -2,7 +2,7 @@
 
 use super::super::command::Hello;
 use super::super::reply::extensions;
-use super::super::transaction::{Closed, is_success};
+use super::super::transaction::{Closed, Transaction, is_success};
 use super::alone::enhanced_status;
 use super::{Context, Mode, Pending, Question, Session, Standing};
 use crate::model::event::Reply;
@@ -176,7 +176,7 @@ impl Session {
             Pending::Data { transaction } => self.data_answered(transaction, reply, cx),
             Pending::Chunk { transaction, last } => {
                 let failed = !success;
-                let sender = self.transactions.iter().find(|t| t.id == transaction).map(|t| t.mail_from.clone());
+                let sender = self.transactions.iter().find(|t| t.id == transaction).map(Transaction::sender);
                 self.chunk_answered(transaction, last, reply);
                 // RFC 3030, section 2: what state a refused chunk leaves is for RSET to settle.
                 if last || failed {
@@ -217,8 +217,10 @@ impl Session {
             }
             return;
         }
-        // RFC 2033, section 4.2: one reply for each recipient accepted. This is the first one's.
-        let recipients: Vec<usize> = if lmtp { transaction.accepted().collect() } else { Vec::new() };
+        // RFC 2033, section 4.2: one reply for each recipient accepted. This is the first one's, unless it says that the
+        // command is out of sequence.
+        let each = lmtp && reply.code != 503;
+        let recipients: Vec<usize> = if each { transaction.accepted().collect() } else { Vec::new() };
         transaction.decision = Some(reply.clone());
         if let Some((first, others)) = recipients.split_first() {
             transaction.awaiting += others.len() as u32;
@@ -250,9 +252,10 @@ impl Session {
         } else if success {
             self.sender_in_force = None;
         } else if reply.code == 503
-            && let Some(sender) = &self.sender_in_force
+            && let Some((sender, declared)) = &self.sender_in_force
         {
             self.transactions[at].mail_from.clone_from(sender);
+            self.transactions[at].declared = *declared;
         } else {
             self.transactions[at].refusal = Some(reply);
             self.transactions[at].sender_refused = true;
@@ -288,7 +291,7 @@ impl Session {
             self.replies_lost = false;
             self.begin_data(transaction, cx);
         } else {
-            self.sender_in_force = self.open().map(|open| open.mail_from.clone()).or(self.sender_in_force.take());
+            self.sender_in_force = self.open().map(|open| open.sender()).or(self.sender_in_force.take());
             self.refuse_open(reply);
         }
         self.read_held(held, cx);

@@ -14,16 +14,30 @@ pub struct Transaction {
     chunked: bool,
     /// A chunk was refused: only a reset helps.
     pub failed: bool,
+    /// Its data was refused, and it goes on.
+    pub data_refused: bool,
 }
 
 impl Transaction {
     pub fn new(from: &'static str, params: Params) -> Self {
-        Self { from, params, recipients: Vec::new(), message: Vec::new(), chunked: false, failed: false }
+        Self {
+            from,
+            params,
+            recipients: Vec::new(),
+            message: Vec::new(),
+            chunked: false,
+            failed: false,
+            data_refused: false,
+        }
     }
 
     /// Whether there is anyone to send data to.
     pub fn is_ready(&self) -> bool {
-        !self.failed && self.recipients.iter().any(|(_, refusal)| refusal.is_none())
+        !self.failed && self.has_recipients()
+    }
+
+    pub fn has_recipients(&self) -> bool {
+        self.recipients.iter().any(|(_, refusal)| refusal.is_none())
     }
 
     pub fn in_chunks(&self) -> bool {

@@ -387,3 +387,19 @@ fn a_refused_lhlo_is_no_lmtp() {
     let outcomes: Vec<_> = t.close().iter().map(|event| event.outcome).collect();
     assert_eq!(outcomes, [Outcome::Accepted, Outcome::Rejected]);
 }
+
+/// RFC 2033, section 4.2, has a reply for each recipient of a message; 503 is none. Found by fuzzing.
+#[test]
+fn a_last_chunk_out_of_sequence_is_answered_once_also_in_lmtp() {
+    let mut t = Bench::new();
+    t.play(
+        "S: 220 mx LMTP\nC: LHLO a\nS: 250 ok\nC: MAIL FROM:<a@b>\nS: 250 ok\nC: RCPT TO:<c@d>\nS: 250 ok
+        C: RCPT TO:<e@f>\nS: 250 ok",
+    );
+    t.client(b"BDAT 1\r\nx");
+    t.play("S: 554 no");
+    t.client(b"BDAT 0 LAST\r\nMAIL FROM:<g@h>\r\n");
+    t.play("S: 503 no transaction\nS: 250 ok\nC: QUIT\nS: 221 bye");
+    let told: Vec<_> = t.close().iter().map(|event| (from(event).to_owned(), event.outcome)).collect();
+    assert_eq!(told, [("a@b".to_owned(), Outcome::Rejected), ("g@h".to_owned(), Outcome::Aborted)]);
+}
