@@ -63,6 +63,8 @@ longest() {
 # Runs one target; what it says goes to a file of its own.
 fuzz() {
     local target=$1 options=() begin=$SECONDS
+    # An interrupt is for the fuzzer, which then says how far it got.
+    trap '' INT TERM
     mkdir -p "$(found "$target")" "artifacts/$target" "corpus/$target" "$scratch/seeds/$target"
     [[ ! -f dictionaries/$target.dict ]] || options+=("-dict=dictionaries/$target.dict")
     local TIMEFORMAT='%U %S'
@@ -92,20 +94,20 @@ report() {
         "$(find "corpus/$1" -type f | wc -l)"
 }
 
-# Inputs with a name of their own stand for a defect and stay. Of the others: one for each edge, not for each number of
-# times an edge was passed, the small ones first, within what is reasonable to keep in a repository.
+# Inputs with a name of their own stand for a defect and stay. Of the others those that reach most, within what is
+# reasonable to keep in a repository.
 keep_found() {
-    local merged=$scratch/merged-$1 bytes=0 count=0 size file
-    mkdir "$merged"
-    find "corpus/$1" -type f ! -name "$found_name" -exec cp -t "$merged" {} +
+    local named=$scratch/named-$1 file
+    mkdir "$named" "$scratch/merged-$1"
+    find "corpus/$1" -type f ! -name "$found_name" -exec cp -t "$named" {} +
     "$binaries/$1" -set_cover_merge=1 -use_counters=0 -max_len="$(longest "$1")" -timeout=20 \
-        "$merged" "corpus/$1" "$(found "$1")" "$scratch/seeds/$1" >/dev/null 2>&1
-    while read -r size file; do
-        bytes=$((bytes + size)) count=$((count + 1))
-        [[ $bytes -le 98304 && $count -le 120 ]] || rm "$file"
-    done < <(find "$merged" -type f -name "$found_name" -printf '%s %p\n' | sort -n)
+        -merge_control_file="$scratch/control-$1" "$scratch/merged-$1" "$named" "corpus/$1" "$(found "$1")" \
+        "$scratch/seeds/$1" >/dev/null 2>&1
+    python3 pick.py "$scratch/control-$1" "$named" 120 98304 | while read -r file; do
+        cp "$file" "$named/$(sha1sum "$file" | cut -c1-40)"
+    done
     rm -rf "corpus/$1"
-    mv "$merged" "corpus/$1"
+    mv "$named" "corpus/$1"
 }
 # The fuzzer names an input by its SHA-1.
 found_name=$(printf '[0-9a-f]%.0s' {1..40})

@@ -64,6 +64,17 @@ impl Session {
         }
     }
 
+    /// The server answers what may have become a header: to it, that was a line.
+    pub(super) fn end_preamble(&mut self, cx: &mut Context<'_>) {
+        if let Mode::Preamble(held) = &mut self.mode
+            && !held.is_empty()
+        {
+            let held = std::mem::take(held);
+            self.mode = Mode::Command;
+            self.client_bytes(&held, cx);
+        }
+    }
+
     fn command_bytes<'a>(&mut self, bytes: &'a [u8], cx: &mut Context<'_>) -> &'a [u8] {
         if self.lines.opens_tls(bytes) {
             let held = self.lines.take();

@@ -39,6 +39,9 @@ impl Session {
     }
 
     pub(super) fn reply(&mut self, reply: Reply, cx: &mut Context<'_>) {
+        if !self.awaiting_greeting {
+            self.end_preamble(cx);
+        }
         let reply = self.without_secrets(reply);
         self.replies_heard += 1;
         self.last_reply = Some(reply.clone());

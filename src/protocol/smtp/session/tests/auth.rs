@@ -256,3 +256,15 @@ fn refusals_that_are_out_of_step_after_a_loss() {
     t.play("S: 503 not AGFsaWNlAGh1bnRlcjI=\nS: 503 not hunter2");
     silent(&mut t);
 }
+
+/// A PROXY header of version 2 begins with an empty line, too. Found by fuzzing: replies were out of step from there on.
+#[test]
+fn an_empty_first_line_has_a_reply_of_its_own() {
+    let mut t = Bench::new();
+    t.play(
+        "S: 220 mx ESMTP\nC:\nS: 500 what\nC: MAIL FROM:<a@x>\nS: 250 ok\nC: AUTH PLAIN YWxpY2U=\nS: 503 not YWxpY2U=",
+    );
+    t.play("C: RCPT TO:<b@y>\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 250 queued");
+    let events = silent(&mut t);
+    assert_eq!((from(&events[0]), to(&events[0]), events[0].outcome), ("a@x", vec!["b@y"], Outcome::Accepted));
+}
