@@ -7,6 +7,7 @@ mod targets;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Runs every file of a target's corpus; names the files that fail.
 fn replay(name: &str, target: fn(&[u8])) {
@@ -43,4 +44,16 @@ macro_rules! replays {
     };
 }
 
-replays!(archive, capture_file, dns, eve, frames, mail, rules, smtp, tcp_stream);
+replays!(archive, capture_file, dns, eve, frames, mail, rules, smtp, smtp_session, tcp_stream);
+
+/// The README tells of the long runs what the ledger has.
+#[test]
+fn the_table_of_long_runs_is_made_from_their_ledger() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/ledger.py");
+    let output = Command::new("python3").arg(script).arg("table").output().expect("python3 runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let table = String::from_utf8(output.stdout).expect("a table is text");
+    let readme = include_str!("fuzz/README.md");
+    let kept = readme.split_once("made by ledger.py: -->\n").and_then(|(_, after)| after.split_once("<!-- until here"));
+    assert_eq!(kept.map(|(kept, _)| kept), Some(table.as_str()), "python3 tests/fuzz/ledger.py write");
+}

@@ -145,6 +145,8 @@ pub const SMTP_RECIPIENTS: usize = 1_000;
 pub const SMTP_PIPELINE: usize = 2_048;
 /// Client bytes held while the reply that decides how to read them is awaited.
 pub const SMTP_UNDECIDED: usize = 64 << 10;
+/// ... and places where some of them were lost.
+pub const SMTP_UNDECIDED_HOLES: usize = 64;
 /// Attributes of XCLIENT and XFORWARD kept of one transaction (Postfix knows ten), and bytes of one value: a host name's 255.
 pub const SMTP_FORWARDED: usize = 16;
 pub const SMTP_FORWARDED_VALUE: usize = 255;

@@ -168,6 +168,45 @@ def sessions():
     put("smtp", "http", b"\0\xe0GET / HTTP/1.1\r\nHost: a\r\n\r\n")
 
 
+def plans():
+    """As smtp_session.rs reads them: circumstances, how the server is, how it greets, then steps."""
+    mail, rcpt, data, bdat, ehlo, helo, lhlo, rset, auth, tls, other, quit, gone = 0, 4, 8, 12, 15, 17, 18, 19, 21, 24, 25, 27, 28
+    wait, go_on, taken, refused = 0, 128, 0, 7
+
+    def step(what, how=wait, answer=taken, *more):
+        return bytes([what, how, answer, *more])
+
+    def message(content=b"\x8aHello\x83.\x80"):
+        return bytes([len(content)]) + content
+
+    hello = step(ehlo, wait, 8, 0)
+    letter = step(mail, wait, taken, 1) + step(rcpt, wait, taken, 1)
+    flight = step(mail, go_on, taken, 1) + step(rcpt, go_on, taken, 1) + step(rcpt, go_on, refused, 2)
+    sent = step(data, wait, taken, taken) + message()
+    last = lambda how=wait, answer=taken: step(bdat, how, answer, 1) + message()
+    sessions = {
+        "plain": hello + letter + sent + step(quit),
+        "two": hello + letter + sent + letter + sent,
+        "pipelined": hello + flight + sent + flight + sent,
+        "early-data": hello + flight + step(data, go_on, taken, taken) + message() + flight + sent,
+        "chunks": hello + flight + step(bdat, go_on, taken, 0) + message() + last(go_on) + flight + last(),
+        "lmtp": step(lhlo, wait, taken, 0) + letter + step(rcpt, wait, taken, 2) + step(data, wait, taken, refused) + message(),
+        "lmtp-chunks": step(lhlo, wait, taken, 0) + letter + step(rcpt, wait, taken, 2) + last(wait, refused),
+        "refused": step(ehlo, wait, refused, 0) + step(helo, wait, taken, 1) + letter + step(data, wait, refused, 0) + letter + sent,
+        "rejected": hello + letter + step(data, wait, taken, refused) + message() + step(rset) + letter + sent,
+        "nested": hello + letter + flight + sent,
+        "tls": hello + step(tls, wait, refused) + letter + sent + step(tls),
+        "others": hello + b"".join(step(other, go_on, 0, which) for which in range(10)) + letter + sent,
+        "gone": hello + letter + step(gone),
+    }
+    for which in range(0, 256, 9):
+        sessions[f"auth-{which}"] = hello + step(auth, wait, 8, which) + letter + sent
+    for name, steps in sessions.items():
+        for sight in (0, 4, 6) if len(name) < 8 else (0,):
+            for server in (0, 3) if sight == 0 else (0,):
+                put("smtp_session", f"{name}-{sight}-{server}", bytes([sight, 3, 7, 9, server, 0]) + steps)
+
+
 # --- mail ---------------------------------------------------------------------------------------------------------
 
 def program(length=600):
@@ -344,6 +383,7 @@ from_samples()
 hand_made_packets()
 segments()
 sessions()
+plans()
 messages()
 archives()
 rule_files()

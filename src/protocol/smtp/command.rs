@@ -204,8 +204,8 @@ fn without_phrase(argument: &[u8]) -> &[u8] {
     for (at, &byte) in argument.iter().enumerate() {
         match byte {
             b'"' => quoted = !quoted,
-            // What comes first is the address itself.
-            b'@' if !quoted => break,
+            // What comes first is the address itself, or a parameter behind one without a domain.
+            b'@' | b'=' if !quoted => break,
             b'<' if !quoted => return argument.get(at..).unwrap_or_default(),
             _ => {}
         }
@@ -381,6 +381,8 @@ mod tests {
         assert_eq!(read("MAIL FROM:<a@b.example"), mail("a@b.example", None));
         assert_eq!(read("RCPT TO:<c@d.example> NOTIFY=NEVER"), Command::Rcpt { path: "c@d.example".into() });
         assert_eq!(read("RCPT TO c@d.example"), Command::Unknown);
+        assert_eq!(read("MAIL FROM: postmaster RET=HDRS AUTH=<>"), mail("postmaster", None));
+        assert_eq!(read("MAIL FROM: A. Name <a@b.example> SIZE=7"), mail("a@b.example", Some(7)));
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::command::Hello;
+use super::command::{Declared, Hello};
 use super::data::DataReader;
 use super::reply::{LineBuffer, ReplyReader};
 use super::transaction::{Closed, Transaction, is_success};
@@ -18,9 +18,12 @@ use crate::model::net::Side;
 use crate::model::stats::SmtpStats;
 use crate::model::time::Timestamp;
 use crate::protocol::tls::Handshake;
+use pending::Pending;
+use question::{Held, Question};
 
 mod alone;
 mod client;
+mod pending;
 mod question;
 mod server;
 #[cfg(test)]
@@ -96,12 +99,16 @@ pub struct Session {
     tls: bool,
     tls_since: Timestamp,
     auth: Option<Auth>,
+    /// AUTH was said, or answered.
+    auth_seen: bool,
+    /// Bytes of either side were lost.
+    bytes_lost: bool,
     dialect: Dialect,
     /// Oldest first; the last one is open when its `closed` is none.
     transactions: VecDeque<Transaction>,
-    /// The sender of a transaction that failed without an end to it: some servers hold on to it, refuse the next MAIL
+    /// The sender, with what it declared, of a transaction that failed without an end to it: some servers hold on to it, refuse the next MAIL
     /// with 503, and send what follows in its name.
-    sender_in_force: Option<String>,
+    sender_in_force: Option<(String, Declared)>,
     next_id: u32,
     /// Commands the client said, and events raised.
     commands: u64,
@@ -132,7 +139,7 @@ enum Mode {
         last: bool,
     },
     /// The reply to the question decides; bytes meanwhile.
-    Undecided(Question, Vec<u8>, DataLoss),
+    Undecided(Question, Held),
     /// A credential, up to the next line end.
     Secret,
     /// The handshake of TLS.
@@ -152,57 +159,6 @@ struct Introduction {
 
 /// Whether bytes were lost since the mode began.
 type DataLoss = bool;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Question {
-    Data,
-    StartTls,
-    Auth,
-    /// XEXCH50, of so many bytes.
-    Block(u64),
-}
-
-/// A command that waits for its reply.
-#[derive(Debug)]
-enum Pending {
-    /// A hello; the transaction it resets if accepted, and who the client said it was before.
-    Hello {
-        kind: Hello,
-        resets: Option<u32>,
-        before: Option<Introduction>,
-    },
-    /// The transaction it opens, and the one it resets if accepted.
-    Mail {
-        opens: u32,
-        resets: Option<u32>,
-    },
-    Rcpt {
-        transaction: u32,
-        index: usize,
-    },
-    Data {
-        transaction: Option<u32>,
-    },
-    Chunk {
-        transaction: u32,
-        last: bool,
-    },
-    /// The end of data; for LMTP, of one recipient.
-    EndOfData {
-        transaction: u32,
-        recipient: Option<usize>,
-    },
-    Rset,
-    StartTls,
-    Auth,
-    Block,
-    /// XCLIENT or XFORWARD.
-    Forwarded,
-    Quit,
-    Other,
-    /// What is no command of SMTP. It may have been a credential, and the reply may repeat it.
-    Unknown,
-}
 
 impl Session {
     /// A session whose flow began at `started`. `expected`: on a mail port; `midstream`: its opening was not seen.
@@ -232,6 +188,8 @@ impl Session {
             tls: false,
             tls_since: Timestamp::default(),
             auth: None,
+            auth_seen: false,
+            bytes_lost: false,
             dialect: Dialect::default(),
             transactions: VecDeque::new(),
             next_id: 0,
@@ -266,7 +224,8 @@ impl Session {
     /// Bytes it holds: itself, what is under way, and unfinished messages. Takes some 20 to 100 ns.
     pub fn held_bytes(&self) -> usize {
         let mode = match &self.mode {
-            Mode::Preamble(held) | Mode::Undecided(_, held, _) => held.capacity(),
+            Mode::Preamble(held) => held.capacity(),
+            Mode::Undecided(_, held) => held.held_bytes(),
             Mode::Data(reader, _) => reader.held_bytes(),
             Mode::Tls(handshake) => handshake.held_bytes(),
             Mode::Command | Mode::Chunk { .. } | Mode::Secret | Mode::Block(_) | Mode::Opaque => 0,
@@ -312,9 +271,13 @@ impl Session {
             self.watch_handshake(cx);
             return;
         }
+        self.bytes_lost = true;
         match (&self.mode, side) {
             (Mode::Opaque, _) => {}
-            (_, Side::Client) => self.client_gap(lost, cx),
+            (_, Side::Client) => {
+                cx.stats.resynchronised += 1;
+                self.client_hole(lost, cx);
+            }
             (_, Side::Server) => {
                 self.replies.lose();
                 self.replies_lost = true;

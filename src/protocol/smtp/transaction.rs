@@ -1,6 +1,7 @@
 //! One mail transaction while it is under way (RFC 5321, section 3.3).
 
 use super::command::Declared;
+use super::data::Spool;
 use crate::model::event::{Envelope, Message, Outcome, Rejected, Reply};
 use crate::model::limits;
 use crate::model::time::Timestamp;
@@ -28,6 +29,8 @@ pub struct Transaction {
     pub headless: bool,
     /// A refusal of the sender, or of the data before or while it was sent.
     pub refusal: Option<Reply>,
+    /// It was the sender that was refused: nothing was opened.
+    pub sender_refused: bool,
     /// The reply to the end of the data.
     pub decision: Option<Reply>,
     /// What the server said as it closed the channel on its own account (421).
@@ -69,6 +72,7 @@ impl Transaction {
             closed: None,
             headless: false,
             refusal: None,
+            sender_refused: false,
             decision: None,
             farewell: None,
             in_data: false,
@@ -100,6 +104,11 @@ impl Transaction {
         self.recipients.iter().enumerate().filter(|(_, r)| r.refusal.is_none()).map(|(index, _)| index)
     }
 
+    /// Who sends it, and what was declared.
+    pub fn sender(&self) -> (String, Declared) {
+        (self.mail_from.clone(), self.declared)
+    }
+
     /// Begins its message anew.
     pub fn start_message(&mut self) {
         let declared = usize::try_from(self.declared.size.unwrap_or(0)).unwrap_or(usize::MAX);
@@ -107,14 +116,27 @@ impl Transaction {
         self.message = Some(Message { bytes, ..Message::default() });
     }
 
-    /// Takes over the recipients of another, and its message where this one has none: the other's MAIL was refused
-    /// because this one was still open.
-    pub fn adopt(&mut self, other: Self) {
+    /// Takes over what followed the MAIL of another, which was refused because this one was still open: recipients, chunks
+    /// (of a message at most `bound` bytes are kept), its end, and the replies it waits for. Gives how many recipients stand
+    /// before.
+    pub fn adopt(&mut self, other: Self, bound: usize) -> usize {
+        let before = self.recipients.len();
         self.recipients_text += other.recipients_text;
+        self.recipients_dropped += other.recipients_dropped;
         self.recipients.extend(other.recipients);
-        if self.message.is_none() {
-            self.message = other.message;
+        match (&mut self.message, other.message) {
+            (Some(message), Some(more)) => {
+                let lost = more.size - more.bytes.len() as u64;
+                Spool { message, bound }.add(&more.bytes);
+                message.size += lost;
+                message.truncated |= more.truncated;
+                message.gaps += more.gaps;
+            }
+            (mine, more) => *mine = mine.take().or(more),
         }
+        self.awaiting += other.awaiting;
+        self.closed = other.closed.or(self.closed);
+        before
     }
 
     /// Bytes it holds, its message among them.

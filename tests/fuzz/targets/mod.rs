@@ -9,6 +9,7 @@
 //! | [`frames`] | packets of any link type | no payload is longer than the packets it came from |
 //! | [`tcp_stream`] | segments of both sides | each byte is delivered once, in its place, and was sent |
 //! | [`smtp`] | what both sides say, and gaps | no credential is said; the places of splits do not matter |
+//! | [`smtp_session`] | a plan of a session that keeps to the grammar | told is what the server took, however delivered |
 //! | [`dns`] | a message, or a TCP stream of them | bounds; the places of splits do not matter |
 //! | [`mail`] | a message | bounds, within a time |
 //! | [`archive`] | an attachment | bounds, within a time |
@@ -24,6 +25,7 @@ pub mod frames;
 pub mod mail;
 pub mod rules;
 pub mod smtp;
+pub mod smtp_session;
 pub mod tcp_stream;
 
 mod guard;

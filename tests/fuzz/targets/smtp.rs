@@ -4,6 +4,8 @@
 //! [`WORDS`] or, from [`TURNS`] on, a turn: who speaks next, a gap, or a byte above 127 taken as it is. Mutations that
 //! move bytes about so move whole commands, and everyday sessions can be written by hand (`\r\n` as the byte 0x80).
 
+use std::fmt;
+
 use mailsnare::model::limits;
 use mailsnare::model::net::Side;
 use mailsnare::model::stats::SmtpStats;
@@ -16,22 +18,31 @@ pub fn run(input: &[u8]) {
     let mut input = Input(input);
     let circumstances = input.byte();
     let steps = steps(&mut input);
-    let whole = play(circumstances, &steps, |_| usize::MAX);
+    let scene = Circumstances::read(circumstances);
+    let whole = play(&scene, &steps, |_| usize::MAX).words;
     let mut lengths = Lengths::new(circumstances.into());
-    for (how, said) in [
-        ("byte by byte", play(circumstances, &steps, |_| 1)),
-        ("in small pieces", play(circumstances, &steps, |_| lengths.next())),
-    ] {
-        assert_eq!(said, whole, "said otherwise when it came {how}");
+    for (how, said) in
+        [("byte by byte", play(&scene, &steps, |_| 1)), ("in small pieces", play(&scene, &steps, |_| lengths.next()))]
+    {
+        assert_eq!(said.words, whole, "said otherwise when it came {how}");
     }
     assert!(names_secret(&steps) || !whole.contains(SECRET), "a credential was said: {whole}");
 }
 
 /// Something that happens on the wire.
-#[derive(Debug, PartialEq)]
-enum Step {
+#[derive(PartialEq)]
+pub(super) enum Step {
     Says(Side, Vec<u8>),
     Gap(Side, u64),
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Says(side, bytes) => write!(f, "{side:?} says {}", bytes.escape_ascii()),
+            Self::Gap(side, lost) => write!(f, "{side:?} loses {lost}"),
+        }
+    }
 }
 
 /// Reads a script.
@@ -90,13 +101,41 @@ fn names_secret(steps: &[Step]) -> bool {
     })
 }
 
-/// Plays the steps, each cut into pieces; gives all that was said, in words.
-fn play(circumstances: u8, steps: &[Step], mut length: impl FnMut(Side) -> usize) -> String {
-    let has = |bit: u8| circumstances & bit != 0;
-    let bound = if has(1) { 64 } else { 1 << 20 };
-    let mut session = Session::new(Timestamp::default(), !has(2), has(4), bound);
-    // One side may not be in the capture at all.
-    let unseen = if has(8) { Some(if has(16) { Side::Client } else { Side::Server }) } else { None };
+/// Where a session is seen, and how.
+pub(super) struct Circumstances {
+    /// On a mail port.
+    pub expected: bool,
+    /// Its opening was not seen.
+    pub midstream: bool,
+    /// Bytes of a message that are kept.
+    pub bound: usize,
+    /// One side may not be in the capture at all.
+    pub unseen: Option<Side>,
+}
+
+impl Circumstances {
+    fn read(bits: u8) -> Self {
+        let has = |bit: u8| bits & bit != 0;
+        Self {
+            expected: !has(2),
+            midstream: has(4),
+            bound: if has(1) { 64 } else { 1 << 20 },
+            unseen: if has(8) { Some(if has(16) { Side::Client } else { Side::Server }) } else { None },
+        }
+    }
+}
+
+/// What a session said.
+pub(super) struct Played {
+    pub said: Vec<Said>,
+    /// All of it in words, with what was counted.
+    pub words: String,
+}
+
+/// Plays the steps, each cut into pieces.
+pub(super) fn play(scene: &Circumstances, steps: &[Step], mut length: impl FnMut(Side) -> usize) -> Played {
+    let Circumstances { expected, midstream, bound, unseen } = *scene;
+    let mut session = Session::new(Timestamp::default(), expected, midstream, bound);
     let (mut stats, mut out) = (SmtpStats::default(), Vec::new());
     for step in steps {
         let mut cx = Context { now: Timestamp::default(), stats: &mut stats, out: &mut out };
@@ -131,7 +170,8 @@ fn play(circumstances: u8, steps: &[Step], mut length: impl FnMut(Side) -> usize
         }
     }
     let summary = (session.standing(), session.is_over(), stats.transactions, stats.messages, stats.message_bytes);
-    format!("{summary:?} {out:?}")
+    let words = format!("{summary:?} {out:?}");
+    Played { said: out, words }
 }
 
 /// What a session holds once it is closed: itself, a queue of commands, the line under way.

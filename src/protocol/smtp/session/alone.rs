@@ -62,7 +62,7 @@ impl Session {
             open.in_data = false;
             let transaction = open.id;
             if matches!(self.mode, Mode::Command) {
-                self.begin_data(Some(transaction), false, cx);
+                self.begin_data(Some(transaction), cx);
             }
         }
     }

@@ -5,7 +5,7 @@ use super::super::data::{DataReader, Spool};
 use super::super::proxy::{self, Preamble};
 use super::super::reply::Line;
 use super::super::transaction::Closed;
-use super::{Context, Introduction, Mode, Pending, Question, Session, Standing};
+use super::{Context, Held, Introduction, Mode, Pending, Question, Session, Standing};
 use crate::model::event::{Auth, Dialect};
 use crate::model::limits;
 use crate::model::net::Side;
@@ -21,11 +21,11 @@ impl Session {
                 Mode::Command => self.command_bytes(rest, cx),
                 Mode::Data(..) => self.data_bytes(rest, cx),
                 Mode::Chunk { .. } => self.chunk_bytes(rest, cx),
-                Mode::Undecided(question, held, _) => {
+                Mode::Undecided(question, held) => {
                     self.veiled = true;
-                    held.extend_from_slice(rest);
+                    held.push(rest);
                     let alone = self.replies_lost || self.unseen[1];
-                    if (alone && Self::can_decide(*question, held)) || held.len() > limits::SMTP_UNDECIDED {
+                    if (alone && held.can_decide(*question)) || held.is_full() {
                         self.decide_without_reply(cx);
                     }
                     &[]
@@ -61,6 +61,17 @@ impl Session {
         };
         if let Mode::Preamble(held) = std::mem::replace(&mut self.mode, Mode::Command) {
             self.client_bytes(held.get(header..).unwrap_or_default(), cx);
+        }
+    }
+
+    /// The server answers what may have become a header: to it, that was a line.
+    pub(super) fn end_preamble(&mut self, cx: &mut Context<'_>) {
+        if let Mode::Preamble(held) = &mut self.mode
+            && !held.is_empty()
+        {
+            let held = std::mem::take(held);
+            self.mode = Mode::Command;
+            self.client_bytes(&held, cx);
         }
     }
 
@@ -165,7 +176,11 @@ impl Session {
                 self.expect(Pending::Quit);
             }
             Command::Auth { mechanism } => {
-                self.auth = Some(Auth { mechanism, accepted: None });
+                self.auth_seen = true;
+                // RFC 4954, section 4: who has authenticated cannot again, and does not lose it by trying.
+                if self.auth.as_ref().is_none_or(|auth| auth.accepted != Some(true)) {
+                    self.auth = Some(Auth { mechanism, accepted: None });
+                }
                 self.expect(Pending::Auth);
                 self.ask(Question::Auth, cx);
             }
@@ -219,9 +234,13 @@ impl Session {
     }
 
     fn mail(&mut self, path: String, declared: Declared, cx: &mut Context<'_>) {
-        // A MAIL within a transaction is refused by most servers (503); then the open one goes on.
-        let refused = self.open().is_some_and(|open| open.refusal.is_some());
-        let resets = self.close_open(Closed::Reset, u32::from(!refused)).filter(|_| !refused);
+        // A MAIL within a transaction is refused by most servers (503); then the open one goes on. So it does on some where its
+        // data was refused and it has recipients, but not where its sender was. What a refused chunk left is not known.
+        let over = self.open().is_some_and(|open| {
+            let nothing_left = open.message.is_some() || open.accepted().next().is_none();
+            open.sender_refused || (open.refusal.is_some() && nothing_left)
+        });
+        let resets = self.close_open(Closed::Reset, u32::from(!over)).filter(|_| !over);
         let opens = self.begin(path, false, cx);
         if let Some(open) = self.open() {
             open.declared = declared;
@@ -357,15 +376,15 @@ impl Session {
         self.veiled = true;
         match memchr::memchr(b'\n', bytes) {
             Some(end) => {
-                self.mode = Mode::Undecided(Question::Auth, Vec::new(), false);
+                self.mode = Mode::Undecided(Question::Auth, Held::default());
                 &bytes[end + 1..]
             }
             None => &[],
         }
     }
 
-    pub(super) fn client_gap(&mut self, lost: u64, cx: &mut Context<'_>) {
-        cx.stats.resynchronised += 1;
+    /// Bytes of the client are missing here.
+    pub(super) fn client_hole(&mut self, lost: u64, cx: &mut Context<'_>) {
         match &mut self.mode {
             Mode::Preamble(_) | Mode::Command => {
                 self.mode = Mode::Command;
@@ -394,8 +413,18 @@ impl Session {
                 self.lines.lose();
                 self.synced = false;
             }
-            Mode::Undecided(_, _, loss) => *loss = true,
-            Mode::Secret => self.mode = Mode::Undecided(Question::Auth, Vec::new(), true),
+            Mode::Undecided(_, held) => {
+                held.lose(lost);
+                if held.is_full() {
+                    self.decide_without_reply(cx);
+                }
+            }
+            Mode::Secret => {
+                // The end of its line may be in the hole.
+                let mut held = Held::default();
+                held.lose(lost);
+                self.mode = Mode::Undecided(Question::Auth, held);
+            }
             Mode::Tls(_) | Mode::Opaque => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use super::super::command::Hello;
 use super::super::reply::extensions;
-use super::super::transaction::{Closed, is_success};
+use super::super::transaction::{Closed, Transaction, is_success};
 use super::alone::enhanced_status;
 use super::{Context, Mode, Pending, Question, Session, Standing};
 use crate::model::event::Reply;
@@ -39,6 +39,9 @@ impl Session {
     }
 
     pub(super) fn reply(&mut self, reply: Reply, cx: &mut Context<'_>) {
+        if !self.awaiting_greeting {
+            self.end_preamble(cx);
+        }
         let reply = self.without_secrets(reply);
         self.replies_heard += 1;
         self.last_reply = Some(reply.clone());
@@ -60,7 +63,10 @@ impl Session {
             Some(pending) => self.answer(pending, reply, cx),
             // The DATA it answers was lost.
             None if reply.code == 354 && self.pending.is_empty() && self.lost_in_commands() => {
-                self.begin_data(None, false, cx);
+                // A line under way is the first of the message.
+                let held = self.lines.take();
+                self.begin_data(None, cx);
+                self.client_bytes(&held, cx);
             }
             // RFC 5321, section 3.8: the server may close the channel at any time, and says so.
             None if reply.code == 421 => {
@@ -106,13 +112,26 @@ impl Session {
         let asked = self.pending.front();
         let of_auth = matches!(reply.code, 235 | 334 | 432 | 534 | 535 | 538) || matches!(asked, Some(Pending::Auth));
         let of_unknown = matches!(asked, Some(Pending::Unknown)) || reply.code == 500;
-        let of_anything = (501..=504).contains(&reply.code) && (asked.is_none() || self.replies_lost);
+        // RFC 4954, section 4: these may answer AUTH, too.
+        let of_anything = matches!(reply.code, 454 | 501..=504) && (asked.is_none() || self.replies_lost);
+        // Nothing but AUTH is asked for more so. Once anything was lost, its end may answer what seems to be another command.
+        self.auth_seen |= reply.code == 334;
+        let of_lost = self.bytes_lost && (self.auth_seen || self.may_hide_auth()) && !is_success(reply.code);
         self.veiled |= self.replies_lost || matches!(asked, Some(Pending::Forwarded | Pending::Other));
-        if of_auth || of_unknown || of_anything {
+        if of_auth || of_unknown || of_anything || of_lost {
             self.veiled = true;
             reply.text = enhanced_status(&reply.text).unwrap_or_default().to_owned();
         }
         reply
+    }
+
+    /// Whether AUTH may be in what the client said last, and is not told from other things.
+    fn may_hide_auth(&self) -> bool {
+        match &self.mode {
+            Mode::Undecided(_, held) => !held.is_empty(),
+            Mode::Data(_, loss) => *loss || self.guessed,
+            _ => !self.synced,
+        }
     }
 
     fn greet(&mut self, reply: Reply, cx: &mut Context<'_>) {
@@ -142,6 +161,11 @@ impl Session {
                 // RFC 5321, section 4.1.1.1: after a refusal the state is as before.
                 if !success && before.is_some() {
                     self.introduced = before;
+                } else if !success
+                    && let Some(client) = self.introduced.as_mut().filter(|client| client.kind == Hello::Lhlo)
+                {
+                    // One that does not take LHLO does not answer for each recipient.
+                    client.kind = Hello::Ehlo;
                 }
             }
             Pending::Mail { opens, resets } => self.mail_answered(opens, resets, reply),
@@ -155,7 +179,7 @@ impl Session {
             Pending::Data { transaction } => self.data_answered(transaction, reply, cx),
             Pending::Chunk { transaction, last } => {
                 let failed = !success;
-                let sender = self.transactions.iter().find(|t| t.id == transaction).map(|t| t.mail_from.clone());
+                let sender = self.transactions.iter().find(|t| t.id == transaction).map(Transaction::sender);
                 self.chunk_answered(transaction, last, reply);
                 // RFC 3030, section 2: what state a refused chunk leaves is for RSET to settle.
                 if last || failed {
@@ -196,8 +220,10 @@ impl Session {
             }
             return;
         }
-        // RFC 2033, section 4.2: one reply for each recipient accepted. This is the first one's.
-        let recipients: Vec<usize> = if lmtp { transaction.accepted().collect() } else { Vec::new() };
+        // RFC 2033, section 4.2: one reply for each recipient accepted. This is the first one's, unless it says that the
+        // command is out of sequence.
+        let each = lmtp && reply.code != 503;
+        let recipients: Vec<usize> = if each { transaction.accepted().collect() } else { Vec::new() };
         transaction.decision = Some(reply.clone());
         if let Some((first, others)) = recipients.split_first() {
             transaction.awaiting += others.len() as u32;
@@ -219,53 +245,59 @@ impl Session {
         self.transactions[at].awaiting = self.transactions[at].awaiting.saturating_sub(1);
         if nested {
             let Some(refused) = self.transactions.remove(at) else { return };
-            if let Some(open) = self.transactions.get_mut(at.wrapping_sub(1)) {
-                open.adopt(refused);
+            let goes_on = self.transactions.iter_mut().find(|t| Some(t.id) == resets);
+            if let Some(goes_on) = goes_on {
+                let (to, recipients) = (goes_on.id, goes_on.adopt(refused, self.message_bound));
+                for pending in &mut self.pending {
+                    pending.move_over(opens, to, recipients);
+                }
             }
         } else if success {
             self.sender_in_force = None;
         } else if reply.code == 503
-            && let Some(sender) = &self.sender_in_force
+            && let Some((sender, declared)) = &self.sender_in_force
         {
             self.transactions[at].mail_from.clone_from(sender);
+            self.transactions[at].declared = *declared;
         } else {
             self.transactions[at].refusal = Some(reply);
+            self.transactions[at].sender_refused = true;
         }
     }
 
     /// A command that resets the open transaction was accepted, or refused and the transaction goes on.
     pub(super) fn settle_reset(&mut self, resets: Option<u32>, accepted: bool) {
-        let newest = self.transactions.back().map(|t| t.id);
-        if let Some(transaction) = resets.and_then(|id| self.answered(id)) {
-            let is_newest = newest == Some(transaction.id) || newest == Some(transaction.id + 1);
-            if !accepted && transaction.closed == Some(Closed::Reset) && is_newest {
-                transaction.closed = None;
-            }
+        let Some(id) = resets else { return };
+        let later = self.transactions.iter().rev().take_while(|t| t.id != id).count();
+        if let Some(transaction) = self.answered(id)
+            && !accepted
+            && transaction.closed == Some(Closed::Reset)
+            // No other has begun since, but for the one that was refused.
+            && later <= 1
+        {
+            transaction.closed = None;
         }
     }
 
     fn data_answered(&mut self, transaction: Option<u32>, reply: Reply, cx: &mut Context<'_>) {
-        let Mode::Undecided(Question::Data, held, _) = &self.mode else { return };
+        let Mode::Undecided(Question::Data, held) = &self.mode else { return };
         if is_success(reply.code) {
             // Neither go ahead nor refusal (RFC 5321, section 4.3.2 knows only 354 and errors): the client decides.
             self.replies_lost = true;
-            if Self::can_decide(Question::Data, held) {
+            if held.can_decide(Question::Data) {
                 self.decide_without_reply(cx);
             }
             return;
         }
-        let Mode::Undecided(_, held, loss) = std::mem::replace(&mut self.mode, Mode::Command) else { return };
+        let Mode::Undecided(_, held) = std::mem::replace(&mut self.mode, Mode::Command) else { return };
         if (300..400).contains(&reply.code) {
             self.replies_lost = false;
-            self.begin_data(transaction, loss, cx);
+            self.begin_data(transaction, cx);
         } else {
-            if loss {
-                self.lines.lose();
-            }
-            self.sender_in_force = self.open().map(|open| open.mail_from.clone()).or(self.sender_in_force.take());
+            self.sender_in_force = self.open().map(|open| open.sender()).or(self.sender_in_force.take());
             self.refuse_open(reply);
         }
-        self.client_bytes(&held, cx);
+        self.read_held(held, cx);
     }
 
     /// The server refused the open transaction as such.
@@ -277,21 +309,21 @@ impl Session {
 
     fn start_tls_answered(&mut self, success: bool, cx: &mut Context<'_>) {
         let Mode::Undecided(Question::StartTls, ..) = &self.mode else { return };
-        let Mode::Undecided(_, held, _) = std::mem::replace(&mut self.mode, Mode::Command) else { return };
-        if success { self.switch_to_tls(&held, cx) } else { self.client_bytes(&held, cx) }
+        let Mode::Undecided(_, held) = std::mem::replace(&mut self.mode, Mode::Command) else { return };
+        if success { self.held_is_tls(&held, cx) } else { self.read_held(held, cx) }
     }
 
     fn auth_answered(&mut self, code: u16, cx: &mut Context<'_>) {
         let more = (300..400).contains(&code);
         if more {
             self.pending.push_front(Pending::Auth);
-        } else if let Some(auth) = self.auth.as_mut() {
+        } else if let Some(auth) = self.auth.as_mut().filter(|auth| auth.accepted != Some(true)) {
             auth.accepted = Some(is_success(code));
         }
         if let Mode::Undecided(Question::Auth, ..) = &self.mode {
             let next = if more { Mode::Secret } else { Mode::Command };
-            if let Mode::Undecided(_, held, _) = std::mem::replace(&mut self.mode, next) {
-                self.client_bytes(&held, cx);
+            if let Mode::Undecided(_, held) = std::mem::replace(&mut self.mode, next) {
+                self.read_held(held, cx);
             }
         }
     }
@@ -313,8 +345,8 @@ impl Session {
             // It is answered once more behind the block.
             self.pending.push_front(Pending::Other);
         }
-        if let Mode::Undecided(_, held, _) = std::mem::replace(&mut self.mode, next) {
-            self.client_bytes(&held, cx);
+        if let Mode::Undecided(_, held) = std::mem::replace(&mut self.mode, next) {
+            self.read_held(held, cx);
         }
     }
 

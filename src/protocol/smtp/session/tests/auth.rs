@@ -215,3 +215,56 @@ fn a_credential_ends_with_its_line_however_it_is_split() {
         );
     }
 }
+
+/// RFC 4954, section 4: "After a successful AUTH command completes, a server MUST reject any further AUTH commands with a
+/// 503 reply."
+#[test]
+fn who_has_authenticated_stays_so_when_it_tries_again() {
+    let mut t = Bench::new();
+    t.play(OPENING)
+        .play("C: AUTH PLAIN AGFsaWNlAGh1bnRlcjI=\nS: 235 ok\nC: AUTH LOGIN YWxpY2U=\nS: 503 no, alice")
+        .play(MAIL);
+    assert_eq!(silent(&mut t)[0].auth, Some(Auth { mechanism: "PLAIN".into(), accepted: Some(true) }));
+}
+
+/// Found by fuzzing, with servers that repeat what they refuse.
+#[test]
+fn refusals_that_are_out_of_step_after_a_loss() {
+    let mut t = Bench::new();
+    t.play("S: 220 mx ESMTP\nC: AUTH NTLM");
+    t.gap(Side::Server, 13);
+    t.play("C: YWxpY2U=\nS: 334 x");
+    t.client(b"aHVudGVy");
+    t.gap(Side::Client, 3);
+    t.play("C: bnRlcjI=\nS: 454 later, hunter2 YWxpY2U=");
+    silent(&mut t);
+
+    // The first byte of a PROXY header is lost: QUIT in it is no command, so replies do not belong where they seem to.
+    let mut t = Bench::new();
+    t.gap(Side::Client, 1);
+    t.client(b"\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x01\xdc\x04\0\x19");
+    t.play("S: 554 no service\nC: AUTH PLAIN AGFsaWNlAGh1bnRlcjI=\nS: 503 not AGFsaWNlAGh1bnRlcjI=");
+    silent(&mut t);
+
+    // DATA seems to have no answer yet, so that AUTH is held as what may be a message.
+    let mut t = Bench::new();
+    t.play("S: 220 mx ESMTP\nC: EHLO a\nS: 250 ok\nC: MAIL FROM:<a@x>");
+    t.gap(Side::Server, 8);
+    t.play("C: RCPT TO:<b@y>\nC: DATA");
+    t.gap(Side::Client, 2);
+    t.client(b"AUTH PLAIN AGFsaWNlAGh1bnRlcjI=\r\n");
+    t.play("S: 503 not AGFsaWNlAGh1bnRlcjI=\nS: 503 not hunter2");
+    silent(&mut t);
+}
+
+/// A PROXY header of version 2 begins with an empty line, too. Found by fuzzing: replies were out of step from there on.
+#[test]
+fn an_empty_first_line_has_a_reply_of_its_own() {
+    let mut t = Bench::new();
+    t.play(
+        "S: 220 mx ESMTP\nC:\nS: 500 what\nC: MAIL FROM:<a@x>\nS: 250 ok\nC: AUTH PLAIN YWxpY2U=\nS: 503 not YWxpY2U=",
+    );
+    t.play("C: RCPT TO:<b@y>\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 250 queued");
+    let events = silent(&mut t);
+    assert_eq!((from(&events[0]), to(&events[0]), events[0].outcome), ("a@x", vec!["b@y"], Outcome::Accepted));
+}

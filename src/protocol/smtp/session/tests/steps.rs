@@ -308,3 +308,98 @@ const LETTER: &str = "C: MAIL FROM:<a@b>
     C:
     C: .
     S: 250 taken";
+
+/// RFC 5321, section 4.1.4, and RFC 2920: what follows a MAIL that is refused within a transaction is of that transaction.
+/// Found by fuzzing.
+#[test]
+fn what_is_pipelined_behind_a_refused_mail_is_of_the_transaction_that_goes_on() {
+    let mut t = Bench::new();
+    t.play("S: 220 mx ESMTP\nC: EHLO a\nS: 250 ok\nC: MAIL FROM:<a@b>\nS: 250 ok\nC: RCPT TO:<e@f>\nS: 250 ok");
+    t.client(b"MAIL FROM:<c@d>\r\nRCPT TO:<no@f>\r\nMAIL FROM:<g@h>\r\nRCPT TO:<i@j>\r\nDATA\r\n");
+    t.play("S: 503 nested\nS: 550 no\nS: 503 nested\nS: 250 ok\nS: 354 go\nC: x\nC: .\nS: 250 queued");
+    let [event] = &t.close()[..] else { panic!("{:?}", t.out) };
+    let refused: Vec<_> = event.envelope.iter().flat_map(|all| &all.rcpt_rejected).map(|one| &*one.address).collect();
+    assert_eq!((from(event), to(event), refused), ("a@b", vec!["e@f", "i@j"], vec!["no@f"]));
+    assert_eq!((body(event).as_str(), event.outcome), ("x\r\n", Outcome::Accepted));
+
+    let mut t = Bench::new();
+    t.play("S: 220 mx ESMTP\nC: EHLO a\nS: 250 ok\nC: MAIL FROM:<a@b>\nS: 250 ok\nC: RCPT TO:<e@f>\nS: 250 ok");
+    t.client(b"BDAT 3\r\noneBDAT 0\r\nMAIL FROM:<c@d>\r\nBDAT 3 LAST\r\ntwo");
+    t.play("S: 250 ok\nS: 250 ok\nS: 503 nested\nS: 250 queued");
+    let [event] = &t.close()[..] else { panic!("{:?}", t.out) };
+    assert_eq!((from(event), body(event).as_str(), event.outcome), ("a@b", "onetwo", Outcome::Accepted));
+}
+
+/// Postfix keeps sender and recipients when it refuses DATA, and refuses the next MAIL. Found by fuzzing.
+#[test]
+fn a_refused_data_may_leave_the_transaction_open() {
+    let mut t = Bench::new();
+    t.play(
+        "S: 220 mx ESMTP\nC: EHLO a\nS: 250 ok\nC: MAIL FROM:<a@b> SIZE=9\nS: 250 ok\nC: RCPT TO:<c@d>\nS: 250 ok
+        C: DATA\nS: 451 later\nC: MAIL FROM:<e@f>\nS: 503 nested\nC: RCPT TO:<g@h>\nS: 250 ok
+        C: DATA\nS: 354 go\nC: .\nS: 250 queued",
+    );
+    let [event] = &t.close()[..] else { panic!("{:?}", t.out) };
+    assert_eq!((from(event), to(event), event.outcome), ("a@b", vec!["c@d", "g@h"], Outcome::Accepted));
+    assert_eq!(event.envelope.as_ref().unwrap().size_declared, Some(9));
+}
+
+/// Found by fuzzing: bytes on both sides of a hole were read as one line.
+#[test]
+fn nothing_is_joined_over_a_hole_while_a_reply_is_awaited() {
+    let mut t = Bench::new();
+    t.play("S: 220 mx ESMTP\nC: EHLO a\nS: 250 ok\nC: MAIL FROM:<a@b>\nS: 250 ok\nC: STARTTLS");
+    t.gap(Side::Server, 8);
+    t.client(b"RCPT TO:<c@d");
+    t.gap(Side::Client, 8);
+    t.client(b">\r\nRCPT TO:<e@f>\r\n");
+    assert_eq!(t.close().iter().map(to).collect::<Vec<_>>(), [["e@f"]]);
+
+    // A message that was sent before the server asked for it, with a hole before a line that begins with a dot.
+    let mut t = Bench::new();
+    t.play(
+        "S: 220 mx ESMTP\nC: EHLO a\nS: 250 ok\nC: MAIL FROM:<a@b>\nS: 250 ok\nC: RCPT TO:<c@d>\nS: 250 ok\nC: DATA",
+    );
+    t.client(b"one\r\ntw");
+    t.gap(Side::Client, 3);
+    t.client(b"e\r\n..\r\n.\r\n");
+    t.play("S: 354 go\nS: 250 queued");
+    let [event] = &t.close()[..] else { panic!("{:?}", t.out) };
+    assert_eq!((body(event).as_str(), event.message.as_ref().unwrap().gaps), ("one\r\ntwe\r\n.\r\n", 1));
+
+    // It turns out to be asked for while a line was under way.
+    let mut t = Bench::new();
+    t.play("S: 220 mx ESMTP\nC: EHLO a\nS: 250 ok\nC: MAIL FROM:<a@b>\nS: 250 ok\nC: RCPT TO:<c@d>\nS: 250 ok");
+    t.gap(Side::Client, 6);
+    t.client(b"Subject");
+    t.play("S: 354 go\nC: : x\nC: .\nS: 250 queued");
+    assert!(t.close().iter().any(|event| body(event) == "Subject: x\r\n"), "{:?}", t.out);
+}
+
+/// RFC 2033: a server that does not take LHLO answers the end of data once.
+#[test]
+fn a_refused_lhlo_is_no_lmtp() {
+    let mut t = Bench::new();
+    t.play(
+        "S: 220 mx ESMTP\nC: LHLO a\nS: 500 what\nC: MAIL FROM:<a@b>\nS: 250 ok\nC: RCPT TO:<c@d>\nS: 250 ok
+        C: RCPT TO:<e@f>\nS: 250 ok\nC: DATA\nS: 354 go\nC: .\nS: 250 queued\nC: MAIL FROM:<g@h>\nS: 550 no",
+    );
+    let outcomes: Vec<_> = t.close().iter().map(|event| event.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Accepted, Outcome::Rejected]);
+}
+
+/// RFC 2033, section 4.2, has a reply for each recipient of a message; 503 is none. Found by fuzzing.
+#[test]
+fn a_last_chunk_out_of_sequence_is_answered_once_also_in_lmtp() {
+    let mut t = Bench::new();
+    t.play(
+        "S: 220 mx LMTP\nC: LHLO a\nS: 250 ok\nC: MAIL FROM:<a@b>\nS: 250 ok\nC: RCPT TO:<c@d>\nS: 250 ok
+        C: RCPT TO:<e@f>\nS: 250 ok",
+    );
+    t.client(b"BDAT 1\r\nx");
+    t.play("S: 554 no");
+    t.client(b"BDAT 0 LAST\r\nMAIL FROM:<g@h>\r\n");
+    t.play("S: 503 no transaction\nS: 250 ok\nC: QUIT\nS: 221 bye");
+    let told: Vec<_> = t.close().iter().map(|event| (from(event).to_owned(), event.outcome)).collect();
+    assert_eq!(told, [("a@b".to_owned(), Outcome::Rejected), ("g@h".to_owned(), Outcome::Aborted)]);
+}
