@@ -1,4 +1,5 @@
-//! The only threads and channels: one thread a source, N inspectors, and the caller's thread as correlator.
+//! The only threads and channels: one thread a source, N inspectors, and the caller's thread as correlator. (A source that
+//! reads large files has one that reads ahead, which knows of bytes alone: `capture/ahead.rs`.)
 //!
 //! Order is kept by construction. A source puts each event into the ordered channel: as it is, or, when its message is
 //! to be inspected, as a place that the inspector will fill. The correlator takes places in order and waits for each

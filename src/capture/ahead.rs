@@ -12,9 +12,14 @@ use crate::model::limits;
 
 /// The reader's end. Dropped, it has the thread end at its next piece.
 pub(super) struct Ahead {
-    read: Receiver<io::Result<Piece>>,
+    read: Receiver<Outcome>,
     empty: Sender<Piece>,
+    /// The end, or an error, was told: nothing comes after it.
+    ended: bool,
 }
+
+/// A piece; none at the end of the file, which is told, so that a thread that fails is not taken for it.
+type Outcome = io::Result<Option<Piece>>;
 
 impl Ahead {
     /// Starts to read; gives the source back where no thread can be had.
@@ -34,15 +39,21 @@ impl Ahead {
                 for _ in 0..limits::CAPTURE_AHEAD {
                     let _ = empty.send(Piece::new());
                 }
-                Ok(Self { read, empty })
+                Ok(Self { read, empty, ended: false })
             }
             Err(_) => Err(source),
         }
     }
 
-    /// The next piece, in exchange for one that is done with; none at the end.
-    pub(super) fn next(&mut self) -> io::Result<Option<Piece>> {
-        self.read.recv().ok().transpose()
+    /// The next piece; none at the end.
+    pub(super) fn next(&mut self) -> Outcome {
+        if self.ended {
+            return Ok(None);
+        }
+        let failed = || Err(io::Error::other("the thread that reads it failed, which is a defect: please report it"));
+        let outcome = self.read.recv().unwrap_or_else(|_| failed());
+        self.ended = !matches!(outcome, Ok(Some(_)));
+        outcome
     }
 
     /// Gives a piece back to be filled again.
@@ -52,19 +63,19 @@ impl Ahead {
 }
 
 /// Fills pieces until the source or its reader comes to an end. What was read before an error is handed over before it.
-fn read_all(mut source: RawReader, read: &Sender<io::Result<Piece>>, empty: &Receiver<Piece>) {
+fn read_all(mut source: RawReader, read: &Sender<Outcome>, empty: &Receiver<Piece>) {
     for mut piece in empty {
         let outcome = fill(&mut source, &mut piece);
-        let ended = !matches!(outcome, Ok(true));
-        if !piece.is_empty() && read.send(Ok(piece)).is_err() {
+        if !piece.is_empty() && read.send(Ok(Some(piece))).is_err() {
             return;
         }
-        if let Err(error) = outcome {
-            let _ = read.send(Err(error));
-        }
-        if ended {
-            return;
-        }
+        let end = match outcome {
+            Ok(true) => continue,
+            Ok(false) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let _ = read.send(end);
+        return;
     }
 }
 
@@ -154,6 +165,19 @@ mod tests {
             let source = Source { step: 1_000, left, given: 0, error: true };
             assert_eq!(read_by(1_514, source), (left, Some("damaged".to_owned())));
         }
+    }
+
+    #[test]
+    fn a_thread_that_fails_is_no_end_of_the_file() {
+        struct Failing;
+        impl Read for Failing {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                panic!("for the test");
+            }
+        }
+        let mut ahead = Ahead::start(Box::new(Failing)).unwrap_or_else(|_| panic!("no thread"));
+        assert!(ahead.next().is_err_and(|error| error.to_string().contains("defect")));
+        assert!(ahead.next().is_ok_and(|piece| piece.is_none()));
     }
 
     #[test]
