@@ -174,8 +174,9 @@ impl Correlator {
             self.note_hardware(event.source, *hardware, &parties, out);
             return;
         }
-        // Of others than home hosts nothing is kept that could say so.
-        let known = |address, is_home| if is_home { self.known_as(address) } else { address };
+        // Of others than home hosts nothing is kept that could say so, but for a group that reaches outside.
+        let any = !self.settings.groups.is_empty();
+        let known = |address, is_home| if is_home || any { self.known_as(address) } else { address };
         let parties = Parties {
             client: known(parties.client, parties.client_is_home()),
             server: known(parties.server, parties.server_is_home()),

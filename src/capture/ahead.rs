@@ -2,20 +2,23 @@
 //! cache, and unpacking it, goes on beside everything else.
 
 use std::io::{self, ErrorKind, Read};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, never};
 
 use super::buffer::Piece;
 use super::input::RawReader;
 use crate::model::limits;
 
-/// The reader's end. Dropped, it has the thread end at its next piece.
+/// The reader's end. Dropped, it has the thread end at its next piece, and waits for that.
 pub(super) struct Ahead {
     read: Receiver<Outcome>,
     empty: Sender<Piece>,
     /// The end, or an error, was told: nothing comes after it.
     ended: bool,
+    /// The thread failed, which is a defect.
+    failed: bool,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// A piece; none at the end of the file, which is told, so that a thread that fails is not taken for it.
@@ -34,12 +37,12 @@ impl Ahead {
             }
         };
         match thread::Builder::new().name("read ahead".to_owned()).spawn(work) {
-            Ok(_) => {
+            Ok(thread) => {
                 let _ = source_in.send(source);
                 for _ in 0..limits::CAPTURE_AHEAD {
                     let _ = empty.send(Piece::new());
                 }
-                Ok(Self { read, empty, ended: false })
+                Ok(Self { read, empty, ended: false, failed: false, thread: Some(thread) })
             }
             Err(_) => Err(source),
         }
@@ -50,15 +53,30 @@ impl Ahead {
         if self.ended {
             return Ok(None);
         }
-        let failed = || Err(io::Error::other("the thread that reads it failed, which is a defect: please report it"));
-        let outcome = self.read.recv().unwrap_or_else(|_| failed());
+        let outcome = self.read.recv().unwrap_or_else(|_| {
+            self.failed = true;
+            Err(io::Error::other("the thread that reads it failed, which is a defect: please report it"))
+        });
         self.ended = !matches!(outcome, Ok(Some(_)));
         outcome
+    }
+
+    /// Whether the thread failed: then the file is neither cut nor corrupt.
+    pub(super) const fn has_failed(&self) -> bool {
+        self.failed
     }
 
     /// Gives a piece back to be filled again.
     pub(super) fn give_back(&mut self, piece: Piece) {
         let _ = self.empty.send(piece);
+    }
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        (self.read, self.empty) = (never(), bounded(0).0);
+        // What it still reads must not be counted as read of the next file.
+        let _ = self.thread.take().map(JoinHandle::join);
     }
 }
 

@@ -320,12 +320,14 @@ impl ReplaySource {
 
     /// Leaves the current file.
     fn finish(&mut self) {
-        let Some(current) = self.current.take() else { return };
-        if current.untold > 0 {
-            let sentence = format!("damaged in {} more places", current.untold);
-            self.tell_of_current(current.reader.packets(), FindingKind::Damaged, sentence);
+        let Some(Current { reader, progress_after, untold, .. }) = self.current.take() else { return };
+        if untold > 0 {
+            let sentence = format!("damaged in {untold} more places");
+            self.tell_of_current(reader.packets(), FindingKind::Damaged, sentence);
         }
-        if let Some(progress) = current.progress_after {
+        // It may be reading ahead still.
+        drop(reader);
+        if let Some(progress) = progress_after {
             self.progress.store(progress, Ordering::Relaxed);
         }
     }

@@ -148,16 +148,18 @@ impl CaptureReader {
             Some(ahead) => self.buffer.take_from(ahead, need),
             None => self.buffer.fill(&mut self.input, need),
         };
+        let failed = self.ahead.as_ref().is_some_and(Ahead::has_failed);
         match filled {
             Ok(true) => None,
             Ok(false) if self.buffer.data().is_empty() => Some(Found::End),
             Ok(false) if self.format.looks_cut(self.buffer.data()) => Some(Found::Loss(self.cut())),
             Ok(false) => Some(Found::Loss(self.damaged("a packet's length is wrong", false))),
-            Err(_) if self.input.compression() != Compression::None && self.input.at_end() => {
+            Err(_) if self.input.compression() != Compression::None && self.input.at_end() && !failed => {
                 Some(Found::Loss(self.cut()))
             }
             Err(error) => {
                 let what = match self.input.compression() {
+                    _ if failed => format!("reading failed ({error})"),
                     Compression::None => format!("reading failed ({error})"),
                     packing => format!("the {packing} data is corrupt ({error})"),
                 };

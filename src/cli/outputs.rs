@@ -318,6 +318,8 @@ impl Audience for Outputs {
         }
         if !self.lines.is_empty() {
             self.write();
+            // It may have taken long, too.
+            self.pulse.beat();
         }
     }
 

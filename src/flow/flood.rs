@@ -114,7 +114,7 @@ impl Floods {
             let counted = slot.tell(&hot.flow, told);
             hot.told = now;
             // In a part's new window it begins anew; nothing of it is lost, since it is told with what comes up to the bound.
-            slot.hot = if is_part { slot.in_window >= bound } else { counted >= bound };
+            slot.hot = if is_part { slot.live(now) >= bound } else { counted >= bound };
             slot.hot
         });
     }
@@ -289,6 +289,20 @@ mod tests {
         assert_eq!(sum, (1_500, 500));
         assert!(told.len() <= 4, "{}", told.len());
         assert!(floods.hot.is_empty(), "it is over");
+    }
+
+    #[test]
+    fn a_part_of_a_flood_that_stopped_is_forgotten() {
+        let (mut floods, mut told) = (Floods::telling(8), Told::new());
+        (0..20).for_each(|number| knock(&mut floods, 1, 2, Knock::Syn(80), number, &mut told));
+        for second in 1..=12 {
+            floods.tick(at(second * 1_000), &mut told);
+        }
+        assert_eq!(told.iter().map(|(_, flood)| flood.syns).sum::<u64>(), 20);
+        assert!(floods.hot.is_empty(), "it is over");
+        knock(&mut floods, 1, 2, Knock::Syn(80), 60_000, &mut told);
+        floods.finish(&mut told);
+        assert_eq!(told.iter().map(|(_, flood)| flood.syns).sum::<u64>(), 20, "one is no part of a flood");
     }
 
     #[test]

@@ -100,8 +100,8 @@ pub struct Shares {
     pub dns_bytes: usize,
     /// Bytes held by all SMTP sessions of a source.
     pub smtp_bytes: usize,
-    /// Longest message kept in full, in bytes: two must fit into what all sessions hold, and one with room to spare into
-    /// what is inspected.
+    /// Longest message kept in full, in bytes: one must fit with room to spare into what all sessions hold, and into what is
+    /// inspected.
     pub message_bytes: usize,
     /// Bytes of messages waiting for or under inspection.
     pub inspect_bytes: usize,
@@ -136,7 +136,7 @@ impl Shares {
             fragment_datagrams: each(limits::FRAGMENT_DATAGRAMS),
             dns_bytes: each(limits::DNS_HELD_BYTES),
             smtp_bytes,
-            message_bytes: limits::MESSAGE_BYTES.min(smtp_bytes / 2).min(inspect_bytes / 3 * 2),
+            message_bytes: limits::MESSAGE_BYTES.min(smtp_bytes / 3 * 2).min(inspect_bytes / 3 * 2),
             inspect_bytes,
             nested_bytes: part(limits::ARCHIVE_NESTED_BYTES).min(limits::ARCHIVE_NESTED_BYTES),
             window_bytes: (part(limits::ARCHIVE_WINDOW as usize) as u64)

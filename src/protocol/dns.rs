@@ -300,17 +300,33 @@ fn name<Octets: AsRef<[u8]>>(name: &ParsedName<Octets>) -> CompactString {
     if name.is_root() {
         return CompactString::const_new(".");
     }
+    let (mut text, mut len) = ([0; LONGEST_NAME], 0);
+    for label in name.iter().filter(|label| !label.is_root()) {
+        let bytes = label.as_slice();
+        let dot = usize::from(len > 0);
+        let Some([place @ .., _]) = text.get_mut(len..=len + dot + bytes.len()) else { return escaped(name) };
+        if let (1, Some(first)) = (dot, place.first_mut()) {
+            *first = b'.';
+        }
+        let Some(place) = place.get_mut(dot..) else { return escaped(name) };
+        if !bytes.iter().all(|byte| matches!(byte, b'!'..=b'~') && !matches!(byte, b'.' | b'\\')) {
+            return escaped(name);
+        }
+        place.copy_from_slice(bytes);
+        len += dot + bytes.len();
+    }
+    text.get(..len).and_then(|text| str::from_utf8(text).ok()).map_or_else(|| escaped(name), CompactString::from)
+}
+
+/// The same for a name with bytes that have to be escaped.
+#[cold]
+fn escaped<Octets: AsRef<[u8]>>(name: &ParsedName<Octets>) -> CompactString {
     let mut text = CompactString::default();
     for label in name.iter().filter(|label| !label.is_root()) {
         if !text.is_empty() {
             text.push('.');
         }
-        let bytes = label.as_slice();
-        let is_plain = |byte: &u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'.' | b'\\');
-        match str::from_utf8(bytes) {
-            Ok(plain) if bytes.iter().all(is_plain) => text.push_str(plain),
-            _ => bytes.iter().for_each(|byte| escape(*byte, &mut text)),
-        }
+        label.as_slice().iter().for_each(|byte| escape(*byte, &mut text));
     }
     text
 }
@@ -323,6 +339,8 @@ fn escape(byte: u8, text: &mut CompactString) {
     }
 }
 
+/// Bytes of the longest name (RFC 1035, section 3.1), and so of its text where nothing is escaped.
+const LONGEST_NAME: usize = 256;
 /// Bytes of a message's header (RFC 1035, section 4.1.1).
 const HEADER: usize = 12;
 /// The shortest record: the root as name, type, class, TTL and an empty length (RFC 1035, section 4.1.3).
