@@ -215,6 +215,9 @@ fn without_phrase(argument: &[u8]) -> &[u8] {
 
 /// Where the bracket closes, outside quoted strings (RFC 5321, section 4.1.2: a local part may be quoted).
 fn closing_bracket(inside: &[u8]) -> usize {
+    if let Some(end) = memchr::memchr2(b'"', b'>', inside).filter(|end| inside.get(*end) == Some(&b'>')) {
+        return end;
+    }
     let (mut quoted, mut escaped) = (false, false);
     for (at, &byte) in inside.iter().enumerate() {
         match byte {
@@ -315,7 +318,7 @@ fn mechanism(rest: &[u8]) -> String {
 }
 
 fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes).into_owned(), str::to_owned)
 }
 
 /// RFC 6152, section 3, and RFC 3030, section 3.

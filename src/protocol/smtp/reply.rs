@@ -73,7 +73,11 @@ impl ReplyReader {
             if !reply.text.is_empty() {
                 reply.text.push('\n');
             }
-            reply.text.push_str(&String::from_utf8_lossy(&text[..text.len().min(room)]));
+            let text = &text[..text.len().min(room)];
+            match str::from_utf8(text) {
+                Ok(text) => reply.text.push_str(text),
+                Err(_) => reply.text.push_str(&String::from_utf8_lossy(text)),
+            }
         }
         if more { None } else { open.take() }
     }
