@@ -283,6 +283,9 @@ struct Shared {
     packets_dropped: AtomicU64,
     /// Nanoseconds each inspector has worked.
     busy: Vec<AtomicU64>,
+    /// Events that were heard, on their way back to the thread that made them: where one thread allocates and another
+    /// frees, both wait for the same lock of the allocator.
+    spent: (Sender<Vec<Event>>, Receiver<Vec<Event>>),
 }
 
 impl Shared {
@@ -294,6 +297,7 @@ impl Shared {
             dropped: AtomicU64::new(0),
             packets_dropped: AtomicU64::new(0),
             busy: (0..workers).map(|_| AtomicU64::new(0)).collect(),
+            spent: bounded(SPENT),
         }
     }
 }
@@ -394,6 +398,10 @@ struct Consumer<'a> {
     busy: Vec<Duration>,
     /// Room for events that is free again, and not yet given back.
     freed: usize,
+    /// Events of the batch at hand that were heard.
+    spent: Vec<Event>,
+    /// Whether they go back to the one source there is.
+    gives_back: bool,
 }
 
 impl<'a> Consumer<'a> {
@@ -417,6 +425,8 @@ impl<'a> Consumer<'a> {
             said: Vec::new(),
             busy: Vec::new(),
             freed: 0,
+            spent: Vec::new(),
+            gives_back: false,
         }
     }
 
@@ -434,11 +444,16 @@ impl<'a> Consumer<'a> {
 
     /// Takes batches as they come, until no source is left.
     fn follow(&mut self, batches: &Receiver<Batch>) {
+        self.gives_back = self.shared.pulse.sources() == 1;
         loop {
             match batches.recv_timeout(PAUSE) {
                 Ok(batch) => {
                     self.enforce(&batch.force);
                     batch.slots.into_iter().for_each(|slot| self.slot(slot, batches.len()));
+                    if !self.spent.is_empty() {
+                        // Where the source does not come to it, they are dropped here.
+                        let _ = self.shared.spent.0.try_send(std::mem::take(&mut self.spent));
+                    }
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
@@ -513,6 +528,10 @@ impl<'a> Consumer<'a> {
             self.inspector.pass(&mut event);
         }
         self.hear(&event, findings.as_ref(), waiting);
+        // The most by far; of the others some came from an inspector's thread.
+        if self.gives_back && matches!(event.kind, EventKind::Dns(_)) {
+            self.spent.push(event);
+        }
     }
 
     fn hear(&mut self, event: &Event, findings: Option<&Findings>, waiting: usize) {
@@ -560,6 +579,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Batches of heard events on their way back.
+const SPENT: usize = 8;
 /// What is found in an event that carries no message.
 static NOTHING: Findings = Findings { email: None, files: Vec::new(), anomalies: Vec::new(), hits: Vec::new() };
 /// How often the audience gets a moment for housekeeping when nothing happens.

@@ -130,6 +130,7 @@ impl<'a> Feed<'a> {
 
     fn send(&mut self, events: Vec<Event>) {
         self.waiting_since = None;
+        self.shared.spent.1.try_iter().take(2).for_each(drop);
         let force = self.rules.in_force();
         let mut slots = Vec::with_capacity(events.len());
         for event in events {
