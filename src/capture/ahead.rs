@@ -201,14 +201,18 @@ mod tests {
     #[test]
     fn a_reader_that_stops_ends_the_thread() {
         let (ended_in, ended) = bounded::<()>(0);
-        struct Watched(Source, #[allow(dead_code)] Sender<()>);
+        struct Watched {
+            source: Source,
+            _ended: Sender<()>,
+        }
         impl Read for Watched {
             fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-                self.0.read(buf)
+                self.source.read(buf)
             }
         }
         let endless = Source { step: 4_096, left: usize::MAX, given: 0, error: false };
-        let mut ahead = Ahead::start(Box::new(Watched(endless, ended_in))).unwrap_or_else(|_| panic!("no thread"));
+        let mut ahead = Ahead::start(Box::new(Watched { source: endless, _ended: ended_in }))
+            .unwrap_or_else(|_| panic!("no thread"));
         assert!(ahead.next().is_ok_and(|piece| piece.is_some()));
         drop(ahead);
         // Its end of the channel goes with the source, which the thread owns.
