@@ -5,6 +5,8 @@
 //! conversation of its own.
 
 mod conversation;
+mod datagrams;
+mod ends;
 mod judge;
 mod keep;
 mod smtp_account;
@@ -14,17 +16,17 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conversation::{App, Conversation, Heard, Listener, close_framers, detail, dns_anomaly, read_dns};
+use conversation::{App, Conversation, Heard, Listener, close_framers, detail, dns_anomaly};
 use judge::{PortSet, Wanted, is_believed_reset, is_reuse, is_served, is_verified, sender_is_client, wanted};
 use keep::Keep;
 use smtp_account::SmtpAccount;
 
 use crate::capture::Packet;
-use crate::decode::{self, Datagram, Decoded, Decoder, IpFacts, Segment};
+use crate::decode::{self, Decoded, Decoder, Segment};
 use crate::flow::flags::{ACK, FIN, RST, SYN};
 use crate::flow::flood::Told;
-use crate::flow::{Clock, Entry, Floods, FlowTable, Flows, Key, Knock, Place, Room, TcpPart, Trust, lone_identity};
-use crate::model::event::{Anomaly, ConnectOutcome, EndReason, Event, EventKind, FlowEnd, Layer};
+use crate::flow::{Clock, Entry, Floods, FlowTable, Flows, Key, Knock, Place, Room, TcpPart, Trust};
+use crate::model::event::{Anomaly, ConnectOutcome, EndReason, Event, EventKind, Layer};
 use crate::model::net::{Flow, Mac, Side, Transport};
 use crate::model::settings::{SensorSettings, TICK};
 use crate::model::stats::{CaptureStats, SensorStats};
@@ -254,8 +256,6 @@ impl Core {
         self.events.push(Event { seq: self.next_seq, time, source: self.source, file, packet, flow, kind });
         self.next_seq += 1;
     }
-
-    // --- TCP ----------------------------------------------------------------------------------------------------
 
     fn tcp(&mut self, segment: &Segment<'_>, packet: &Packet<'_>) {
         let (key, low) = Key::new(segment.ip.src, segment.src_port, segment.ip.dst, segment.dst_port, Transport::Tcp);
@@ -579,135 +579,6 @@ impl Core {
         conversation.settle(&mut self.smtp_account, &mut self.stats.smtp);
         let untold = conversation.untold(bytes, self.heard.has_mail());
         self.push_heard(&Arc::clone(&conversation.flow), untold);
-    }
-
-    // --- UDP ----------------------------------------------------------------------------------------------------
-
-    fn udp(&mut self, datagram: &Datagram<'_>) {
-        let (key, low) =
-            Key::new(datagram.ip.src, datagram.src_port, datagram.ip.dst, datagram.dst_port, Transport::Udp);
-        let now = self.at.time;
-        let guess = || datagram.dst_port == dns::PORT || datagram.src_port != dns::PORT;
-        let place =
-            self.table.find_or_open(key, guess, low, self.at.clock(), |entry, why| self.ended.push((entry, why)));
-        if !self.ended.is_empty() {
-            self.end_flows();
-        }
-        let entry = self.table.get(place);
-        if place.opened {
-            self.stats.flow.udp_opened += 1;
-            entry.vlans = datagram.ip.vlans;
-        }
-        entry.count(entry.side(low), datagram.ip.bytes, now);
-        if datagram.src_port != dns::PORT && datagram.dst_port != dns::PORT {
-            return;
-        }
-        self.stats.flow.bad_checksums += u64::from(datagram.checksum_holds() == Some(false));
-        let (message, defect) = read_dns(datagram.payload, false, detail(&self.settings), &mut self.stats.dns);
-        let defect = defect.filter(|_| !std::mem::replace(&mut entry.defect_told, true));
-        entry.dns |= message.is_some();
-        if message.is_none() && defect.is_none() {
-            return;
-        }
-        // Made anew for each message: a flow has two, and a million flows with something attached would be a burden.
-        let (flow, side) = (Arc::new(entry.identity()), entry.side(low));
-        if let Some(defect) = defect {
-            self.push(Some(Arc::clone(&flow)), EventKind::Anomaly(dns_anomaly(side, defect)));
-        }
-        if let Some(message) = message {
-            self.push(Some(flow), EventKind::Dns(Box::new(message)));
-        }
-        self.keep = Keep::Whole;
-    }
-
-    /// A packet of a transport that is not followed: kept as a flow where records of all flows are wanted.
-    fn other(&mut self, ip: &IpFacts, protocol: u8) {
-        if !self.settings.flow_records {
-            return;
-        }
-        let (key, low) = Key::new(ip.src, 0, ip.dst, 0, Transport::Other(protocol));
-        let now = self.at.time;
-        let place =
-            self.table.find_or_open(key, || true, low, self.at.clock(), |entry, why| self.ended.push((entry, why)));
-        if !self.ended.is_empty() {
-            self.end_flows();
-        }
-        let entry = self.table.get(place);
-        if place.opened {
-            entry.vlans = ip.vlans;
-        }
-        entry.count(entry.side(low), ip.bytes, now);
-    }
-
-    /// An echo request: counted, since floods are made of them.
-    fn echo(&mut self, ip: &IpFacts, protocol: u8) {
-        self.other(ip, protocol);
-        let now = self.at.time;
-        let identity = || {
-            let (key, low) = Key::new(ip.src, 0, ip.dst, 0, Transport::Other(protocol));
-            lone_identity(key, low, ip.vlans, now)
-        };
-        self.floods.count(ip.src, ip.dst, Knock::Echo, now, identity, &mut self.told);
-        if !self.told.is_empty() {
-            self.push_floods();
-        }
-    }
-
-    fn push_floods(&mut self) {
-        let mut told = std::mem::take(&mut self.told);
-        for (flow, flood) in told.drain(..) {
-            self.push(Some(flow), EventKind::Flood(Box::new(flood)));
-        }
-        self.told = told;
-    }
-
-    // --- ends ---------------------------------------------------------------------------------------------------
-
-    fn end_flows(&mut self) {
-        let mut ended = std::mem::take(&mut self.ended);
-        for (entry, reason) in ended.drain(..) {
-            self.end_flow(entry, reason);
-        }
-        // Its memory serves again: in a full table each new flow ends another.
-        self.ended = ended;
-    }
-
-    fn end_flow(&mut self, mut entry: Entry<Conversation>, mut reason: EndReason) {
-        let bytes = entry.bytes[0] + entry.bytes[1];
-        let mut attached = entry.attached.take();
-        if let Some(conversation) = attached.as_deref_mut() {
-            self.close_conversation(conversation, bytes);
-            self.stats.flow.streams -= 1;
-        }
-        if entry.closed && reason != EndReason::Evicted {
-            // It was over before; what came now only made us forget it.
-            let reset = (entry.tcp_flags[0] | entry.tcp_flags[1]) & RST != 0;
-            reason = if reset { EndReason::Reset } else { EndReason::Finished };
-        }
-        self.stats.flow.ended[reason as usize] += 1;
-        let is_mail = attached.as_ref().is_some_and(|c| matches!(c.app, App::SmtpDone));
-        let mail_port = entry.transport() == Transport::Tcp && self.mail_ports.contains(entry.server_port());
-        let unanswered = mail_port && !entry.connect_told && entry.tcp_flags == [SYN, 0];
-        if !(is_mail || unanswered || self.settings.flow_records) {
-            return;
-        }
-        let flow = attached.as_ref().map_or_else(|| Arc::new(entry.identity()), |c| Arc::clone(&c.flow));
-        if unanswered {
-            self.push(Some(Arc::clone(&flow)), EventKind::Connect(ConnectOutcome::Unanswered));
-        }
-        let told = attached.as_ref().map_or(0, |c| c.told_bytes);
-        let end = FlowEnd {
-            packets: entry.packets.map(u64::from),
-            bytes: entry.bytes,
-            last: entry.last,
-            app_proto: attached.as_ref().map_or(if entry.dns { "dns" } else { "failed" }, |c| c.app.name()),
-            reason,
-            tcp_flags: entry.tcp_flags,
-            wire_bytes: bytes - told.min(bytes),
-        };
-        if is_mail || self.settings.flow_records {
-            self.push(Some(flow), EventKind::FlowEnd(Box::new(end)));
-        }
     }
 }
 
