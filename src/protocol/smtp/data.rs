@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use super::held::Held;
 use crate::model::event::Message;
 use crate::model::limits;
 
@@ -33,7 +34,7 @@ pub struct Candidate {
     /// It ended in CR: an LF right after still belongs to it.
     takes_lf: bool,
     /// What came after it, as sent: commands, if the server took it for the end.
-    after: Vec<u8>,
+    after: Held,
 }
 
 /// The first place where some servers would see the end of the message, and others would not.
@@ -53,11 +54,14 @@ pub enum LineEnd {
     Cr,
 }
 
-/// A place in a message: bytes kept, and size on the wire, before it.
+/// A place in a message, and what was known of the message there.
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
+    /// Bytes kept before it.
     kept: usize,
     size: u64,
+    gaps: u32,
+    truncated: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,20 +152,24 @@ impl DataReader {
     }
 
     /// Bytes were lost: where we are in a line is unknown. The next line start may be the real one.
-    pub fn lose(&mut self) {
+    pub fn lose(&mut self, lost: u64) {
         self.at = At::InLine;
+        if let Some(candidate) = &mut self.candidate {
+            candidate.after.lose(lost);
+            if candidate.after.is_full() {
+                self.drop_candidate();
+            }
+        }
     }
 
     /// Bytes it holds besides the message.
     pub fn held_bytes(&self) -> usize {
-        self.candidate.as_ref().map_or(0, |candidate| candidate.after.capacity())
+        self.candidate.as_ref().map_or(0, |candidate| candidate.after.held_bytes())
     }
 
     /// What stands behind the odd end, if it looks like commands, and before the last `rest` bytes read.
-    pub fn take_smuggled(&mut self, rest: usize) -> Option<Vec<u8>> {
-        let candidate = self.candidate.take().filter(Candidate::opens_smtp)?;
-        let after = candidate.after();
-        Some(after.get(..after.len().checked_sub(rest)?)?.to_vec())
+    pub fn take_smuggled(&mut self, rest: usize) -> Option<Held> {
+        self.candidate.take().filter(Candidate::opens_smtp)?.into_after().without_last(rest)
     }
 
     /// The first odd end, if one was met.
@@ -203,7 +211,7 @@ impl DataReader {
     fn note_candidate(&mut self, before: Place, ends: [LineEnd; 2], after: &[u8]) {
         if self.odd_end.is_none() {
             self.odd_end = Some(OddEnd { ends, followed: false });
-            self.candidate = Some(Candidate { before, takes_lf: ends[1] == LineEnd::Cr, after: Vec::new() });
+            self.candidate = Some(Candidate { before, takes_lf: ends[1] == LineEnd::Cr, after: Held::default() });
             self.keep_after_candidate(after);
         }
     }
@@ -212,13 +220,17 @@ impl DataReader {
     /// it was not.
     fn keep_after_candidate(&mut self, bytes: &[u8]) {
         if let Some(candidate) = self.candidate.as_mut() {
-            let room = limits::SMTP_UNDECIDED - candidate.after.len();
-            candidate.after.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            let room = limits::SMTP_UNDECIDED - candidate.after.bytes().len();
+            candidate.after.push(&bytes[..bytes.len().min(room)]);
             if bytes.len() > room {
-                self.odd_end = self.odd_end();
-                self.candidate = None;
+                self.drop_candidate();
             }
         }
+    }
+
+    fn drop_candidate(&mut self) {
+        self.odd_end = self.odd_end();
+        self.candidate = None;
     }
 }
 
@@ -227,15 +239,22 @@ impl Candidate {
     pub fn apply(&self, message: &mut Message) {
         message.bytes.truncate(self.before.kept);
         message.size = self.before.size;
+        message.gaps = self.before.gaps;
+        message.truncated = self.before.truncated;
     }
 
     /// What came after it, as sent.
-    pub fn after(&self) -> &[u8] {
-        self.after.strip_prefix(b"\n").filter(|_| self.takes_lf).unwrap_or(&self.after)
+    pub fn into_after(mut self) -> Held {
+        if self.takes_lf && self.after.before_holes().starts_with(b"\n") {
+            self.after.skip(1);
+        }
+        self.after
     }
 
     fn opens_smtp(&self) -> bool {
-        self.after().len() >= 5 && super::opens_smtp(self.after())
+        let after = self.after.before_holes();
+        let after = after.strip_prefix(b"\n").filter(|_| self.takes_lf).unwrap_or(after);
+        after.len() >= 5 && super::opens_smtp(after)
     }
 }
 
@@ -279,7 +298,8 @@ impl Spool<'_> {
     }
 
     fn place(&self) -> Place {
-        Place { kept: self.message.bytes.len(), size: self.message.size }
+        let Message { bytes, size, truncated, gaps } = &*self.message;
+        Place { kept: bytes.len(), size: *size, gaps: *gaps, truncated: *truncated }
     }
 }
 
@@ -323,9 +343,9 @@ mod tests {
         assert_eq!(message, b"a\n\nMAIL FROM:<x>\r\n");
         assert_eq!(after, None);
         let candidate = reader.candidate.unwrap();
-        assert_eq!(candidate.after(), b"MAIL FROM:<x>\r\n");
         let mut cut = Message { bytes: message, size: 20, ..Message::default() };
         candidate.apply(&mut cut);
+        assert_eq!(candidate.into_after().bytes(), b"MAIL FROM:<x>\r\n");
         assert_eq!((cut.bytes.as_slice(), cut.size), (b"a\n".as_slice(), 2));
     }
 
@@ -349,11 +369,12 @@ mod tests {
                 assert_eq!(odd.to_string(), format!("{name}, followed by commands"), "split at {cut}");
                 assert_eq!(after.as_deref(), Some(b"QUIT".as_slice()));
                 let candidate = reader.candidate.unwrap();
-                assert!(candidate.after().starts_with(b"MAIL FROM:<x@y>\r\nand"), "{name} split at {cut}");
                 let mut cut_back = Message { size: message.len() as u64, bytes: message, ..Message::default() };
                 candidate.apply(&mut cut_back);
                 let kept = [text, &shape[..shape.iter().position(|&b| b == b'.').unwrap()]].concat();
                 assert_eq!((cut_back.bytes, cut_back.size), (kept.clone(), kept.len() as u64), "{name}");
+                let after = candidate.into_after();
+                assert!(after.bytes().starts_with(b"MAIL FROM:<x@y>\r\nand"), "{name} split at {cut}");
             }
         }
         assert_eq!(read(&[b"a\nb\n..\n\r\n.\r\n"]).2.odd_end(), None);

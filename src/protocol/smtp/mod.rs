@@ -8,6 +8,7 @@
 
 mod command;
 mod data;
+mod held;
 mod proxy;
 mod reply;
 mod session;

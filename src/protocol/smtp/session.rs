@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::command::{Declared, Hello};
 use super::data::DataReader;
+use super::held::Held;
 use super::reply::{LineBuffer, ReplyReader};
 use super::transaction::{Closed, Transaction, is_success};
 use crate::model::event::{Anomaly, Auth, Dialect, Layer, Reply, SmtpEvent};
@@ -19,7 +20,7 @@ use crate::model::stats::SmtpStats;
 use crate::model::time::Timestamp;
 use crate::protocol::tls::Handshake;
 use pending::Pending;
-use question::{Held, Question};
+use question::Question;
 
 mod alone;
 mod client;
@@ -118,7 +119,7 @@ pub struct Session {
     unseen: [bool; 2],
     /// What stood behind an odd end of data, up to the real one, when it looks like commands: a server that took that
     /// end will answer them.
-    smuggled: Option<Vec<u8>>,
+    smuggled: Option<Held>,
     /// That a message is being read was not said by the server.
     guessed: bool,
     /// Whether anything said since [`Session::unveil`] may be a credential.
@@ -243,7 +244,7 @@ impl Session {
             + self.extensions.iter().map(|one| size_of::<String>() + one.capacity()).sum::<usize>()
             + replies.map(|reply| reply.text.capacity()).sum::<usize>()
             + forwarded.sum::<usize>()
-            + self.smuggled.as_ref().map_or(0, Vec::capacity)
+            + self.smuggled.as_ref().map_or(0, Held::held_bytes)
             + self.transactions.iter().map(Transaction::held_bytes).sum::<usize>()
     }
 

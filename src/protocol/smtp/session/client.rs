@@ -2,10 +2,11 @@
 
 use super::super::command::{self, Command, Declared, Forwarded, Hello};
 use super::super::data::{DataReader, Spool};
+use super::super::held::Held;
 use super::super::proxy::{self, Preamble};
 use super::super::reply::Line;
 use super::super::transaction::Closed;
-use super::{Context, Held, Introduction, Mode, Pending, Question, Session, Standing};
+use super::{Context, Introduction, Mode, Pending, Question, Session, Standing};
 use crate::model::event::{Auth, Dialect};
 use crate::model::limits;
 use crate::model::net::Side;
@@ -25,7 +26,7 @@ impl Session {
                     self.veiled = true;
                     held.push(rest);
                     let alone = self.replies_lost || self.unseen[1];
-                    if (alone && held.can_decide(*question)) || held.is_full() {
+                    if (alone && question.can_be_decided(held)) || held.is_full() {
                         self.decide_without_reply(cx);
                     }
                     &[]
@@ -392,7 +393,7 @@ impl Session {
                 self.synced = false;
             }
             Mode::Data(reader, loss) => {
-                reader.lose();
+                reader.lose(lost);
                 *loss = true;
                 self.message_gap();
             }

@@ -284,7 +284,7 @@ impl Session {
         if is_success(reply.code) {
             // Neither go ahead nor refusal (RFC 5321, section 4.3.2 knows only 354 and errors): the client decides.
             self.replies_lost = true;
-            if held.can_decide(Question::Data) {
+            if Question::Data.can_be_decided(held) {
                 self.decide_without_reply(cx);
             }
             return;
@@ -297,7 +297,7 @@ impl Session {
             self.sender_in_force = self.open().map(|open| open.sender()).or(self.sender_in_force.take());
             self.refuse_open(reply);
         }
-        self.read_held(held, cx);
+        self.read_held(&held, cx);
     }
 
     /// The server refused the open transaction as such.
@@ -310,7 +310,7 @@ impl Session {
     fn start_tls_answered(&mut self, success: bool, cx: &mut Context<'_>) {
         let Mode::Undecided(Question::StartTls, ..) = &self.mode else { return };
         let Mode::Undecided(_, held) = std::mem::replace(&mut self.mode, Mode::Command) else { return };
-        if success { self.held_is_tls(&held, cx) } else { self.read_held(held, cx) }
+        if success { self.held_is_tls(&held, cx) } else { self.read_held(&held, cx) }
     }
 
     fn auth_answered(&mut self, code: u16, cx: &mut Context<'_>) {
@@ -323,7 +323,7 @@ impl Session {
         if let Mode::Undecided(Question::Auth, ..) = &self.mode {
             let next = if more { Mode::Secret } else { Mode::Command };
             if let Mode::Undecided(_, held) = std::mem::replace(&mut self.mode, next) {
-                self.read_held(held, cx);
+                self.read_held(&held, cx);
             }
         }
     }
@@ -332,7 +332,7 @@ impl Session {
     /// commands. They are read as it reads them; the message they were hidden in is told already, as a whole.
     fn smuggled_answered(&mut self, reply: Reply, cx: &mut Context<'_>) {
         if let Some(smuggled) = self.smuggled.take() {
-            self.client_bytes(&smuggled, cx);
+            self.read_held(&smuggled, cx);
             self.reply(reply, cx);
         }
     }
@@ -346,7 +346,7 @@ impl Session {
             self.pending.push_front(Pending::Other);
         }
         if let Mode::Undecided(_, held) = std::mem::replace(&mut self.mode, next) {
-            self.read_held(held, cx);
+            self.read_held(&held, cx);
         }
     }
 
@@ -365,7 +365,7 @@ impl Session {
             }
             self.data_done(cx);
             self.reply(reply, cx);
-            self.client_bytes(candidate.after(), cx);
+            self.read_held(&candidate.into_after(), cx);
         } else if *lost {
             // The end of the message was in the bytes we lost.
             self.data_done(cx);

@@ -205,6 +205,21 @@ fn a_server_that_takes_a_dot_between_lone_crs_for_the_end() {
     assert_eq!((from(&events[1]), to(&events[1])), ("smuggled@x", vec!["v@y"]));
 }
 
+/// What is lost behind such an end is lost to the server's commands, too: no line goes on over the hole.
+#[test]
+fn a_hole_behind_an_odd_end_stays_one() {
+    let mut t = Bench::new();
+    t.play(OPENING).play(UP_TO_DATA).play("S: 354 go");
+    t.client(b"hello\n.\nMAIL FROM:<smuggled@x>\r\nMAIL FROM: other@");
+    t.gap(Side::Client, 6);
+    t.client(b"org SIZE=1000\r\nRCPT TO:<v@y>\r\n");
+    t.server(b"250 taken\r\n250 ok\r\n");
+    let events = t.close();
+    assert_eq!((body(&events[0]), events[0].message.as_ref().unwrap().gaps), ("hello\n".into(), 0));
+    assert_eq!((from(&events[1]), to(&events[1])), ("smuggled@x", vec!["v@y"]));
+    assert_eq!(events.len(), 2);
+}
+
 #[test]
 fn a_tap_that_delivers_one_direction_before_the_other() {
     const CLIENT: &[u8] =
