@@ -93,12 +93,13 @@ impl Session {
 
     fn command_line(&mut self, line: &Line<'_>, cx: &mut Context<'_>) {
         let mut dialect = self.dialect;
-        let command = command::parse(line.text, &mut dialect);
+        let text = if self.bytes_lost { command::from_auth(line.text) } else { line.text };
+        let command = command::parse(text, &mut dialect);
         if line.bare_lf && command != Command::Unknown {
             dialect.add(Dialect::BARE_LF);
         }
-        let understood = self.believes(&command, line.text, cx);
-        self.veiled |= !(understood && !line.too_long && is_free_of_secrets(&command, line.text));
+        let understood = self.believes(&command, text, cx);
+        self.veiled |= !(understood && !line.too_long && is_free_of_secrets(&command, text));
         if !understood {
             return;
         }
