@@ -143,6 +143,8 @@ pub const SMTP_EXTENSIONS: usize = 64;
 pub const SMTP_RECIPIENTS: usize = 1_000;
 /// Commands awaiting their replies.
 pub const SMTP_PIPELINE: usize = 2_048;
+/// ... and bytes of the names and addresses in them.
+pub const SMTP_PIPELINE_TEXT: usize = 512 << 10;
 /// Client bytes held while the reply that decides how to read them is awaited.
 pub const SMTP_UNDECIDED: usize = 64 << 10;
 /// ... and places where some of them were lost.
@@ -162,8 +164,8 @@ pub const TLS_NAME: usize = 1_024;
 pub const MESSAGE_BYTES: usize = 64 << 20;
 /// First bytes set aside for a message on the word of its SIZE parameter: most mails fit, and a word costs nothing.
 pub const MESSAGE_SIZE_HINT: usize = 64 << 10;
-/// Transactions of one session that wait for replies: DATA has a client wait, so only those that it gave up, or sent
-/// with BDAT, add up. Past it the oldest is told as far as it is known.
+/// Messages of one session that wait for replies: DATA has a client wait, so only those sent with BDAT add up. Past it
+/// the oldest is told as far as it is known.
 pub const SMTP_TRANSACTIONS: usize = 64;
 /// Bytes held for all SMTP sessions of a sensor together: unfinished messages, recipients, commands and replies under
 /// way, handshakes. Three of the longest messages, or the sessions of some 10,000 ordinary mails at once. Past it those

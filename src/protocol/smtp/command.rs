@@ -109,15 +109,12 @@ pub fn parse(line: &[u8], dialect: &mut Dialect) -> Command {
     command
 }
 
-/// A line from AUTH on, if it stands anywhere in it with a mechanism. Where bytes were lost, the end of a chunk may have been
-/// joined with the command behind it.
+/// A line from AUTH on, if that stands anywhere in it. Where bytes were lost, the end of a chunk may have been joined with the
+/// command behind it.
 pub fn from_auth(line: &[u8]) -> &[u8] {
     const VERB: &[u8] = b"AUTH ";
-    let at = line
-        .windows(VERB.len())
-        .enumerate()
-        .find(|(at, word)| word.eq_ignore_ascii_case(VERB) && !mechanism(&line[at + VERB.len()..]).is_empty());
-    at.map_or(line, |(at, _)| &line[at..])
+    let at = line.windows(VERB.len()).position(|word| word.eq_ignore_ascii_case(VERB));
+    at.map_or(line, |at| &line[at..])
 }
 
 /// Whether a line that starts so can only be said by an SMTP client who opens a conversation. `start` may be cut

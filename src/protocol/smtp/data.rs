@@ -297,6 +297,14 @@ impl Spool<'_> {
         buffer.extend_from_slice(kept);
     }
 
+    /// Adds what another spool kept, and what it knew of the rest.
+    pub fn add_piece(&mut self, piece: &Message) {
+        self.add(&piece.bytes);
+        self.message.size += piece.size - piece.bytes.len() as u64;
+        self.message.truncated |= piece.truncated;
+        self.message.gaps += piece.gaps;
+    }
+
     fn place(&self) -> Place {
         let Message { bytes, size, truncated, gaps } = &*self.message;
         Place { kept: bytes.len(), size: *size, gaps: *gaps, truncated: *truncated }

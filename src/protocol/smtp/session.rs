@@ -1,14 +1,14 @@
 //! The SMTP session: which reply belongs to which command, and what both mean.
 //!
-//! The client may be ahead of the server (pipelining, RFC 2920), so each command waits in a queue for its reply.
+//! The client may be ahead of the server (pipelining, RFC 2920), so each command waits in a queue for its reply, and is
+//! applied with it.
 //! Three commands decide how the bytes after them are to be read, and only the reply tells: DATA, STARTTLS and
 //! AUTH. Bytes that come before that reply are held. Where the server's side is not in the capture, the client's
 //! word is taken.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::command::{Declared, Hello};
+use super::command::Hello;
 use super::data::DataReader;
 use super::held::Held;
 use super::reply::{LineBuffer, ReplyReader};
@@ -19,7 +19,7 @@ use crate::model::net::Side;
 use crate::model::stats::SmtpStats;
 use crate::model::time::Timestamp;
 use crate::protocol::tls::Handshake;
-use pending::Pending;
+use pending::{Pending, Queue};
 use question::Question;
 
 mod alone;
@@ -27,6 +27,7 @@ mod client;
 mod pending;
 mod question;
 mod server;
+mod settle;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -73,10 +74,8 @@ pub struct Session {
     mode: Mode,
     lines: LineBuffer,
     replies: ReplyReader,
-    /// Commands whose replies are to come, in order.
-    pending: VecDeque<Pending>,
-    /// Bytes of the names kept in case a pending hello is refused; too many since the queue was last empty.
-    names_pending: usize,
+    /// Commands whose replies are to come.
+    pending: Queue,
     awaiting_greeting: bool,
     greeting: Option<Reply>,
     last_reply: Option<Reply>,
@@ -105,12 +104,13 @@ pub struct Session {
     /// Bytes of either side were lost.
     bytes_lost: bool,
     dialect: Dialect,
-    /// Oldest first; the last one is open when its `closed` is none.
-    transactions: VecDeque<Transaction>,
-    /// The sender, with what it declared, of a transaction that failed without an end to it: some servers hold on to it, refuse the next MAIL
-    /// with 503, and send what follows in its name.
-    sender_in_force: Option<(String, Declared)>,
+    /// The transaction that the server has, as far as it has answered.
+    open: Option<Box<Transaction>>,
     next_id: u32,
+    /// MAIL was said.
+    mail_said: bool,
+    /// Bytes kept of the message under way in chunks.
+    chunked: usize,
     /// Commands the client said, and events raised.
     commands: u64,
     events: u64,
@@ -137,7 +137,6 @@ enum Mode {
     /// A chunk of BDAT.
     Chunk {
         remaining: u64,
-        last: bool,
     },
     /// The reply to the question decides; bytes meanwhile.
     Undecided(Question, Held),
@@ -172,8 +171,7 @@ impl Session {
             mode: if midstream { Mode::Command } else { Mode::Preamble(Vec::new()) },
             lines: LineBuffer::default(),
             replies: ReplyReader::default(),
-            pending: VecDeque::new(),
-            names_pending: 0,
+            pending: Queue::default(),
             awaiting_greeting: !midstream,
             greeting: None,
             last_reply: None,
@@ -192,11 +190,12 @@ impl Session {
             auth_seen: false,
             bytes_lost: false,
             dialect: Dialect::default(),
-            transactions: VecDeque::new(),
+            open: None,
             next_id: 0,
+            mail_said: false,
+            chunked: 0,
             commands: 0,
             events: 0,
-            sender_in_force: None,
             anomalies: Vec::new(),
             unseen: [true; 2],
             smuggled: None,
@@ -238,14 +237,13 @@ impl Session {
             + mode
             + self.lines.held_bytes()
             + self.replies.held_bytes()
-            + self.pending.capacity() * size_of::<Pending>()
-            + if self.pending.is_empty() { 0 } else { self.names_pending }
+            + self.pending.held_bytes()
             + self.introduced.as_ref().map_or(0, |client| client.name.capacity())
             + self.extensions.iter().map(|one| size_of::<String>() + one.capacity()).sum::<usize>()
             + replies.map(|reply| reply.text.capacity()).sum::<usize>()
             + forwarded.sum::<usize>()
             + self.smuggled.as_ref().map_or(0, Held::held_bytes)
-            + self.transactions.iter().map(Transaction::held_bytes).sum::<usize>()
+            + self.open.as_ref().map_or(0, |open| open.held_bytes())
     }
 
     /// What the client said next. `server_unseen`: no packet of the server was captured so far.
@@ -297,12 +295,8 @@ impl Session {
             let reader = std::mem::take(reader);
             self.message_read(&reader, cx);
         }
-        if let Some(open) = self.open() {
-            open.closed = Some(Closed::Ended);
-        }
-        while let Some(transaction) = self.transactions.pop_front() {
-            self.tell(transaction, cx);
-        }
+        self.forget_pending(cx);
+        self.close_open(Closed::Ended, cx);
         let refused = self.greeting.as_ref().is_some_and(|greeting| !is_success(greeting.code));
         let alone = self.unseen[0] && self.replies_heard > 1;
         if self.standing == Standing::Smtp && self.events == 0 && (self.commands > 0 || refused || alone) {
@@ -334,114 +328,7 @@ impl Session {
         self.mode = Mode::Opaque;
     }
 
-    // --- transactions and their replies -------------------------------------------------------------------------
-
-    fn begin(&mut self, mail_from: String, headless: bool, cx: &mut Context<'_>) -> u32 {
-        if self.transactions.len() >= limits::SMTP_TRANSACTIONS
-            && let Some(oldest) = self.transactions.pop_front()
-        {
-            self.tell(oldest, cx);
-        }
-        let id = self.next_id;
-        self.next_id += 1;
-        self.smuggled = None;
-        let mut transaction = Transaction::new(id, cx.now, mail_from);
-        transaction.headless = headless;
-        transaction.forwarded = self.forwarded();
-        self.xforward_used = true;
-        self.transactions.push_back(transaction);
-        id
-    }
-
-    /// The transaction the client is adding to.
-    fn open(&mut self) -> Option<&mut Transaction> {
-        self.transactions.back_mut().filter(|transaction| transaction.closed.is_none())
-    }
-
-    /// Closes the open transaction, which then waits for `awaiting` more replies; gives its id.
-    fn close_open(&mut self, how: Closed, awaiting: u32) -> Option<u32> {
-        let open = self.open()?;
-        open.closed = Some(how);
-        open.awaiting += awaiting;
-        Some(open.id)
-    }
-
-    fn expect(&mut self, pending: Pending) {
-        if self.unseen[1] {
-            // No reply will be seen: nothing waits for one.
-            if let Pending::Hello { resets, .. } | Pending::Mail { resets, .. } = pending {
-                self.settle_reset(resets, true);
-            }
-            return;
-        }
-        if self.pending.len() >= limits::SMTP_PIPELINE
-            && let Some(oldest) = self.pending.pop_front()
-        {
-            self.unanswered(&oldest);
-        }
-        self.pending.push_back(pending);
-    }
-
-    fn expect_for(&mut self, transaction: u32, pending: Pending) {
-        if !self.unseen[1]
-            && let Some(transaction) = self.transactions.iter_mut().find(|t| t.id == transaction)
-        {
-            transaction.awaiting += 1;
-        }
-        self.expect(pending);
-    }
-
-    /// The transaction a reply belongs to, which now waits for one less.
-    fn answered(&mut self, id: u32) -> Option<&mut Transaction> {
-        let transaction = self.transactions.iter_mut().find(|transaction| transaction.id == id)?;
-        transaction.awaiting = transaction.awaiting.saturating_sub(1);
-        Some(transaction)
-    }
-
-    /// A reply that will not come: its command is taken to have done what it asked.
-    fn unanswered(&mut self, pending: &Pending) {
-        match *pending {
-            Pending::Hello { resets, .. } => self.settle_reset(resets, true),
-            Pending::Mail { opens, resets } => {
-                self.settle_reset(resets, true);
-                self.answered(opens);
-            }
-            Pending::Rcpt { transaction, .. }
-            | Pending::Chunk { transaction, .. }
-            | Pending::EndOfData { transaction, .. } => {
-                self.answered(transaction);
-            }
-            Pending::Data { .. }
-            | Pending::Rset
-            | Pending::StartTls
-            | Pending::Auth
-            | Pending::Block
-            | Pending::Forwarded
-            | Pending::Quit
-            | Pending::Other
-            | Pending::Unknown => {}
-        }
-    }
-
-    fn forget_pending(&mut self) {
-        self.replies_lost = false;
-        while let Some(pending) = self.pending.pop_front() {
-            self.unanswered(&pending);
-        }
-    }
-
     // --- what is said -------------------------------------------------------------------------------------------
-
-    /// Tells the transactions that are decided, in the order they began.
-    fn tell_decided(&mut self, cx: &mut Context<'_>) {
-        while let Some(first) = self.transactions.front()
-            && first.closed.is_some()
-            && first.awaiting == 0
-            && let Some(transaction) = self.transactions.pop_front()
-        {
-            self.tell(transaction, cx);
-        }
-    }
 
     fn tell(&mut self, mut transaction: Transaction, cx: &mut Context<'_>) {
         if transaction.is_empty() || self.standing == Standing::Other {
@@ -449,7 +336,13 @@ impl Session {
         }
         cx.stats.transactions += 1;
         if let Some(message) = transaction.message.as_mut() {
-            message.truncated |= transaction.closed != Some(Closed::Complete);
+            let complete = transaction.closed == Some(Closed::Complete);
+            message.truncated |= !complete;
+            if complete {
+                cx.stats.messages += 1;
+                cx.stats.message_bytes += message.size;
+                cx.stats.truncated += u64::from(message.truncated);
+            }
         }
         let event = SmtpEvent {
             tx_id: transaction.id,

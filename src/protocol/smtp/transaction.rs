@@ -1,15 +1,14 @@
 //! One mail transaction while it is under way (RFC 5321, section 3.3).
 
 use super::command::Declared;
-use super::data::Spool;
 use crate::model::event::{Envelope, Message, Outcome, Rejected, Reply};
 use crate::model::limits;
 use crate::model::time::Timestamp;
 
-/// A transaction from MAIL to its decision. With pipelining, several are under way: the client is ahead of the
-/// server's replies.
+/// A transaction from MAIL to its decision.
 #[derive(Debug)]
 pub struct Transaction {
+    /// Of those of its session, set when it is opened.
     pub id: u32,
     pub started: Timestamp,
     pub mail_from: String,
@@ -21,12 +20,12 @@ pub struct Transaction {
     pub declared: Declared,
     /// What a relay said of the client before it.
     pub forwarded: Vec<(String, String)>,
-    /// Replies still to come that concern it.
-    pub awaiting: u32,
     /// Set once the client will add nothing more.
     pub closed: Option<Closed>,
     /// Its beginning was not seen.
     pub headless: bool,
+    /// What the server may have kept of one whose last chunk was out of sequence, and that was told.
+    pub leftover: bool,
     /// A refusal of the sender, or of the data before or while it was sent.
     pub refusal: Option<Reply>,
     /// It was the sender that was refused: nothing was opened.
@@ -57,9 +56,9 @@ pub enum Closed {
 }
 
 impl Transaction {
-    pub fn new(id: u32, started: Timestamp, mail_from: String) -> Self {
+    pub fn new(started: Timestamp, mail_from: String) -> Self {
         Self {
-            id,
+            id: 0,
             started,
             mail_from,
             recipients: Vec::new(),
@@ -68,9 +67,9 @@ impl Transaction {
             message: None,
             declared: Declared::default(),
             forwarded: Vec::new(),
-            awaiting: 0,
             closed: None,
             headless: false,
+            leftover: false,
             refusal: None,
             sender_refused: false,
             decision: None,
@@ -104,9 +103,15 @@ impl Transaction {
         self.recipients.iter().enumerate().filter(|(_, r)| r.refusal.is_none()).map(|(index, _)| index)
     }
 
-    /// Who sends it, and what was declared.
-    pub fn sender(&self) -> (String, Declared) {
-        (self.mail_from.clone(), self.declared)
+    /// The same sender, of whom nothing else is known.
+    pub fn leftover(&self) -> Self {
+        Self {
+            declared: self.declared,
+            forwarded: self.forwarded.clone(),
+            headless: self.headless,
+            leftover: true,
+            ..Self::new(self.started, self.mail_from.clone())
+        }
     }
 
     /// Begins its message anew.
@@ -114,29 +119,6 @@ impl Transaction {
         let declared = usize::try_from(self.declared.size.unwrap_or(0)).unwrap_or(usize::MAX);
         let bytes = Vec::with_capacity(declared.min(limits::MESSAGE_SIZE_HINT));
         self.message = Some(Message { bytes, ..Message::default() });
-    }
-
-    /// Takes over what followed the MAIL of another, which was refused because this one was still open: recipients, chunks
-    /// (of a message at most `bound` bytes are kept), its end, and the replies it waits for. Gives how many recipients stand
-    /// before.
-    pub fn adopt(&mut self, other: Self, bound: usize) -> usize {
-        let before = self.recipients.len();
-        self.recipients_text += other.recipients_text;
-        self.recipients_dropped += other.recipients_dropped;
-        self.recipients.extend(other.recipients);
-        match (&mut self.message, other.message) {
-            (Some(message), Some(more)) => {
-                let lost = more.size - more.bytes.len() as u64;
-                Spool { message, bound }.add(&more.bytes);
-                message.size += lost;
-                message.truncated |= more.truncated;
-                message.gaps += more.gaps;
-            }
-            (mine, more) => *mine = mine.take().or(more),
-        }
-        self.awaiting += other.awaiting;
-        self.closed = other.closed.or(self.closed);
-        before
     }
 
     /// Bytes it holds, its message among them.
@@ -156,7 +138,7 @@ impl Transaction {
     pub fn is_empty(&self) -> bool {
         // RFC 5321, section 4.1.4: RCPT without MAIL is answered 503, and opens nothing.
         let nobody = self.recipients.iter().all(|r| r.refusal.as_ref().is_some_and(|reply| reply.code == 503));
-        self.headless && nobody && self.message.is_none() && !self.in_data
+        (self.headless || self.leftover) && nobody && self.message.is_none() && !self.in_data
     }
 
     pub fn outcome(&self) -> Outcome {

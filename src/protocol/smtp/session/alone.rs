@@ -9,43 +9,31 @@ use crate::model::event::Reply;
 impl Session {
     /// A reply to a command that is not in the capture.
     pub(super) fn reply_alone(&mut self, reply: Reply, cx: &mut Context<'_>) {
-        if let Some(open) = self.open().filter(|open| open.in_data) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.in_data) {
             open.decision = Some(reply);
-            open.closed = Some(Closed::Complete);
-            return;
+            return self.close_open(Closed::Complete, cx);
         }
         match reply.code {
-            354 => {
-                if self.open().is_none() {
-                    self.begin(String::new(), true, cx);
-                }
-                if let Some(open) = self.open() {
-                    open.in_data = true;
-                }
-            }
-            221 | 421 => {
-                self.close_open(Closed::Ended, 0);
-            }
+            354 => self.open_or_headless(cx).in_data = true,
+            221 | 421 => self.close_open(Closed::Ended, cx),
             // Of all replies only that to EHLO has several lines of which each is an extension.
             250 if self.next_id == 0 && !extensions(&reply.text).is_empty() => {
                 self.extensions = extensions(&reply.text);
             }
             code => match echo(&reply.text) {
                 Some((Role::Sender, address)) if is_success(code) => {
-                    self.close_open(Closed::Reset, 0);
-                    self.begin(address, false, cx);
+                    self.close_open(Closed::Reset, cx);
+                    let transaction = self.new_transaction(address, cx);
+                    self.begin(transaction);
                 }
                 // Some servers refuse a sender only when a recipient is named: then a transaction is open.
-                Some((Role::Sender, address)) if self.open().is_none() => {
-                    self.begin(address, false, cx);
-                    self.refuse_open(reply);
+                Some((Role::Sender, address)) if self.open.is_none() => {
+                    let transaction = self.new_transaction(address, cx);
+                    self.begin(transaction).refusal = Some(reply);
                 }
                 Some((Role::Recipient, address)) => {
-                    if self.open().is_none() {
-                        self.begin(String::new(), true, cx);
-                    }
-                    if let Some(open) = self.open()
-                        && let Some(index) = open.add_recipient(address)
+                    let open = self.open_or_headless(cx);
+                    if let Some(index) = open.add_recipient(address)
                         && !is_success(code)
                     {
                         open.refuse_recipient(index, reply);
@@ -57,12 +45,11 @@ impl Session {
     }
 
     /// The first that is heard of the client: if the server asked for a message, this is it.
-    pub(super) fn client_appears(&mut self, cx: &mut Context<'_>) {
-        if let Some(open) = self.open().filter(|open| open.in_data) {
+    pub(super) fn client_appears(&mut self, cx: &Context<'_>) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.in_data) {
             open.in_data = false;
-            let transaction = open.id;
             if matches!(self.mode, Mode::Command) {
-                self.begin_data(Some(transaction), cx);
+                self.begin_data(cx);
             }
         }
     }

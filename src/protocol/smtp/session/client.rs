@@ -1,13 +1,14 @@
 //! What the client says: commands, messages, credentials, and bytes that were lost.
 
-use super::super::command::{self, Command, Declared, Forwarded, Hello};
+use super::super::command::{self, Command, Declared, Forwarded};
 use super::super::data::{DataReader, Spool};
 use super::super::held::Held;
 use super::super::proxy::{self, Preamble};
 use super::super::reply::Line;
 use super::super::transaction::Closed;
+use super::pending::Chunk;
 use super::{Context, Introduction, Mode, Pending, Question, Session, Standing};
-use crate::model::event::{Auth, Dialect};
+use crate::model::event::{Auth, Dialect, Message};
 use crate::model::limits;
 use crate::model::net::Side;
 
@@ -15,8 +16,6 @@ impl Session {
     pub(super) fn client_bytes(&mut self, bytes: &[u8], cx: &mut Context<'_>) {
         let mut rest = bytes;
         while !rest.is_empty() {
-            // Before more is learned: what comes later in the segment is not of the transactions that are decided now.
-            self.tell_decided(cx);
             rest = match &mut self.mode {
                 Mode::Preamble(_) => return self.first_bytes(rest, cx),
                 Mode::Command => self.command_bytes(rest, cx),
@@ -48,7 +47,6 @@ impl Session {
                 Mode::Opaque => &[],
             };
         }
-        self.tell_decided(cx);
     }
 
     /// A load balancer may say who the client is before the client says anything.
@@ -143,7 +141,7 @@ impl Session {
     fn command(&mut self, command: Command, cx: &mut Context<'_>) {
         self.commands += 1;
         if self.replies_lost {
-            self.forget_pending();
+            self.forget_pending(cx);
         }
         let server_seen = !self.unseen[1];
         if self.awaiting_greeting && server_seen && self.synced {
@@ -151,70 +149,49 @@ impl Session {
         } else if !self.pending.is_empty() && server_seen {
             self.dialect.add(Dialect::PIPELINED);
         }
+        if !matches!(command, Command::Bdat { .. }) {
+            self.chunked = 0;
+        }
         match command {
-            Command::Hello { kind, name } => {
-                let before = self.introduced.replace(Introduction { kind, name });
-                let before = self.keep_name(before);
-                let resets = self.close_open(Closed::Reset, 1);
-                self.expect(Pending::Hello { kind, resets, before });
-            }
+            Command::Hello { kind, name } => self.expect(Pending::Hello(Introduction { kind, name }), cx),
             Command::Mail { path, declared } => self.mail(path, declared, cx),
-            Command::Rcpt { path } => self.rcpt(path, cx),
+            Command::Rcpt { path } => self.expect(Pending::Rcpt(path), cx),
             Command::Data => {
-                let transaction = self.open().map(|open| open.id);
-                self.expect(Pending::Data { transaction });
+                self.expect(Pending::Data, cx);
                 self.ask(Question::Data, cx);
             }
             Command::Bdat { size, last } => self.bdat(size, last, cx),
             Command::Rset => {
-                if self.next_id == 0 {
+                if !self.mail_said {
                     self.dialect.add(Dialect::RSET_FIRST);
                 }
-                self.close_open(Closed::Reset, 0);
-                self.expect(Pending::Rset);
+                self.expect(Pending::Rset, cx);
             }
-            Command::Quit => {
-                self.close_open(Closed::Ended, 0);
-                self.expect(Pending::Quit);
-            }
+            Command::Quit => self.expect(Pending::Quit, cx),
             Command::Auth { mechanism } => {
                 self.auth_seen = true;
                 // RFC 4954, section 4: who has authenticated cannot again, and does not lose it by trying.
                 if self.auth.as_ref().is_none_or(|auth| auth.accepted != Some(true)) {
                     self.auth = Some(Auth { mechanism, accepted: None });
                 }
-                self.expect(Pending::Auth);
+                self.expect(Pending::Auth, cx);
                 self.ask(Question::Auth, cx);
             }
             Command::StartTls => {
-                self.expect(Pending::StartTls);
+                self.expect(Pending::StartTls, cx);
                 self.ask(Question::StartTls, cx);
             }
             Command::Block { size } => {
-                self.expect(Pending::Block);
+                self.expect(Pending::Block, cx);
                 self.ask(Question::Block(size), cx);
             }
             Command::Forwarded { kind, attributes } => {
                 self.forward(kind, attributes);
-                self.expect(Pending::Forwarded);
+                self.expect(Pending::Forwarded, cx);
             }
-            Command::Other => self.expect(Pending::Other),
-            Command::Unknown => self.expect(Pending::Unknown),
+            Command::Other => self.expect(Pending::Other, cx),
+            Command::Unknown => self.expect(Pending::Unknown, cx),
         }
-    }
-
-    /// Keeps who the client said it was before, should its new hello be refused. Not of a client that says hello again
-    /// and again without waiting for any reply.
-    fn keep_name(&mut self, before: Option<Introduction>) -> Option<Introduction> {
-        if self.pending.is_empty() {
-            self.names_pending = 0;
-        }
-        let held = self.names_pending + before.as_ref().map_or(0, |before| before.name.capacity());
-        if held > 2 * limits::SMTP_COMMAND_LINE {
-            return None;
-        }
-        self.names_pending = held;
-        before
     }
 
     /// Relays say it in several lines; a later word on the same matter counts.
@@ -236,50 +213,28 @@ impl Session {
     }
 
     fn mail(&mut self, path: String, declared: Declared, cx: &mut Context<'_>) {
-        // A MAIL within a transaction is refused by most servers (503); then the open one goes on. So it does on some where its
-        // data was refused and it has recipients, but not where its sender was. What a refused chunk left is not known.
-        let over = self.open().is_some_and(|open| {
-            let nothing_left = open.message.is_some() || open.accepted().next().is_none();
-            open.sender_refused || (open.refusal.is_some() && nothing_left)
-        });
-        let resets = self.close_open(Closed::Reset, u32::from(!over)).filter(|_| !over);
-        let opens = self.begin(path, false, cx);
-        if let Some(open) = self.open() {
-            open.declared = declared;
-        }
-        self.expect_for(opens, Pending::Mail { opens, resets });
-    }
-
-    fn rcpt(&mut self, path: String, cx: &mut Context<'_>) {
-        if self.open().is_none() && (self.unseen[1] || self.pending.is_empty()) {
-            // Its MAIL was lost or came before the capture; a refusal will undo this.
-            self.begin(String::new(), true, cx);
-        }
-        let Some(open) = self.open() else {
-            self.expect(Pending::Other);
-            return;
-        };
-        let transaction = open.id;
-        match open.add_recipient(path) {
-            Some(index) => self.expect_for(transaction, Pending::Rcpt { transaction, index }),
-            None => self.expect(Pending::Other),
-        }
+        self.mail_said = true;
+        self.smuggled = None;
+        let mut transaction = self.new_transaction(path, cx);
+        transaction.declared = declared;
+        self.expect(Pending::Mail(transaction), cx);
     }
 
     fn bdat(&mut self, size: u64, last: bool, cx: &mut Context<'_>) {
         self.dialect.add(Dialect::BDAT);
-        let transaction = match self.open() {
-            Some(open) => open.id,
-            None => self.begin(String::new(), true, cx),
-        };
-        self.expect_for(transaction, Pending::Chunk { transaction, last });
-        if let Some(open) = self.open().filter(|open| open.message.is_none()) {
-            open.start_message();
-        }
         // RFC 3030, section 2: the octets follow at once, whatever the server will say.
-        self.mode = Mode::Chunk { remaining: size, last };
+        self.mode = Mode::Chunk { remaining: size };
+        let room = usize::try_from(size).unwrap_or(usize::MAX).min(limits::MESSAGE_SIZE_HINT);
+        let piece = Message { bytes: Vec::with_capacity(room), ..Message::default() };
+        let chunk = Pending::Chunk(Box::new(Chunk { piece, last, ..Chunk::default() }));
+        if self.unseen[1] {
+            // It waits for its own end, not for a reply.
+            self.pending.push(chunk);
+        } else {
+            self.expect(chunk, cx);
+        }
         if size == 0 {
-            self.chunk_done(last, cx);
+            self.chunk_done(cx);
         }
     }
 
@@ -287,7 +242,7 @@ impl Session {
         let bound = self.message_bound;
         let Mode::Data(reader, loss) = &mut self.mode else { return &[] };
         self.veiled |= self.guessed || *loss;
-        let Some(open) = self.transactions.back_mut() else {
+        let Some(open) = self.open.as_mut() else {
             self.mode = Mode::Command;
             return bytes;
         };
@@ -319,58 +274,48 @@ impl Session {
     }
 
     fn chunk_bytes<'a>(&mut self, bytes: &'a [u8], cx: &mut Context<'_>) -> &'a [u8] {
-        let bound = self.message_bound;
-        let Mode::Chunk { remaining, last } = &mut self.mode else { return &[] };
+        let Mode::Chunk { remaining } = &mut self.mode else { return &[] };
         let take = usize::try_from(*remaining).unwrap_or(usize::MAX).min(bytes.len());
-        let (chunk, rest) = bytes.split_at(take);
-        *remaining -= chunk.len() as u64;
-        let (done, last) = (*remaining == 0, *last);
-        if let Some(open) = self.transactions.back_mut().filter(|t| t.closed.is_none()) {
-            let message = open.message.get_or_insert_default();
-            Spool { message, bound }.add(chunk);
+        let (octets, rest) = bytes.split_at(take);
+        *remaining -= octets.len() as u64;
+        let done = *remaining == 0;
+        if let Some(chunk) = self.pending.open_chunk() {
+            let bound = self.message_bound.saturating_sub(self.chunked);
+            Spool { message: &mut chunk.piece, bound }.add(octets);
         }
         if done {
-            self.chunk_done(last, cx);
+            self.chunk_done(cx);
         }
         rest
     }
 
-    fn chunk_done(&mut self, last: bool, cx: &mut Context<'_>) {
+    fn chunk_done(&mut self, cx: &mut Context<'_>) {
         self.mode = Mode::Command;
+        let Some(chunk) = self.pending.open_chunk() else { return };
+        let (early, last) = (chunk.early.take(), chunk.last);
+        self.chunked += chunk.piece.bytes.len();
+        self.pending.complete_chunk();
+        if early.is_some() || self.unseen[1] {
+            // Nothing else waits before it: a reply to it was heard, or none ever is.
+            if let Some(chunk) = self.pending.pop() {
+                self.settle(chunk, early, cx);
+            }
+        }
         if last {
-            self.message_done(cx);
-            self.close_open(Closed::Complete, 0);
+            self.chunked = 0;
         }
     }
 
     /// The whole message after DATA was sent: what decides it is the next reply, or one that came early.
     pub(super) fn data_done(&mut self, cx: &mut Context<'_>) {
         self.mode = Mode::Command;
-        self.message_done(cx);
-        let lmtp = self.speaks_lmtp();
-        let Some(open) = self.open() else { return };
-        let transaction = open.id;
-        open.closed = Some(Closed::Complete);
-        if let Some(early) = open.refusal.clone() {
-            open.decision = Some(early);
-            return;
-        }
-        // RFC 2033, section 4.2: one reply for each recipient accepted.
-        let recipients: Vec<Option<usize>> = if lmtp { open.accepted().map(Some).collect() } else { vec![None] };
-        for recipient in recipients {
-            self.expect_for(transaction, Pending::EndOfData { transaction, recipient });
-        }
-    }
-
-    pub(super) fn speaks_lmtp(&self) -> bool {
-        self.introduced.as_ref().is_some_and(|client| client.kind == Hello::Lhlo)
-    }
-
-    fn message_done(&mut self, cx: &mut Context<'_>) {
-        cx.stats.messages += 1;
-        if let Some(message) = self.open().and_then(|open| open.message.as_ref()) {
-            cx.stats.message_bytes += message.size;
-            cx.stats.truncated += u64::from(message.truncated);
+        let Some(open) = self.open.as_mut() else { return };
+        match open.refusal.clone() {
+            Some(early) => {
+                open.decision = Some(early);
+                self.close_open(Closed::Complete, cx);
+            }
+            None => self.expect(Pending::EndOfData, cx),
         }
     }
 
@@ -398,14 +343,13 @@ impl Session {
                 *loss = true;
                 self.message_gap();
             }
-            Mode::Chunk { remaining, .. } if lost < *remaining => {
+            Mode::Chunk { remaining } if lost < *remaining => {
                 *remaining -= lost;
                 self.message_gap();
             }
-            Mode::Chunk { last, .. } => {
-                let last = *last;
+            Mode::Chunk { .. } => {
                 self.message_gap();
-                self.chunk_done(last, cx);
+                self.chunk_done(cx);
                 self.lines.lose();
                 self.synced = false;
             }
@@ -432,7 +376,11 @@ impl Session {
     }
 
     pub(super) fn message_gap(&mut self) {
-        if let Some(message) = self.open().map(|open| open.message.get_or_insert_default()) {
+        let message = match self.pending.open_chunk() {
+            Some(chunk) => Some(&mut chunk.piece),
+            None => self.open.as_mut().map(|open| open.message.get_or_insert_default()),
+        };
+        if let Some(message) = message {
             message.gaps += 1;
             message.truncated = true;
         }

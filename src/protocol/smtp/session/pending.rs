@@ -1,38 +1,25 @@
-//! Commands that wait for their replies.
+//! Commands that wait for their replies, with what they said: nothing is done before the server has answered.
 
-use super::super::command::Hello;
+use std::collections::VecDeque;
+
+use super::super::transaction::Transaction;
 use super::Introduction;
+use crate::model::event::{Message, Reply};
+use crate::model::limits;
 
 /// A command that waits for its reply.
 #[derive(Debug)]
 pub(super) enum Pending {
-    /// A hello; the transaction it resets if accepted, and who the client said it was before.
-    Hello {
-        kind: Hello,
-        resets: Option<u32>,
-        before: Option<Introduction>,
-    },
-    /// The transaction it opens, and the one it resets if accepted.
-    Mail {
-        opens: u32,
-        resets: Option<u32>,
-    },
-    Rcpt {
-        transaction: u32,
-        index: usize,
-    },
-    Data {
-        transaction: Option<u32>,
-    },
-    Chunk {
-        transaction: u32,
-        last: bool,
-    },
-    /// The end of data; for LMTP, of one recipient.
-    EndOfData {
-        transaction: u32,
-        recipient: Option<usize>,
-    },
+    Hello(Introduction),
+    /// MAIL, and the transaction it opens.
+    Mail(Box<Transaction>),
+    /// RCPT, and whom it names.
+    Rcpt(String),
+    Data,
+    Chunk(Box<Chunk>),
+    EndOfData,
+    /// What is left to be said of a message: something of each of these recipients (RFC 2033, section 4.2).
+    Deliveries(VecDeque<usize>),
     Rset,
     StartTls,
     Auth,
@@ -45,25 +32,124 @@ pub(super) enum Pending {
     Unknown,
 }
 
+/// BDAT with its chunk (RFC 3030).
+#[derive(Debug, Default)]
+pub(super) struct Chunk {
+    pub piece: Message,
+    pub last: bool,
+    /// All of it was read.
+    pub complete: bool,
+    /// The server did not wait for all of it.
+    pub early: Option<Reply>,
+}
+
+/// Commands in the order they were said.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    commands: VecDeque<Pending>,
+    /// Bytes of names and addresses, and of chunks.
+    text: usize,
+    pieces: usize,
+    /// Last chunks among the commands: messages that wait to be decided.
+    messages: usize,
+}
+
+impl Queue {
+    pub fn push(&mut self, command: Pending) {
+        self.count(&command, true);
+        self.commands.push_back(command);
+    }
+
+    pub fn push_front(&mut self, command: Pending) {
+        self.count(&command, true);
+        self.commands.push_front(command);
+    }
+
+    pub fn pop(&mut self) -> Option<Pending> {
+        let command = self.commands.pop_front()?;
+        self.count(&command, false);
+        Some(command)
+    }
+
+    pub fn front(&self) -> Option<&Pending> {
+        self.commands.front()
+    }
+
+    /// The chunk that is being read, if one is: nothing is said behind it.
+    pub fn open_chunk(&mut self) -> Option<&mut Chunk> {
+        match self.commands.back_mut() {
+            Some(Pending::Chunk(chunk)) if !chunk.complete => Some(chunk),
+            _ => None,
+        }
+    }
+
+    /// That chunk was read.
+    pub fn complete_chunk(&mut self) {
+        if let Some(chunk) = self.open_chunk() {
+            chunk.complete = true;
+            self.pieces += self.commands.back().map_or(0, Pending::piece);
+        }
+    }
+
+    pub fn position(&self, is_it: impl Fn(&Pending) -> bool) -> Option<usize> {
+        self.commands.iter().position(is_it)
+    }
+
+    pub fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    /// Before more is queued, the oldest must go.
+    pub fn is_full(&self) -> bool {
+        self.commands.len() >= limits::SMTP_PIPELINE
+            || self.text >= limits::SMTP_PIPELINE_TEXT
+            || self.messages >= limits::SMTP_TRANSACTIONS
+    }
+
+    pub fn held_bytes(&self) -> usize {
+        let under_way = match self.commands.back() {
+            Some(Pending::Chunk(chunk)) if !chunk.complete => chunk.piece.bytes.capacity(),
+            _ => 0,
+        };
+        self.commands.capacity() * size_of::<Pending>() + self.text + self.pieces + under_way
+    }
+
+    fn count(&mut self, command: &Pending, comes: bool) {
+        let last = usize::from(matches!(command, Pending::Chunk(chunk) if chunk.last));
+        if comes {
+            self.text += command.text();
+            self.pieces += command.piece();
+            self.messages += last;
+        } else {
+            self.text -= command.text();
+            self.pieces -= command.piece();
+            self.messages -= last;
+        }
+    }
+}
+
 impl Pending {
-    /// The transaction `from` is part of `to` now, its recipients behind so many others.
-    pub(super) fn move_over(&mut self, from: u32, to: u32, recipients: usize) {
+    /// Bytes it holds, but for those of chunks.
+    fn text(&self) -> usize {
         match self {
-            Self::Hello { resets: Some(id), .. }
-            | Self::Mail { resets: Some(id), .. }
-            | Self::Data { transaction: Some(id) }
-            | Self::Chunk { transaction: id, .. }
-                if *id == from =>
-            {
-                *id = to;
-            }
-            Self::Rcpt { transaction: id, index } | Self::EndOfData { transaction: id, recipient: Some(index) }
-                if *id == from =>
-            {
-                (*id, *index) = (to, *index + recipients);
-            }
-            Self::EndOfData { transaction: id, recipient: None } if *id == from => *id = to,
-            _ => {}
+            Self::Hello(client) => client.name.capacity(),
+            Self::Mail(transaction) => transaction.held_bytes(),
+            Self::Rcpt(path) => path.capacity(),
+            Self::Deliveries(recipients) => recipients.capacity() * size_of::<usize>(),
+            Self::Chunk(_) => size_of::<Chunk>(),
+            _ => 0,
+        }
+    }
+
+    /// Bytes of a chunk that was read.
+    fn piece(&self) -> usize {
+        match self {
+            Self::Chunk(chunk) if chunk.complete => chunk.piece.bytes.capacity(),
+            _ => 0,
         }
     }
 }

@@ -34,8 +34,7 @@ impl Session {
         if !self.unseen[1] || matches!(question, Question::Block(_)) {
             self.mode = Mode::Undecided(question, Held::default());
         } else if question == Question::Data {
-            let transaction = self.open().map(|open| open.id);
-            self.begin_data(transaction, cx);
+            self.begin_data(cx);
             self.guessed = true;
         }
     }
@@ -63,12 +62,11 @@ impl Session {
     /// The reply will not come: what the client went on to say decides.
     pub(super) fn decide_without_reply(&mut self, cx: &mut Context<'_>) {
         let Mode::Undecided(question, mut held) = std::mem::replace(&mut self.mode, Mode::Command) else { return };
-        self.forget_pending();
+        self.forget_pending(cx);
         let no_command = !held.bytes().is_empty() && held.first_command() == Command::Unknown;
         match question {
             Question::Data if no_command => {
-                let transaction = self.open().map(|open| open.id);
-                self.begin_data(transaction, cx);
+                self.begin_data(cx);
                 self.guessed = true;
             }
             Question::Block(size) if no_command => self.mode = Mode::Block(size),
@@ -79,15 +77,10 @@ impl Session {
         self.read_held(&held, cx);
     }
 
-    pub(super) fn begin_data(&mut self, transaction: Option<u32>, cx: &mut Context<'_>) {
-        let open = self.open().map(|open| open.id);
-        if open.is_none() || (transaction.is_some() && open != transaction) {
-            self.begin(String::new(), true, cx);
-        }
-        if let Some(open) = self.open() {
-            open.start_message();
-            open.refusal = None;
-        }
+    pub(super) fn begin_data(&mut self, cx: &Context<'_>) {
+        let open = self.open_or_headless(cx);
+        open.start_message();
+        open.refusal = None;
         self.synced = true;
         self.guessed = false;
         self.mode = Mode::Data(DataReader::default(), false);

@@ -1,8 +1,6 @@
 //! What the server says: each reply finds its command and settles what it asked.
 
-use super::super::command::Hello;
-use super::super::reply::extensions;
-use super::super::transaction::{Closed, Transaction, is_success};
+use super::super::transaction::is_success;
 use super::alone::enhanced_status;
 use super::{Context, Mode, Pending, Question, Session, Standing};
 use crate::model::event::Reply;
@@ -31,7 +29,6 @@ impl Session {
                     }
                     if let Some(reply) = reply {
                         self.reply(reply, cx);
-                        self.tell_decided(cx);
                     }
                 }
             }
@@ -59,18 +56,18 @@ impl Session {
         if matches!(self.mode, Mode::Data(..)) && self.pending.is_empty() {
             return self.reply_within_data(reply, cx);
         }
-        match self.next_answered(&reply) {
-            Some(pending) => self.answer(pending, reply, cx),
+        match self.next_answered(&reply, cx) {
+            Some(command) => self.settle(command, Some(reply), cx),
             // The DATA it answers was lost.
             None if reply.code == 354 && self.pending.is_empty() && self.lost_in_commands() => {
                 // A line under way is the first of the message.
                 let held = self.lines.take();
-                self.begin_data(None, cx);
+                self.begin_data(cx);
                 self.client_bytes(&held, cx);
             }
             // RFC 5321, section 3.8: the server may close the channel at any time, and says so.
             None if reply.code == 421 => {
-                if let Some(open) = self.open() {
+                if let Some(open) = self.open.as_mut() {
                     open.farewell = Some(reply);
                 }
             }
@@ -87,23 +84,30 @@ impl Session {
     }
 
     /// The command a reply belongs to: the oldest one, unless its code says otherwise.
-    fn next_answered(&mut self, reply: &Reply) -> Option<Pending> {
+    fn next_answered(&mut self, reply: &Reply, cx: &mut Context<'_>) -> Option<Pending> {
         match reply.code {
-            354 => self.skip_to(|pending| matches!(pending, Pending::Data { .. } | Pending::Block)),
-            221 => self.skip_to(|pending| matches!(pending, Pending::Quit)),
-            220 => self.skip_to(|pending| matches!(pending, Pending::StartTls)),
+            354 => self.skip_to(|pending| matches!(pending, Pending::Data | Pending::Block), cx),
+            221 => self.skip_to(|pending| matches!(pending, Pending::Quit), cx),
+            220 => self.skip_to(|pending| matches!(pending, Pending::StartTls), cx),
             _ => {}
+        }
+        if self.pending.len() == 1
+            && let Some(chunk) = self.pending.open_chunk()
+        {
+            // It is settled once all of it was read.
+            chunk.early.get_or_insert_with(|| reply.clone());
+            return None;
         }
         let oldest = self.pending.front()?;
         // A second greeting, or a challenge nobody asked for, answers nothing.
         let stray = match reply.code {
-            220 => matches!(oldest, Pending::Mail { .. } | Pending::Rcpt { .. } | Pending::Data { .. }),
+            220 => matches!(oldest, Pending::Mail(_) | Pending::Rcpt(_) | Pending::Data),
             334 => !matches!(oldest, Pending::Auth | Pending::Unknown | Pending::Other),
             _ => false,
         };
         // Some replies were lost, and this one does not say whose it is.
         let unclear = self.replies_lost && self.pending.len() > 1 && !matches!(reply.code, 220 | 221 | 354);
-        if stray || unclear { None } else { self.pending.pop_front() }
+        if stray || unclear { None } else { self.pending.pop() }
     }
 
     /// Credentials are said by clients, and repeated by servers in what they answer: of such replies only the codes
@@ -148,138 +152,7 @@ impl Session {
         }
     }
 
-    fn answer(&mut self, pending: Pending, reply: Reply, cx: &mut Context<'_>) {
-        let success = is_success(reply.code);
-        match pending {
-            Pending::Hello { kind, resets, before } => {
-                self.settle_reset(resets, success);
-                if success {
-                    self.sender_in_force = None;
-                    self.extensions = extensions(&reply.text);
-                }
-                self.refused_ehlo |= !success && kind != Hello::Helo;
-                // RFC 5321, section 4.1.1.1: after a refusal the state is as before.
-                if !success && before.is_some() {
-                    self.introduced = before;
-                } else if !success
-                    && let Some(client) = self.introduced.as_mut().filter(|client| client.kind == Hello::Lhlo)
-                {
-                    // One that does not take LHLO does not answer for each recipient.
-                    client.kind = Hello::Ehlo;
-                }
-            }
-            Pending::Mail { opens, resets } => self.mail_answered(opens, resets, reply),
-            Pending::Rcpt { transaction, index } => {
-                if let Some(transaction) = self.answered(transaction)
-                    && !success
-                {
-                    transaction.refuse_recipient(index, reply);
-                }
-            }
-            Pending::Data { transaction } => self.data_answered(transaction, reply, cx),
-            Pending::Chunk { transaction, last } => {
-                let failed = !success;
-                let sender = self.transactions.iter().find(|t| t.id == transaction).map(Transaction::sender);
-                self.chunk_answered(transaction, last, reply);
-                // RFC 3030, section 2: what state a refused chunk leaves is for RSET to settle.
-                if last || failed {
-                    self.sender_in_force = sender.filter(|_| failed);
-                }
-            }
-            Pending::EndOfData { transaction, recipient } => {
-                self.sender_in_force = None;
-                if let Some(transaction) = self.answered(transaction) {
-                    match recipient {
-                        Some(index) if !success => transaction.refuse_recipient(index, reply.clone()),
-                        _ => {}
-                    }
-                    // Of several (LMTP), one success is what counts.
-                    if transaction.decision.as_ref().is_none_or(|before| !is_success(before.code)) {
-                        transaction.decision = Some(reply);
-                    }
-                }
-            }
-            Pending::Rset => self.sender_in_force = None,
-            Pending::StartTls => self.start_tls_answered(success, cx),
-            Pending::Auth => self.auth_answered(reply.code, cx),
-            Pending::Block => self.block_answered(reply.code, cx),
-            Pending::Forwarded if !success => {
-                self.xclient.clear();
-                self.xforward.clear();
-            }
-            Pending::Forwarded | Pending::Quit | Pending::Other | Pending::Unknown => {}
-        }
-    }
-
-    fn chunk_answered(&mut self, transaction: u32, last: bool, reply: Reply) {
-        let lmtp = self.speaks_lmtp();
-        let Some(transaction) = self.answered(transaction) else { return };
-        if !last {
-            if !is_success(reply.code) {
-                transaction.refusal = Some(reply);
-            }
-            return;
-        }
-        // RFC 2033, section 4.2: one reply for each recipient accepted. This is the first one's, unless it says that the
-        // command is out of sequence.
-        let each = lmtp && reply.code != 503;
-        let recipients: Vec<usize> = if each { transaction.accepted().collect() } else { Vec::new() };
-        transaction.decision = Some(reply.clone());
-        if let Some((first, others)) = recipients.split_first() {
-            transaction.awaiting += others.len() as u32;
-            if !is_success(reply.code) {
-                transaction.refuse_recipient(*first, reply);
-            }
-            let transaction = transaction.id;
-            for &recipient in others.iter().rev() {
-                self.pending.push_front(Pending::EndOfData { transaction, recipient: Some(recipient) });
-            }
-        }
-    }
-
-    fn mail_answered(&mut self, opens: u32, resets: Option<u32>, reply: Reply) {
-        let success = is_success(reply.code);
-        let nested = !success && reply.code == 503 && resets.is_some();
-        self.settle_reset(resets, !nested);
-        let Some(at) = self.transactions.iter().position(|t| t.id == opens) else { return };
-        self.transactions[at].awaiting = self.transactions[at].awaiting.saturating_sub(1);
-        if nested {
-            let Some(refused) = self.transactions.remove(at) else { return };
-            let goes_on = self.transactions.iter_mut().find(|t| Some(t.id) == resets);
-            if let Some(goes_on) = goes_on {
-                let (to, recipients) = (goes_on.id, goes_on.adopt(refused, self.message_bound));
-                for pending in &mut self.pending {
-                    pending.move_over(opens, to, recipients);
-                }
-            }
-        } else if success {
-            self.sender_in_force = None;
-        } else if reply.code == 503
-            && let Some((sender, declared)) = &self.sender_in_force
-        {
-            self.transactions[at].mail_from.clone_from(sender);
-            self.transactions[at].declared = *declared;
-        } else {
-            self.transactions[at].refusal = Some(reply);
-            self.transactions[at].sender_refused = true;
-        }
-    }
-
-    /// A command that resets the open transaction was accepted, or refused and the transaction goes on.
-    pub(super) fn settle_reset(&mut self, resets: Option<u32>, accepted: bool) {
-        let Some(id) = resets else { return };
-        let later = self.transactions.iter().rev().take_while(|t| t.id != id).count();
-        if let Some(transaction) = self.answered(id)
-            && !accepted
-            && transaction.closed == Some(Closed::Reset)
-            // No other has begun since, but for the one that was refused.
-            && later <= 1
-        {
-            transaction.closed = None;
-        }
-    }
-
-    fn data_answered(&mut self, transaction: Option<u32>, reply: Reply, cx: &mut Context<'_>) {
+    pub(super) fn data_answered(&mut self, reply: Reply, cx: &mut Context<'_>) {
         let Mode::Undecided(Question::Data, held) = &self.mode else { return };
         if is_success(reply.code) {
             // Neither go ahead nor refusal (RFC 5321, section 4.3.2 knows only 354 and errors): the client decides.
@@ -292,9 +165,8 @@ impl Session {
         let Mode::Undecided(_, held) = std::mem::replace(&mut self.mode, Mode::Command) else { return };
         if (300..400).contains(&reply.code) {
             self.replies_lost = false;
-            self.begin_data(transaction, cx);
+            self.begin_data(cx);
         } else {
-            self.sender_in_force = self.open().map(|open| open.sender()).or(self.sender_in_force.take());
             self.refuse_open(reply);
         }
         self.read_held(&held, cx);
@@ -302,18 +174,18 @@ impl Session {
 
     /// The server refused the open transaction as such.
     pub(super) fn refuse_open(&mut self, reply: Reply) {
-        if let Some(open) = self.open() {
+        if let Some(open) = self.open.as_mut() {
             open.refusal = Some(reply);
         }
     }
 
-    fn start_tls_answered(&mut self, success: bool, cx: &mut Context<'_>) {
+    pub(super) fn start_tls_answered(&mut self, success: bool, cx: &mut Context<'_>) {
         let Mode::Undecided(Question::StartTls, ..) = &self.mode else { return };
         let Mode::Undecided(_, held) = std::mem::replace(&mut self.mode, Mode::Command) else { return };
         if success { self.held_is_tls(&held, cx) } else { self.read_held(&held, cx) }
     }
 
-    fn auth_answered(&mut self, code: u16, cx: &mut Context<'_>) {
+    pub(super) fn auth_answered(&mut self, code: u16, cx: &mut Context<'_>) {
         let more = (300..400).contains(&code);
         if more {
             self.pending.push_front(Pending::Auth);
@@ -337,7 +209,7 @@ impl Session {
         }
     }
 
-    fn block_answered(&mut self, code: u16, cx: &mut Context<'_>) {
+    pub(super) fn block_answered(&mut self, code: u16, cx: &mut Context<'_>) {
         let Mode::Undecided(Question::Block(size), ..) = self.mode else { return };
         let goes_ahead = code == 354;
         let next = if goes_ahead && size > 0 { Mode::Block(size) } else { Mode::Command };
@@ -360,7 +232,7 @@ impl Session {
             self.message_read(&reader, cx);
             let Some(candidate) = reader.candidate.take() else { return };
             // The server took the odd line ends for the end of the message.
-            if let Some(message) = self.transactions.back_mut().and_then(|open| open.message.as_mut()) {
+            if let Some(message) = self.open.as_mut().and_then(|open| open.message.as_mut()) {
                 candidate.apply(message);
             }
             self.data_done(cx);
@@ -376,11 +248,11 @@ impl Session {
     }
 
     /// Passes over commands whose replies were lost, up to the one that alone has such a reply.
-    fn skip_to(&mut self, is_it: impl Fn(&Pending) -> bool) {
-        let Some(at) = self.pending.iter().position(is_it) else { return };
+    fn skip_to(&mut self, is_it: impl Fn(&Pending) -> bool, cx: &mut Context<'_>) {
+        let Some(at) = self.pending.position(is_it) else { return };
         for _ in 0..at {
-            if let Some(skipped) = self.pending.pop_front() {
-                self.unanswered(&skipped);
+            if let Some(skipped) = self.pending.pop() {
+                self.settle(skipped, None, cx);
             }
         }
     }

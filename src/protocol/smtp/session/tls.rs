@@ -10,11 +10,8 @@ use crate::protocol::tls::Handshake;
 impl Session {
     /// From here on the session is TLS. `held`: what the client said since its STARTTLS.
     pub(super) fn switch_to_tls(&mut self, held: &[u8], cx: &mut Context<'_>) {
-        self.close_open(Closed::Ended, 0);
-        self.forget_pending();
-        while let Some(transaction) = self.transactions.pop_front() {
-            self.tell(transaction, cx);
-        }
+        self.forget_pending(cx);
+        self.close_open(Closed::Ended, cx);
         self.tls = true;
         self.tls_since = cx.now;
         cx.stats.tls_sessions += 1;

@@ -259,10 +259,6 @@ impl Script {
         let params = words::Params::new(which >> 3);
         self.command(&how.line("MAIL FROM:", &format!("{}{}", how.address(name), params.text)));
         let nested = self.open.is_some() && !self.mail_resets;
-        if let Some(open) = self.open.as_mut().filter(|open| open.data_refused && !open.has_recipients()) {
-            // What it goes on with is a transaction of its own.
-            open.recipients.clear();
-        }
         let refusal = if self.shut || nested { Some(503) } else { answer.refusal() };
         if !nested {
             self.open = None;
@@ -286,12 +282,8 @@ impl Script {
             answer,
             &format!("<{name}>... Recipient"),
         );
-        let mut how = how;
         if let Some(open) = self.open.as_mut() {
             open.recipients.push((name, refusal));
-            if open.data_refused {
-                how = How(0);
-            }
         }
         self.heard(&how);
     }

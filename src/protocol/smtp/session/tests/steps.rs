@@ -225,8 +225,8 @@ fn a_hole_behind_an_odd_end_stays_one() {
 fn a_credential_behind_what_seems_a_hello_is_not_its_name() {
     let mut t = Bench::new();
     t.play(OPENING);
-    t.gap(Side::Client, 20);
-    t.client(b"of a chunk\r\nEHLO cAUTH PLAIN AGpvaG4AaHVudGVyMg==\r\n");
+    t.gap(Side::Server, 20);
+    t.client(b"EHLO cAUTH PLAIN AGpvaG4AaHVudGVyMg==\r\n");
     t.server(b"235 welcome AGpvaG4AaHVudGVyMg==\r\n");
     t.play("C: MAIL FROM:<a@x>\nS: 250 ok");
     let events = t.close();
