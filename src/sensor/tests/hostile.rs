@@ -163,7 +163,7 @@ fn hoards() -> Vec<(&'static str, Vec<Vec<u8>>)> {
         ("transactions", vec![transactions]),
         ("bytes after DATA", vec![opening.clone(), [b"DATA\r\n".as_slice(), &[b'x'; 60_000]].concat()]),
         ("a chunk", vec![opening.clone(), chunk.clone()]),
-        ("a size that is claimed", vec![b"EHLO x\r\nMAIL FROM:<a@b> SIZE=99999999\r\nBDAT 9 LAST\r\nx".to_vec()]),
+        ("a size that is claimed", vec![b"EHLO x\r\nMAIL FROM:<a@b>\r\nBDAT 99999999 LAST\r\nx".to_vec()]),
         ("a handshake", vec![handshake]),
         ("an endless line", vec![opening, vec![b'x'; 4_000]]),
     ]

@@ -165,9 +165,19 @@ impl Session {
                 if !self.mail_said {
                     self.dialect.add(Dialect::RSET_FIRST);
                 }
+                if self.pending.is_empty() {
+                    // RFC 5321, section 4.1.1.5: it cannot be refused.
+                    self.close_open(Closed::Reset, cx);
+                }
                 self.expect(Pending::Rset, cx);
             }
-            Command::Quit => self.expect(Pending::Quit, cx),
+            Command::Quit => {
+                if self.pending.is_empty() {
+                    // Whatever the server says to it, the client has given up.
+                    self.close_open(Closed::Ended, cx);
+                }
+                self.expect(Pending::Quit, cx);
+            }
             Command::Auth { mechanism } => {
                 self.auth_seen = true;
                 // RFC 4954, section 4: who has authenticated cannot again, and does not lose it by trying.
