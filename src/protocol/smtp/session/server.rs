@@ -204,8 +204,11 @@ impl Session {
     /// commands. They are read as it reads them; the message they were hidden in is told already, as a whole.
     fn smuggled_answered(&mut self, reply: Reply, cx: &mut Context<'_>) {
         if let Some(smuggled) = self.smuggled.take() {
+            // A line under way came after it.
+            let under_way = self.lines.take();
             self.read_held(&smuggled, cx);
             self.reply(reply, cx);
+            self.client_bytes(&under_way, cx);
         }
     }
 

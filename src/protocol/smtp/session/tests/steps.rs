@@ -205,6 +205,18 @@ fn a_server_that_takes_a_dot_between_lone_crs_for_the_end() {
     assert_eq!((from(&events[1]), to(&events[1])), ("smuggled@x", vec!["v@y"]));
 }
 
+#[test]
+fn a_line_under_way_comes_after_what_was_smuggled() {
+    let mut t = Bench::new();
+    t.play(OPENING).play(UP_TO_DATA).play("S: 354 go");
+    t.client(b"hello\n.\nMAIL FROM:<smuggled@x>\r\n.\r\nMAIL FROM:<c@");
+    t.server(b"250 taken\r\n250 ok\r\n");
+    t.client(b"x>\r\n");
+    t.server(b"250 ok\r\n");
+    let senders: Vec<_> = t.close().iter().map(|event| from(event).to_owned()).collect();
+    assert_eq!(senders, ["a@x", "smuggled@x", "c@x"]);
+}
+
 /// What is lost behind such an end is lost to the server's commands, too: no line goes on over the hole.
 #[test]
 fn a_hole_behind_an_odd_end_stays_one() {
