@@ -4,6 +4,7 @@
     python3 benches/instructions.py                     count, compare; exit 1 when a stage needs over 10 % more
     python3 benches/instructions.py --note STAGE WHY    count it, and let it need what it needs now, for this reason
     python3 benches/instructions.py --keep              at a release: keep today's figures, and forget the notes
+    python3 benches/instructions.py --build             only build what is counted
 
 Instruction counts hardly vary from run to run or with the machine's load, but they do with the compiler: figures kept
 with another rustc are not compared, which is said, and is no failure. Needs valgrind."""
@@ -26,12 +27,15 @@ ALLOWED = 1.10
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--build", action="store_true")
     parser.add_argument("--note", nargs=2, metavar=("STAGE", "WHY"))
     args = parser.parse_args()
     if args.note and args.note[0] not in STAGES:
         parser.error(f"no stage '{args.note[0]}'; there are {', '.join(STAGES)}")
     rustc = subprocess.run(["rustc", "--version"], capture_output=True, text=True, check=True).stdout.strip()
     program = build()
+    if args.build:
+        return None
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         counted = dict(zip(STAGES, pool.map(lambda stage: count(program, stage), STAGES)))
     if args.keep:

@@ -2,6 +2,7 @@
 # Fuzzes: each target for a while, then stops. Fails when an input breaks one, and shows that input.
 #
 #   bash tests/fuzz/run.sh [--seconds N] [--jobs N] [--keep] [--record] [TARGET...]
+#   bash tests/fuzz/run.sh --build              builds the fuzzers, and runs none
 #
 # Without names all targets run, each for --seconds (60), --jobs (2) at a time. Each starts from
 # the inputs kept in corpus/ and those that seed.py makes. --keep adds what was found to corpus/, cut down to the inputs
@@ -16,6 +17,7 @@ seconds=60
 jobs=2
 keep=
 record=
+build=
 targets=()
 while [[ $# -gt 0 ]]; do
     case "$1" in
@@ -23,7 +25,8 @@ while [[ $# -gt 0 ]]; do
         --jobs) jobs=$2 && shift 2 ;;
         --keep) keep=yes && shift ;;
         --record) record=yes && shift ;;
-        -*) sed -n '2,13s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+        --build) build=yes && shift ;;
+        -*) sed -n '2,14s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
         *) targets+=("$1") && shift ;;
     esac
 done
@@ -41,6 +44,7 @@ done
 host=$(rustc -vV | sed -n 's/^host: //p')
 # With --target, build scripts and macros are built without the flags.
 RUSTFLAGS="${flags[*]}" cargo build --quiet --release --locked --target "$host" --target-dir target
+[[ -z $build ]] || exit 0
 binaries=$PWD/target/$host/release
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
