@@ -44,7 +44,7 @@ macro_rules! replays {
     };
 }
 
-replays!(archive, capture_file, dns, eve, frames, mail, rules, smtp, smtp_session, tcp_stream);
+replays!(archive, capture_file, dns, eve, frames, mail, rules, smtp, smtp_session, tcp_stream, tls);
 
 /// The README tells of the long runs what the ledger has.
 #[test]

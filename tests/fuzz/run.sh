@@ -55,7 +55,7 @@ commit=$(git rev-parse --short HEAD)$(git diff --quiet HEAD -- ../../src targets
 longest() {
     case "$1" in
         tcp_stream | smtp_session) echo 2048 ;;
-        smtp | dns) echo 4096 ;;
+        smtp | dns | tls) echo 4096 ;;
         frames | capture_file) echo 16384 ;;
         mail | rules) echo 32768 ;;
         # A disc image begins at 32 KiB.

@@ -11,6 +11,7 @@
 //! | [`smtp`] | what both sides say, and gaps | no credential is said; the places of splits do not matter |
 //! | [`smtp_session`] | a plan of a session that keeps to the grammar | told is what the server took, however delivered |
 //! | [`dns`] | a message, or a TCP stream of them | bounds; the places of splits do not matter |
+//! | [`tls`] | the handshake of a connection | bounds; the places of splits do not matter |
 //! | [`mail`] | a message | bounds, within a time |
 //! | [`archive`] | an attachment | bounds, within a time |
 //! | [`rules`] | a rule file | faults have a place; what compiles can be held against mail |
@@ -27,6 +28,7 @@ pub mod rules;
 pub mod smtp;
 pub mod smtp_session;
 pub mod tcp_stream;
+pub mod tls;
 
 mod guard;
 mod input;
