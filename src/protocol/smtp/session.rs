@@ -101,8 +101,9 @@ pub struct Session {
     auth: Option<Auth>,
     /// AUTH was said, or answered.
     auth_seen: bool,
-    /// Bytes of either side were lost.
+    /// Bytes of either side were lost, and of the client.
     bytes_lost: bool,
+    client_lost: bool,
     dialect: Dialect,
     /// The transaction that the server has, as far as it has answered.
     open: Option<Box<Transaction>>,
@@ -189,6 +190,7 @@ impl Session {
             auth: None,
             auth_seen: false,
             bytes_lost: false,
+            client_lost: false,
             dialect: Dialect::default(),
             open: None,
             next_id: 0,
@@ -275,6 +277,7 @@ impl Session {
             (Mode::Opaque, _) => {}
             (_, Side::Client) => {
                 cx.stats.resynchronised += 1;
+                self.client_lost = true;
                 self.client_hole(lost, cx);
             }
             (_, Side::Server) => {

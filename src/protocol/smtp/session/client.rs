@@ -93,6 +93,8 @@ impl Session {
         let mut dialect = self.dialect;
         let text = if self.bytes_lost { command::from_auth(line.text) } else { line.text };
         let command = command::parse(text, &mut dialect);
+        // Believed or not: what answers it may repeat a credential.
+        self.auth_seen |= matches!(command, Command::Auth { .. });
         if line.bare_lf && command != Command::Unknown {
             dialect.add(Dialect::BARE_LF);
         }
@@ -179,7 +181,6 @@ impl Session {
                 self.expect(Pending::Quit, cx);
             }
             Command::Auth { mechanism } => {
-                self.auth_seen = true;
                 // RFC 4954, section 4: who has authenticated cannot again, and does not lose it by trying.
                 if self.auth.as_ref().is_none_or(|auth| auth.accepted != Some(true)) {
                     self.auth = Some(Auth { mechanism, accepted: None });

@@ -118,9 +118,11 @@ impl Session {
         let of_unknown = matches!(asked, Some(Pending::Unknown)) || reply.code == 500;
         // RFC 4954, section 4: these may answer AUTH, too.
         let of_anything = matches!(reply.code, 454 | 501..=504) && (asked.is_none() || self.replies_lost);
-        // Nothing but AUTH is asked for more so. Once anything was lost, its end may answer what seems to be another command.
+        // Nothing but AUTH is asked for more so. Once anything was lost, its end may answer what seems to be another command;
+        // and AUTH itself may be what was lost.
         self.auth_seen |= reply.code == 334;
-        let of_lost = self.bytes_lost && (self.auth_seen || self.may_hide_auth()) && !is_success(reply.code);
+        let hidden = self.client_lost || (self.bytes_lost && (self.auth_seen || self.may_hide_auth()));
+        let of_lost = hidden && !is_success(reply.code);
         self.veiled |= self.replies_lost || matches!(asked, Some(Pending::Forwarded | Pending::Other));
         if of_auth || of_unknown || of_anything || of_lost {
             self.veiled = true;
@@ -203,7 +205,10 @@ impl Session {
     /// A reply to nothing we know of: the server took the odd end for the end of the message, and what stood behind it for
     /// commands. They are read as it reads them; the message they were hidden in is told already, as a whole.
     fn smuggled_answered(&mut self, reply: Reply, cx: &mut Context<'_>) {
-        if let Some(smuggled) = self.smuggled.take() {
+        // Unless it answers what was lost.
+        if self.synced
+            && let Some(smuggled) = self.smuggled.take()
+        {
             // A line under way came after it.
             let under_way = self.lines.take();
             self.read_held(&smuggled, cx);

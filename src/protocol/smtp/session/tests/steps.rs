@@ -217,6 +217,28 @@ fn a_line_under_way_comes_after_what_was_smuggled() {
     assert_eq!(senders, ["a@x", "smuggled@x", "c@x"]);
 }
 
+/// A server that repeats what it refuses, after a loss in which AUTH may have been.
+#[test]
+fn a_refusal_that_may_answer_a_lost_auth_has_no_text() {
+    let mut t = Bench::new();
+    t.play(OPENING);
+    t.gap(Side::Client, 40);
+    t.play("C: MAIL FROM:<a@x>\nS: 550 5.7.1 I do not take AGpvaG4=\nC: QUIT\nS: 221 bye");
+    let reply = t.close()[0].reply.clone().unwrap();
+    assert_eq!((reply.code, reply.text.as_str()), (550, "5.7.1"));
+}
+
+#[test]
+fn a_reply_to_what_was_lost_is_none_to_what_stood_behind_an_odd_end() {
+    let mut t = Bench::new();
+    t.play(OPENING).play(UP_TO_DATA).play("S: 354 go");
+    t.client(b"hello\n.\nMAIL FROM:<quoted@x>\r\n.\r\n");
+    t.server(b"250 taken\r\n");
+    t.gap(Side::Client, 6);
+    t.server(b"250 ok\r\n");
+    assert_eq!(t.close().iter().map(from).collect::<Vec<_>>(), ["a@x"]);
+}
+
 /// What is lost behind such an end is lost to the server's commands, too: no line goes on over the hole.
 #[test]
 fn a_hole_behind_an_odd_end_stays_one() {
