@@ -23,12 +23,17 @@ impl Session {
                 Mode::Chunk { .. } => self.chunk_bytes(rest, cx),
                 Mode::Undecided(question, held) => {
                     self.veiled = true;
-                    held.push(rest);
-                    let alone = self.replies_lost || self.unseen[1];
-                    if (alone && question.can_be_decided(held)) || held.is_full() {
-                        self.decide_without_reply(cx);
+                    let (question, alone) = (*question, self.replies_lost || self.unseen[1]);
+                    let enough = |held: &[u8]| alone && question.can_be_decided(held);
+                    if held.is_empty() && (enough(rest) || rest.len() > limits::SMTP_UNDECIDED) {
+                        self.decide_at_once(question, rest, cx)
+                    } else {
+                        held.push(rest);
+                        if enough(held.bytes()) || held.is_full() {
+                            self.decide_without_reply(cx);
+                        }
+                        &[]
                     }
-                    &[]
                 }
                 Mode::Secret => self.secret_bytes(rest),
                 Mode::Tls(handshake) => {

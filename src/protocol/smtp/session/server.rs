@@ -157,7 +157,7 @@ impl Session {
         if is_success(reply.code) {
             // Neither go ahead nor refusal (RFC 5321, section 4.3.2 knows only 354 and errors): the client decides.
             self.replies_lost = true;
-            if Question::Data.can_be_decided(held) {
+            if Question::Data.can_be_decided(held.bytes()) {
                 self.decide_without_reply(cx);
             }
             return;

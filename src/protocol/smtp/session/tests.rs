@@ -7,6 +7,7 @@ use proptest::prelude::*;
 mod auth;
 mod foreign;
 mod hidden;
+mod hostile;
 mod steps;
 
 /// A session fed by hand.
