@@ -307,13 +307,19 @@ impl Session {
     fn chunk_done(&mut self, cx: &mut Context<'_>) {
         self.mode = Mode::Command;
         let Some(chunk) = self.pending.open_chunk() else { return };
-        let (early, last) = (chunk.early.take(), chunk.last);
+        let (early, last) = (std::mem::take(&mut chunk.early), chunk.last);
         self.chunked += chunk.piece.bytes.len();
         self.pending.complete_chunk();
-        if early.is_some() || self.unseen[1] {
-            // Nothing else waits before it: a reply to it was heard, or none ever is.
+        if early.is_empty() && self.unseen[1] {
+            // None ever is heard, and nothing else waits.
             if let Some(chunk) = self.pending.pop() {
-                self.settle(chunk, early, cx);
+                self.settle(chunk, None, cx);
+            }
+        }
+        // Nothing else waits before it: a reply to it was heard, and for LMTP more may have been.
+        for reply in early {
+            if let Some(command) = self.pending.pop() {
+                self.settle(command, Some(reply), cx);
             }
         }
         if last {

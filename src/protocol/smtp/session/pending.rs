@@ -39,8 +39,8 @@ pub(super) struct Chunk {
     pub last: bool,
     /// All of it was read.
     pub complete: bool,
-    /// The server did not wait for all of it.
-    pub early: Option<Reply>,
+    /// What the server said before all of it was read: of LMTP's replies there may be several.
+    pub early: VecDeque<Reply>,
 }
 
 /// Commands in the order they were said.
@@ -112,7 +112,7 @@ impl Queue {
 
     pub fn held_bytes(&self) -> usize {
         let under_way = match self.commands.back() {
-            Some(Pending::Chunk(chunk)) if !chunk.complete => chunk.piece.bytes.capacity(),
+            Some(Pending::Chunk(chunk)) if !chunk.complete => chunk.held_bytes(),
             _ => 0,
         };
         self.commands.capacity() * size_of::<Pending>() + self.text + self.pieces + under_way
@@ -129,6 +129,14 @@ impl Queue {
             self.pieces -= command.piece();
             self.messages -= last;
         }
+    }
+}
+
+impl Chunk {
+    /// Bytes it holds while it is read.
+    fn held_bytes(&self) -> usize {
+        let replies = self.early.iter().map(|reply| reply.text.capacity()).sum::<usize>();
+        self.piece.bytes.capacity() + self.early.capacity() * size_of::<Reply>() + replies
     }
 }
 

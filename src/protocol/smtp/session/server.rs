@@ -4,6 +4,7 @@ use super::super::transaction::is_success;
 use super::alone::enhanced_status;
 use super::{Context, Mode, Pending, Question, Session, Standing};
 use crate::model::event::Reply;
+use crate::model::limits;
 use crate::model::net::Side;
 
 impl Session {
@@ -91,12 +92,16 @@ impl Session {
             220 => self.skip_to(|pending| matches!(pending, Pending::StartTls), cx),
             _ => {}
         }
-        if self.pending.len() == 1
-            && let Some(chunk) = self.pending.open_chunk()
-        {
-            // It is settled once all of it was read.
-            chunk.early.get_or_insert_with(|| reply.clone());
-            return None;
+        if self.pending.len() == 1 {
+            let lmtp = self.speaks_lmtp();
+            if let Some(chunk) = self.pending.open_chunk() {
+                // It is settled once all of it was read.
+                let most = if lmtp { limits::SMTP_RECIPIENTS } else { 1 };
+                if chunk.early.len() < most {
+                    chunk.early.push_back(reply.clone());
+                }
+                return None;
+            }
         }
         let oldest = self.pending.front()?;
         // A second greeting, or a challenge nobody asked for, answers nothing.
