@@ -106,6 +106,7 @@ pub struct Session {
     dialect: Dialect,
     /// The transaction that the server has, as far as it has answered.
     open: Option<Box<Transaction>>,
+    /// Transactions told.
     next_id: u32,
     /// MAIL was said.
     mail_said: bool,
@@ -345,7 +346,7 @@ impl Session {
             }
         }
         let event = SmtpEvent {
-            tx_id: transaction.id,
+            tx_id: self.next_id,
             started: transaction.started,
             outcome: transaction.outcome(),
             reply: transaction.deciding_reply(),
@@ -354,6 +355,7 @@ impl Session {
             envelope: Some(transaction.envelope()),
             ..self.event()
         };
+        self.next_id += 1;
         self.events += 1;
         cx.out.push(Said::Event(Box::new(event)));
     }

@@ -8,8 +8,6 @@ use crate::model::time::Timestamp;
 /// A transaction from MAIL to its decision.
 #[derive(Debug)]
 pub struct Transaction {
-    /// Of those of its session, set when it is opened.
-    pub id: u32,
     pub started: Timestamp,
     pub mail_from: String,
     recipients: Vec<Recipient>,
@@ -58,7 +56,6 @@ pub enum Closed {
 impl Transaction {
     pub fn new(started: Timestamp, mail_from: String) -> Self {
         Self {
-            id: 0,
             started,
             mail_from,
             recipients: Vec::new(),

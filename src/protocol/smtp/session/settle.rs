@@ -141,8 +141,8 @@ impl Session {
             }
         } else {
             // A command out of sequence is answered once. Some servers hold on to the sender then, and send what follows in
-            // its name.
-            if refusal.is_some_and(|reply| reply.code == 503) {
+            // its name; not to one that they refused.
+            if refusal.is_some_and(|reply| reply.code == 503) && !open.sender_refused {
                 let leftover = Box::new(open.leftover());
                 self.delivery_settled(VecDeque::new(), reply, cx);
                 self.begin(leftover);
@@ -186,9 +186,7 @@ impl Session {
     // --- the open transaction -----------------------------------------------------------------------------------
 
     /// The transaction that the server has now.
-    pub(super) fn begin(&mut self, mut transaction: Box<Transaction>) -> &mut Transaction {
-        transaction.id = self.next_id;
-        self.next_id += 1;
+    pub(super) fn begin(&mut self, transaction: Box<Transaction>) -> &mut Transaction {
         self.open.insert(transaction)
     }
 
