@@ -95,6 +95,13 @@ impl Transaction {
         }
     }
 
+    /// The server refused it as such. What follows on a refused sender is refused for its sake.
+    pub fn refuse(&mut self, reply: Reply) {
+        if !(self.sender_refused && self.refusal.is_some()) {
+            self.refusal = Some(reply);
+        }
+    }
+
     /// Indices of the recipients not refused so far, in order.
     pub fn accepted(&self) -> impl Iterator<Item = usize> + '_ {
         self.recipients.iter().enumerate().filter(|(_, r)| r.refusal.is_none()).map(|(index, _)| index)
@@ -150,8 +157,12 @@ impl Transaction {
         }
     }
 
-    /// The reply that decided it: to the end of data, else a refusal.
+    /// The reply that decided it: a refusal of the sender, else the one to the end of data, else another refusal.
     pub fn deciding_reply(&self) -> Option<Reply> {
+        let taken = self.decision.as_ref().is_some_and(|reply| is_success(reply.code));
+        if self.sender_refused && self.refusal.is_some() && !taken {
+            return self.refusal.clone();
+        }
         let last_refused = || self.recipients.iter().rev().find_map(|r| r.refusal.clone());
         self.decision.clone().or_else(|| self.refusal.clone()).or_else(last_refused).or_else(|| self.farewell.clone())
     }

@@ -180,7 +180,7 @@ impl Session {
     /// The server refused the open transaction as such.
     pub(super) fn refuse_open(&mut self, reply: Reply) {
         if let Some(open) = self.open.as_mut() {
-            open.refusal = Some(reply);
+            open.refuse(reply);
         }
     }
 

@@ -136,8 +136,8 @@ impl Session {
         }
         let refusal = reply.as_ref().filter(|reply| !is_success(reply.code));
         if !(chunk.last && chunk.complete) {
-            if refusal.is_some() {
-                open.refusal = reply;
+            if let Some(refusal) = refusal {
+                open.refuse(refusal.clone());
             }
         } else {
             // A command out of sequence is answered once. Some servers hold on to the sender then, and send what follows in

@@ -8,6 +8,7 @@ mod auth;
 mod foreign;
 mod hidden;
 mod hostile;
+mod refused;
 mod steps;
 
 /// A session fed by hand.

@@ -158,20 +158,6 @@ fn replies_to_a_chunk_before_its_end() {
     assert_eq!((event.outcome, event.reply), (Outcome::Aborted, None));
 }
 
-#[test]
-fn a_refused_sender_is_not_the_one_of_the_next_transaction() {
-    // A server that wants AUTH first refuses each command as out of sequence.
-    let mut t = Bench::new();
-    t.play(OPENING);
-    for sender in ["a@x", "b@x", "c@x"] {
-        t.client(format!("MAIL FROM:<{sender}>\r\nRCPT TO:<{sender}.y>\r\nBDAT 2 LAST\r\nhi").as_bytes());
-        t.server(b"503 5.5.1 AUTH first\r\n503 5.5.1 no\r\n503 5.5.1 no\r\n");
-    }
-    let events = t.close();
-    let told: Vec<_> = events.iter().map(|event| (event.tx_id, from(event), event.outcome)).collect();
-    assert_eq!(told, [(0, "a@x", Outcome::Rejected), (1, "b@x", Outcome::Rejected), (2, "c@x", Outcome::Rejected)]);
-}
-
 /// A chunk that is out of sequence may leave its sender with the server: of that alone nothing is told, nor is it counted.
 #[test]
 fn transactions_are_numbered_as_they_are_told() {
