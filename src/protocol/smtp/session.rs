@@ -110,8 +110,8 @@ pub struct Session {
     next_id: u32,
     /// MAIL was said.
     mail_said: bool,
-    /// Bytes kept of the message under way in chunks.
-    chunked: usize,
+    /// Bytes kept of the message under way in chunks, if one is.
+    chunked: Option<usize>,
     /// Commands the client said, and events raised.
     commands: u64,
     events: u64,
@@ -194,7 +194,7 @@ impl Session {
             open: None,
             next_id: 0,
             mail_said: false,
-            chunked: 0,
+            chunked: None,
             commands: 0,
             events: 0,
             anomalies: Vec::new(),

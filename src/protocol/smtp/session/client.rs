@@ -155,7 +155,7 @@ impl Session {
             self.dialect.add(Dialect::PIPELINED);
         }
         if !matches!(command, Command::Bdat { .. }) {
-            self.chunked = 0;
+            self.chunked = None;
         }
         match command {
             Command::Hello { kind, name } => self.expect(Pending::Hello(Introduction { kind, name }), cx),
@@ -241,7 +241,8 @@ impl Session {
         self.mode = Mode::Chunk { remaining: size };
         let room = usize::try_from(size).unwrap_or(usize::MAX).min(limits::MESSAGE_SIZE_HINT);
         let piece = Message { bytes: Vec::with_capacity(room), ..Message::default() };
-        let chunk = Pending::Chunk(Box::new(Chunk { piece, last, ..Chunk::default() }));
+        let first = self.chunked.is_none();
+        let chunk = Pending::Chunk(Box::new(Chunk { piece, first, last, ..Chunk::default() }));
         if self.unseen[1] {
             // It waits for its own end, not for a reply.
             self.pending.push(chunk);
@@ -295,7 +296,7 @@ impl Session {
         *remaining -= octets.len() as u64;
         let done = *remaining == 0;
         if let Some(chunk) = self.pending.open_chunk() {
-            let bound = self.message_bound.saturating_sub(self.chunked);
+            let bound = self.message_bound.saturating_sub(self.chunked.unwrap_or(0));
             Spool { message: &mut chunk.piece, bound }.add(octets);
         }
         if done {
@@ -308,7 +309,7 @@ impl Session {
         self.mode = Mode::Command;
         let Some(chunk) = self.pending.open_chunk() else { return };
         let (early, last) = (std::mem::take(&mut chunk.early), chunk.last);
-        self.chunked += chunk.piece.bytes.len();
+        self.chunked = Some(self.chunked.unwrap_or(0) + chunk.piece.bytes.len()).filter(|_| !last);
         self.pending.complete_chunk();
         if early.is_empty() && self.unseen[1] {
             // None ever is heard, and nothing else waits.
@@ -321,9 +322,6 @@ impl Session {
             if let Some(command) = self.pending.pop() {
                 self.settle(command, Some(reply), cx);
             }
-        }
-        if last {
-            self.chunked = 0;
         }
     }
 

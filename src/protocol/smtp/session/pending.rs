@@ -36,6 +36,8 @@ pub(super) enum Pending {
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
     pub piece: Message,
+    /// None came right before it: the bound of a message begins anew.
+    pub first: bool,
     pub last: bool,
     /// All of it was read.
     pub complete: bool,
@@ -50,7 +52,7 @@ pub(super) struct Queue {
     /// Bytes of names and addresses, and of chunks.
     text: usize,
     pieces: usize,
-    /// Last chunks among the commands: messages that wait to be decided.
+    /// First chunks among the commands: messages that wait to be decided, each within the bound of one.
     messages: usize,
 }
 
@@ -119,15 +121,15 @@ impl Queue {
     }
 
     fn count(&mut self, command: &Pending, comes: bool) {
-        let last = usize::from(matches!(command, Pending::Chunk(chunk) if chunk.last));
+        let first = usize::from(matches!(command, Pending::Chunk(chunk) if chunk.first));
         if comes {
             self.text += command.text();
             self.pieces += command.piece();
-            self.messages += last;
+            self.messages += first;
         } else {
             self.text -= command.text();
             self.pieces -= command.piece();
-            self.messages -= last;
+            self.messages -= first;
         }
     }
 }
