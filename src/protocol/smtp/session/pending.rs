@@ -32,6 +32,17 @@ pub(super) enum Pending {
     Unknown,
 }
 
+/// Commands that alone have certain replies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plain {
+    /// 354: DATA, or XEXCH50.
+    Data,
+    /// 221.
+    Quit,
+    /// 220.
+    StartTls,
+}
+
 /// BDAT with its chunk (RFC 3030).
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
@@ -54,6 +65,8 @@ pub(super) struct Queue {
     pieces: usize,
     /// First chunks among the commands: messages that wait to be decided, each within the bound of one.
     messages: usize,
+    /// How many there are of each kind that [`Plain`] tells: servers may say 220 any number of times.
+    plain: [usize; 3],
 }
 
 impl Queue {
@@ -93,8 +106,12 @@ impl Queue {
         }
     }
 
-    pub fn position(&self, is_it: impl Fn(&Pending) -> bool) -> Option<usize> {
-        self.commands.iter().position(is_it)
+    /// How many commands are before the first of that kind.
+    pub fn position(&self, of: Plain) -> Option<usize> {
+        if self.plain[of as usize] == 0 {
+            return None;
+        }
+        self.commands.iter().position(|command| command.plain() == Some(of))
     }
 
     pub fn len(&self) -> usize {
@@ -122,6 +139,10 @@ impl Queue {
 
     fn count(&mut self, command: &Pending, comes: bool) {
         let first = usize::from(matches!(command, Pending::Chunk(chunk) if chunk.first));
+        if let Some(plain) = command.plain() {
+            let of_kind = &mut self.plain[plain as usize];
+            *of_kind = if comes { *of_kind + 1 } else { *of_kind - 1 };
+        }
         if comes {
             self.text += command.text();
             self.pieces += command.piece();
@@ -152,6 +173,15 @@ impl Pending {
             Self::Deliveries(recipients) => recipients.capacity() * size_of::<usize>(),
             Self::Chunk(_) => size_of::<Chunk>(),
             _ => 0,
+        }
+    }
+
+    fn plain(&self) -> Option<Plain> {
+        match self {
+            Self::Data | Self::Block => Some(Plain::Data),
+            Self::Quit => Some(Plain::Quit),
+            Self::StartTls => Some(Plain::StartTls),
+            _ => None,
         }
     }
 

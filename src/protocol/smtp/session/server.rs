@@ -2,6 +2,7 @@
 
 use super::super::transaction::is_success;
 use super::alone::enhanced_status;
+use super::pending::Plain;
 use super::{Context, Mode, Pending, Question, Session, Standing};
 use crate::model::event::Reply;
 use crate::model::limits;
@@ -87,9 +88,9 @@ impl Session {
     /// The command a reply belongs to: the oldest one, unless its code says otherwise.
     fn next_answered(&mut self, reply: &Reply, cx: &mut Context<'_>) -> Option<Pending> {
         match reply.code {
-            354 => self.skip_to(|pending| matches!(pending, Pending::Data | Pending::Block), cx),
-            221 => self.skip_to(|pending| matches!(pending, Pending::Quit), cx),
-            220 => self.skip_to(|pending| matches!(pending, Pending::StartTls), cx),
+            354 => self.skip_to(Plain::Data, cx),
+            221 => self.skip_to(Plain::Quit, cx),
+            220 => self.skip_to(Plain::StartTls, cx),
             _ => {}
         }
         if self.pending.len() == 1 {
@@ -256,8 +257,8 @@ impl Session {
     }
 
     /// Passes over commands whose replies were lost, up to the one that alone has such a reply.
-    fn skip_to(&mut self, is_it: impl Fn(&Pending) -> bool, cx: &mut Context<'_>) {
-        let Some(at) = self.pending.position(is_it) else { return };
+    fn skip_to(&mut self, command: Plain, cx: &mut Context<'_>) {
+        let Some(at) = self.pending.position(command) else { return };
         for _ in 0..at {
             if let Some(skipped) = self.pending.pop() {
                 self.settle(skipped, None, cx);
