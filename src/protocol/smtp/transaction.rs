@@ -18,7 +18,7 @@ pub struct Transaction {
     pub declared: Declared,
     /// What a relay said of the client before it.
     pub forwarded: Vec<(String, String)>,
-    /// Set once the client will add nothing more.
+    /// Set when it is told.
     pub closed: Option<Closed>,
     /// Its beginning was not seen.
     pub headless: bool,
@@ -42,7 +42,7 @@ struct Recipient {
     refusal: Option<Reply>,
 }
 
-/// Why the client will add nothing more.
+/// Why nothing more is added to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
     /// All of the message was sent.
