@@ -110,7 +110,8 @@ pub struct SmtpEvent {
     /// each a keyword in upper case and its parameters as sent. Within TLS, those offered before it.
     pub extensions: Arc<[String]>,
     pub envelope: Option<Envelope>,
-    /// The reply to the end of the data, or for an event without a message the last reply seen.
+    /// The reply that decided it: to the end of the data, or a refusal before it, the sender's first; of a session without a
+    /// transaction, the last reply.
     pub reply: Option<Reply>,
     /// True once the session was switched to TLS (RFC 3207) or began in it (RFC 8314).
     pub tls: bool,

@@ -162,7 +162,7 @@ pub const TLS_NAMES: usize = 128;
 pub const TLS_NAME: usize = 1_024;
 /// A message kept in full up to here: above the 25 to 50 MB that large providers take.
 pub const MESSAGE_BYTES: usize = 64 << 20;
-/// First bytes set aside for a message on the word of its SIZE parameter: most mails fit, and a word costs nothing.
+/// First bytes set aside for a message on the word of its SIZE parameter, or for a chunk on that of BDAT: most mails fit, and a word costs nothing.
 pub const MESSAGE_SIZE_HINT: usize = 64 << 10;
 /// Messages of one session that wait for replies: DATA has a client wait, so only those sent with BDAT add up. Past it
 /// the oldest is told as far as it is known.

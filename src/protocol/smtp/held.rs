@@ -54,8 +54,7 @@ impl Held {
 
     /// Its first line, or what there is of it, as a command.
     pub fn first_command(&self) -> Command {
-        let line = self.before_holes().split(|&b| b == b'\n').next().unwrap_or_default();
-        command::parse(line.trim_ascii_end(), &mut Dialect::default())
+        first_command(self.before_holes())
     }
 
     /// Forgets the first line.
@@ -92,6 +91,12 @@ impl Held {
             Some((piece, lost))
         })
     }
+}
+
+/// The first line of what a client said, or what there is of it, as a command.
+pub fn first_command(said: &[u8]) -> Command {
+    let line = said.split(|&b| b == b'\n').next().unwrap_or_default();
+    command::parse(line.trim_ascii_end(), &mut Dialect::default())
 }
 
 #[cfg(test)]

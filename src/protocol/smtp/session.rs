@@ -107,11 +107,12 @@ pub struct Session {
     dialect: Dialect,
     /// The transaction that the server has, as far as it has answered.
     open: Option<Box<Transaction>>,
+    /// Transactions told.
     next_id: u32,
     /// MAIL was said.
     mail_said: bool,
-    /// Bytes kept of the message under way in chunks.
-    chunked: usize,
+    /// Bytes kept of the message under way in chunks, if one is.
+    chunked: Option<usize>,
     /// Commands the client said, and events raised.
     commands: u64,
     events: u64,
@@ -195,7 +196,7 @@ impl Session {
             open: None,
             next_id: 0,
             mail_said: false,
-            chunked: 0,
+            chunked: None,
             commands: 0,
             events: 0,
             anomalies: Vec::new(),
@@ -348,7 +349,7 @@ impl Session {
             }
         }
         let event = SmtpEvent {
-            tx_id: transaction.id,
+            tx_id: self.next_id,
             started: transaction.started,
             outcome: transaction.outcome(),
             reply: transaction.deciding_reply(),
@@ -357,6 +358,7 @@ impl Session {
             envelope: Some(transaction.envelope()),
             ..self.event()
         };
+        self.next_id += 1;
         self.events += 1;
         cx.out.push(Said::Event(Box::new(event)));
     }

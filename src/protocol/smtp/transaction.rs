@@ -8,8 +8,6 @@ use crate::model::time::Timestamp;
 /// A transaction from MAIL to its decision.
 #[derive(Debug)]
 pub struct Transaction {
-    /// Of those of its session, set when it is opened.
-    pub id: u32,
     pub started: Timestamp,
     pub mail_from: String,
     recipients: Vec<Recipient>,
@@ -20,7 +18,7 @@ pub struct Transaction {
     pub declared: Declared,
     /// What a relay said of the client before it.
     pub forwarded: Vec<(String, String)>,
-    /// Set once the client will add nothing more.
+    /// Set when it is told.
     pub closed: Option<Closed>,
     /// Its beginning was not seen.
     pub headless: bool,
@@ -44,7 +42,7 @@ struct Recipient {
     refusal: Option<Reply>,
 }
 
-/// Why the client will add nothing more.
+/// Why nothing more is added to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
     /// All of the message was sent.
@@ -58,7 +56,6 @@ pub enum Closed {
 impl Transaction {
     pub fn new(started: Timestamp, mail_from: String) -> Self {
         Self {
-            id: 0,
             started,
             mail_from,
             recipients: Vec::new(),
@@ -95,6 +92,13 @@ impl Transaction {
             self.recipients_text += reply.text.capacity();
             let before = recipient.refusal.replace(reply);
             self.recipients_text -= before.map_or(0, |before| before.text.capacity());
+        }
+    }
+
+    /// The server refused it as such. What follows on a refused sender is refused for its sake.
+    pub fn refuse(&mut self, reply: Reply) {
+        if !(self.sender_refused && self.refusal.is_some()) {
+            self.refusal = Some(reply);
         }
     }
 
@@ -153,8 +157,12 @@ impl Transaction {
         }
     }
 
-    /// The reply that decided it: to the end of data, else a refusal.
+    /// The reply that decided it: a refusal of the sender, else the one to the end of data, else another refusal.
     pub fn deciding_reply(&self) -> Option<Reply> {
+        let taken = self.decision.as_ref().is_some_and(|reply| is_success(reply.code));
+        if self.sender_refused && self.refusal.is_some() && !taken {
+            return self.refusal.clone();
+        }
         let last_refused = || self.recipients.iter().rev().find_map(|r| r.refusal.clone());
         self.decision.clone().or_else(|| self.refusal.clone()).or_else(last_refused).or_else(|| self.farewell.clone())
     }

@@ -17,7 +17,7 @@ impl Session {
             354 => self.open_or_headless(cx).in_data = true,
             221 | 421 => self.close_open(Closed::Ended, cx),
             // Of all replies only that to EHLO has several lines of which each is an extension.
-            250 if self.next_id == 0 && !extensions(&reply.text).is_empty() => {
+            250 if self.next_id == 0 && self.open.is_none() && !extensions(&reply.text).is_empty() => {
                 self.extensions = extensions(&reply.text);
             }
             code => match echo(&reply.text) {

@@ -23,12 +23,17 @@ impl Session {
                 Mode::Chunk { .. } => self.chunk_bytes(rest, cx),
                 Mode::Undecided(question, held) => {
                     self.veiled = true;
-                    held.push(rest);
-                    let alone = self.replies_lost || self.unseen[1];
-                    if (alone && question.can_be_decided(held)) || held.is_full() {
-                        self.decide_without_reply(cx);
+                    let (question, alone) = (*question, self.replies_lost || self.unseen[1]);
+                    let enough = |held: &[u8]| alone && question.can_be_decided(held);
+                    if held.is_empty() && (enough(rest) || rest.len() > limits::SMTP_UNDECIDED) {
+                        self.decide_at_once(question, rest, cx)
+                    } else {
+                        held.push(rest);
+                        if enough(held.bytes()) || held.is_full() {
+                            self.decide_without_reply(cx);
+                        }
+                        &[]
                     }
-                    &[]
                 }
                 Mode::Secret => self.secret_bytes(rest),
                 Mode::Tls(handshake) => {
@@ -152,7 +157,7 @@ impl Session {
             self.dialect.add(Dialect::PIPELINED);
         }
         if !matches!(command, Command::Bdat { .. }) {
-            self.chunked = 0;
+            self.chunked = None;
         }
         match command {
             Command::Hello { kind, name } => self.expect(Pending::Hello(Introduction { kind, name }), cx),
@@ -237,7 +242,8 @@ impl Session {
         self.mode = Mode::Chunk { remaining: size };
         let room = usize::try_from(size).unwrap_or(usize::MAX).min(limits::MESSAGE_SIZE_HINT);
         let piece = Message { bytes: Vec::with_capacity(room), ..Message::default() };
-        let chunk = Pending::Chunk(Box::new(Chunk { piece, last, ..Chunk::default() }));
+        let first = self.chunked.is_none();
+        let chunk = Pending::Chunk(Box::new(Chunk { piece, first, last, ..Chunk::default() }));
         if self.unseen[1] {
             // It waits for its own end, not for a reply.
             self.pending.push(chunk);
@@ -291,7 +297,7 @@ impl Session {
         *remaining -= octets.len() as u64;
         let done = *remaining == 0;
         if let Some(chunk) = self.pending.open_chunk() {
-            let bound = self.message_bound.saturating_sub(self.chunked);
+            let bound = self.message_bound.saturating_sub(self.chunked.unwrap_or(0));
             Spool { message: &mut chunk.piece, bound }.add(octets);
         }
         if done {
@@ -303,17 +309,20 @@ impl Session {
     fn chunk_done(&mut self, cx: &mut Context<'_>) {
         self.mode = Mode::Command;
         let Some(chunk) = self.pending.open_chunk() else { return };
-        let (early, last) = (chunk.early.take(), chunk.last);
-        self.chunked += chunk.piece.bytes.len();
+        let (early, last) = (std::mem::take(&mut chunk.early), chunk.last);
+        self.chunked = Some(self.chunked.unwrap_or(0) + chunk.piece.bytes.len()).filter(|_| !last);
         self.pending.complete_chunk();
-        if early.is_some() || self.unseen[1] {
-            // Nothing else waits before it: a reply to it was heard, or none ever is.
+        if early.is_empty() && self.unseen[1] {
+            // None ever is heard, and nothing else waits.
             if let Some(chunk) = self.pending.pop() {
-                self.settle(chunk, early, cx);
+                self.settle(chunk, None, cx);
             }
         }
-        if last {
-            self.chunked = 0;
+        // Nothing else waits before it: a reply to it was heard, and for LMTP more may have been.
+        for reply in early {
+            if let Some(command) = self.pending.pop() {
+                self.settle(command, Some(reply), cx);
+            }
         }
     }
 

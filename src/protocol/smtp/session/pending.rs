@@ -32,15 +32,28 @@ pub(super) enum Pending {
     Unknown,
 }
 
+/// Commands that alone have certain replies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plain {
+    /// 354: DATA, or XEXCH50.
+    Data,
+    /// 221.
+    Quit,
+    /// 220.
+    StartTls,
+}
+
 /// BDAT with its chunk (RFC 3030).
 #[derive(Debug, Default)]
 pub(super) struct Chunk {
     pub piece: Message,
+    /// None came right before it: the bound of a message begins anew.
+    pub first: bool,
     pub last: bool,
     /// All of it was read.
     pub complete: bool,
-    /// The server did not wait for all of it.
-    pub early: Option<Reply>,
+    /// What the server said before all of it was read: of LMTP's replies there may be several.
+    pub early: VecDeque<Reply>,
 }
 
 /// Commands in the order they were said.
@@ -50,8 +63,10 @@ pub(super) struct Queue {
     /// Bytes of names and addresses, and of chunks.
     text: usize,
     pieces: usize,
-    /// Last chunks among the commands: messages that wait to be decided.
+    /// First chunks among the commands: messages that wait to be decided, each within the bound of one.
     messages: usize,
+    /// How many there are of each kind that [`Plain`] tells: servers may say 220 any number of times.
+    plain: [usize; 3],
 }
 
 impl Queue {
@@ -91,8 +106,12 @@ impl Queue {
         }
     }
 
-    pub fn position(&self, is_it: impl Fn(&Pending) -> bool) -> Option<usize> {
-        self.commands.iter().position(is_it)
+    /// How many commands are before the first of that kind.
+    pub fn position(&self, of: Plain) -> Option<usize> {
+        if self.plain[of as usize] == 0 {
+            return None;
+        }
+        self.commands.iter().position(|command| command.plain() == Some(of))
     }
 
     pub fn len(&self) -> usize {
@@ -112,23 +131,35 @@ impl Queue {
 
     pub fn held_bytes(&self) -> usize {
         let under_way = match self.commands.back() {
-            Some(Pending::Chunk(chunk)) if !chunk.complete => chunk.piece.bytes.capacity(),
+            Some(Pending::Chunk(chunk)) if !chunk.complete => chunk.held_bytes(),
             _ => 0,
         };
         self.commands.capacity() * size_of::<Pending>() + self.text + self.pieces + under_way
     }
 
     fn count(&mut self, command: &Pending, comes: bool) {
-        let last = usize::from(matches!(command, Pending::Chunk(chunk) if chunk.last));
+        let first = usize::from(matches!(command, Pending::Chunk(chunk) if chunk.first));
+        if let Some(plain) = command.plain() {
+            let of_kind = &mut self.plain[plain as usize];
+            *of_kind = if comes { *of_kind + 1 } else { *of_kind - 1 };
+        }
         if comes {
             self.text += command.text();
             self.pieces += command.piece();
-            self.messages += last;
+            self.messages += first;
         } else {
             self.text -= command.text();
             self.pieces -= command.piece();
-            self.messages -= last;
+            self.messages -= first;
         }
+    }
+}
+
+impl Chunk {
+    /// Bytes it holds while it is read.
+    fn held_bytes(&self) -> usize {
+        let replies = self.early.iter().map(|reply| reply.text.capacity()).sum::<usize>();
+        self.piece.bytes.capacity() + self.early.capacity() * size_of::<Reply>() + replies
     }
 }
 
@@ -142,6 +173,15 @@ impl Pending {
             Self::Deliveries(recipients) => recipients.capacity() * size_of::<usize>(),
             Self::Chunk(_) => size_of::<Chunk>(),
             _ => 0,
+        }
+    }
+
+    fn plain(&self) -> Option<Plain> {
+        match self {
+            Self::Data | Self::Block => Some(Plain::Data),
+            Self::Quit => Some(Plain::Quit),
+            Self::StartTls => Some(Plain::StartTls),
+            _ => None,
         }
     }
 

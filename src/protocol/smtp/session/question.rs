@@ -2,7 +2,7 @@
 
 use super::super::command::Command;
 use super::super::data::DataReader;
-use super::super::held::Held;
+use super::super::held::{Held, first_command};
 use super::{Context, Mode, Session};
 use crate::model::limits;
 use crate::model::net::Side;
@@ -20,8 +20,7 @@ pub(super) enum Question {
 impl Question {
     /// Whether what was said since is enough to do without the reply: a line, or the TLS that was asked for, which is no
     /// line.
-    pub(super) fn can_be_decided(self, held: &Held) -> bool {
-        let bytes = held.bytes();
+    pub(super) fn can_be_decided(self, bytes: &[u8]) -> bool {
         let tls = self == Self::StartTls && bytes.len() >= 3 && opens_tls(bytes);
         tls || bytes.len() > limits::SMTP_COMMAND_LINE || bytes.contains(&b'\n')
     }
@@ -62,19 +61,44 @@ impl Session {
     /// The reply will not come: what the client went on to say decides.
     pub(super) fn decide_without_reply(&mut self, cx: &mut Context<'_>) {
         let Mode::Undecided(question, mut held) = std::mem::replace(&mut self.mode, Mode::Command) else { return };
-        self.forget_pending(cx);
+        if question == Question::StartTls && opens_tls(held.bytes()) {
+            self.forget_pending(cx);
+            return self.held_is_tls(&held, cx);
+        }
         let no_command = !held.bytes().is_empty() && held.first_command() == Command::Unknown;
+        if self.decide(question, no_command, cx) {
+            held.skip_line();
+        }
+        self.read_held(&held, cx);
+    }
+
+    /// The same where nothing was held before `bytes`: none of them is copied, and a client that asks again and again
+    /// within them is read in one loop. Gives what is to be read on.
+    pub(super) fn decide_at_once<'a>(&mut self, question: Question, bytes: &'a [u8], cx: &mut Context<'_>) -> &'a [u8] {
+        self.mode = Mode::Command;
+        if question == Question::StartTls && opens_tls(bytes) {
+            self.forget_pending(cx);
+            self.switch_to_tls(bytes, cx);
+            return &[];
+        }
+        if self.decide(question, first_command(bytes) == Command::Unknown, cx) {
+            return memchr::memchr(b'\n', bytes).map_or(&[], |end| &bytes[end + 1..]);
+        }
+        bytes
+    }
+
+    /// `no_command`: what follows does not begin with one. Gives whether its first line is to be passed over.
+    fn decide(&mut self, question: Question, no_command: bool, cx: &mut Context<'_>) -> bool {
+        self.forget_pending(cx);
         match question {
             Question::Data if no_command => {
                 self.begin_data(cx);
                 self.guessed = true;
             }
             Question::Block(size) if no_command => self.mode = Mode::Block(size),
-            Question::StartTls if opens_tls(held.bytes()) => return self.held_is_tls(&held, cx),
-            Question::Auth if no_command => held.skip_line(),
             _ => {}
         }
-        self.read_held(&held, cx);
+        question == Question::Auth && no_command
     }
 
     pub(super) fn begin_data(&mut self, cx: &Context<'_>) {

@@ -2,8 +2,10 @@
 
 use super::super::transaction::is_success;
 use super::alone::enhanced_status;
+use super::pending::Plain;
 use super::{Context, Mode, Pending, Question, Session, Standing};
 use crate::model::event::Reply;
+use crate::model::limits;
 use crate::model::net::Side;
 
 impl Session {
@@ -86,17 +88,21 @@ impl Session {
     /// The command a reply belongs to: the oldest one, unless its code says otherwise.
     fn next_answered(&mut self, reply: &Reply, cx: &mut Context<'_>) -> Option<Pending> {
         match reply.code {
-            354 => self.skip_to(|pending| matches!(pending, Pending::Data | Pending::Block), cx),
-            221 => self.skip_to(|pending| matches!(pending, Pending::Quit), cx),
-            220 => self.skip_to(|pending| matches!(pending, Pending::StartTls), cx),
+            354 => self.skip_to(Plain::Data, cx),
+            221 => self.skip_to(Plain::Quit, cx),
+            220 => self.skip_to(Plain::StartTls, cx),
             _ => {}
         }
-        if self.pending.len() == 1
-            && let Some(chunk) = self.pending.open_chunk()
-        {
-            // It is settled once all of it was read.
-            chunk.early.get_or_insert_with(|| reply.clone());
-            return None;
+        if self.pending.len() == 1 {
+            let lmtp = self.speaks_lmtp();
+            if let Some(chunk) = self.pending.open_chunk() {
+                // It is settled once all of it was read.
+                let most = if lmtp { limits::SMTP_RECIPIENTS } else { 1 };
+                if chunk.early.len() < most {
+                    chunk.early.push_back(reply.clone());
+                }
+                return None;
+            }
         }
         let oldest = self.pending.front()?;
         // A second greeting, or a challenge nobody asked for, answers nothing.
@@ -159,7 +165,7 @@ impl Session {
         if is_success(reply.code) {
             // Neither go ahead nor refusal (RFC 5321, section 4.3.2 knows only 354 and errors): the client decides.
             self.replies_lost = true;
-            if Question::Data.can_be_decided(held) {
+            if Question::Data.can_be_decided(held.bytes()) {
                 self.decide_without_reply(cx);
             }
             return;
@@ -177,7 +183,7 @@ impl Session {
     /// The server refused the open transaction as such.
     pub(super) fn refuse_open(&mut self, reply: Reply) {
         if let Some(open) = self.open.as_mut() {
-            open.refusal = Some(reply);
+            open.refuse(reply);
         }
     }
 
@@ -256,8 +262,8 @@ impl Session {
     }
 
     /// Passes over commands whose replies were lost, up to the one that alone has such a reply.
-    fn skip_to(&mut self, is_it: impl Fn(&Pending) -> bool, cx: &mut Context<'_>) {
-        let Some(at) = self.pending.position(is_it) else { return };
+    fn skip_to(&mut self, command: Plain, cx: &mut Context<'_>) {
+        let Some(at) = self.pending.position(command) else { return };
         for _ in 0..at {
             if let Some(skipped) = self.pending.pop() {
                 self.settle(skipped, None, cx);

@@ -48,7 +48,10 @@ impl Session {
                     self.data_answered(reply, cx);
                 }
             }
-            Pending::Chunk(chunk) => self.chunk_settled(*chunk, reply, cx),
+            Pending::Chunk(mut chunk) => {
+                let reply = reply.or_else(|| chunk.early.pop_front());
+                self.chunk_settled(*chunk, reply, cx);
+            }
             Pending::EndOfData => {
                 let recipients = self.recipients_to_answer();
                 self.delivery_settled(recipients, reply, cx);
@@ -132,14 +135,14 @@ impl Session {
             none => *none = Some(chunk.piece),
         }
         let refusal = reply.as_ref().filter(|reply| !is_success(reply.code));
-        if !chunk.last {
-            if refusal.is_some() {
-                open.refusal = reply;
+        if !(chunk.last && chunk.complete) {
+            if let Some(refusal) = refusal {
+                open.refuse(refusal.clone());
             }
-        } else if chunk.complete {
+        } else {
             // A command out of sequence is answered once. Some servers hold on to the sender then, and send what follows in
-            // its name.
-            if refusal.is_some_and(|reply| reply.code == 503) {
+            // its name; not to one that they refused.
+            if refusal.is_some_and(|reply| reply.code == 503) && !open.sender_refused {
                 let leftover = Box::new(open.leftover());
                 self.delivery_settled(VecDeque::new(), reply, cx);
                 self.begin(leftover);
@@ -152,9 +155,12 @@ impl Session {
 
     /// RFC 2033, section 4.2: after the data there is one reply for each recipient accepted. In SMTP there is one for all.
     fn recipients_to_answer(&self) -> VecDeque<usize> {
-        let lmtp = self.introduced.as_ref().is_some_and(|client| client.kind == Hello::Lhlo);
-        let open = self.open.as_ref().filter(|_| lmtp);
+        let open = self.open.as_ref().filter(|_| self.speaks_lmtp());
         open.map(|open| open.accepted().collect()).unwrap_or_default()
+    }
+
+    pub(super) fn speaks_lmtp(&self) -> bool {
+        self.introduced.as_ref().is_some_and(|client| client.kind == Hello::Lhlo)
     }
 
     /// A reply to a whole message: for the first of these recipients, if any, else for all.
@@ -180,9 +186,7 @@ impl Session {
     // --- the open transaction -----------------------------------------------------------------------------------
 
     /// The transaction that the server has now.
-    pub(super) fn begin(&mut self, mut transaction: Box<Transaction>) -> &mut Transaction {
-        transaction.id = self.next_id;
-        self.next_id += 1;
+    pub(super) fn begin(&mut self, transaction: Box<Transaction>) -> &mut Transaction {
         self.open.insert(transaction)
     }
 

@@ -7,6 +7,8 @@ use proptest::prelude::*;
 mod auth;
 mod foreign;
 mod hidden;
+mod hostile;
+mod refused;
 mod steps;
 
 /// A session fed by hand.

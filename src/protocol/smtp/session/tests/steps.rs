@@ -3,6 +3,7 @@
 use super::*;
 
 const UP_TO_DATA: &str = "C: MAIL FROM:<a@x>\nS: 250 ok\nC: RCPT TO:<b@y>\nS: 250 ok\nC: DATA";
+const UP_TO_RCPT: &str = "C: MAIL FROM:<a@x>\nS: 250 ok\nC: RCPT TO:<b@y>\nS: 250 ok";
 const MESSAGE: &str = "C: Subject: x\nC:\nC: hi\nC: .\nS: 250 taken";
 
 fn one(script: &[&str]) -> SmtpEvent {
@@ -131,6 +132,42 @@ fn a_message_in_chunks_over_lmtp() {
     let rejected: Vec<_> = events[0].envelope.iter().flat_map(|e| &e.rcpt_rejected).map(|r| r.reply.code).collect();
     assert_eq!(rejected, [452, 550]);
     assert_eq!((from(&events[1]), events[1].outcome), ("n@x", Outcome::Rejected));
+}
+
+/// Its end came late to the sensor, or never came: the client gave up.
+#[test]
+fn replies_to_a_chunk_before_its_end() {
+    // RFC 2033, section 4.2, with BDAT: one reply for each recipient.
+    let mut t = Bench::new();
+    t.play("S: 220 LMTP\nC: LHLO c\nS: 250 CHUNKING");
+    t.client(b"MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nRCPT TO:<c@y>\r\nBDAT 4 LAST\r\nhi");
+    t.server(b"250 ok\r\n250 ok\r\n250 ok\r\n250 b has it\r\n550 no c\r\n");
+    t.client(b"hoMAIL FROM:<n@x>\r\n");
+    t.server(b"550 no more\r\n");
+    let events = t.close();
+    assert_eq!((to(&events[0]), body(&events[0]), events[0].outcome), (vec!["b@y"], "hiho".into(), Outcome::Accepted));
+    assert_eq!((from(&events[1]), events[1].outcome), ("n@x", Outcome::Rejected));
+
+    // As within a message after DATA.
+    for (chunk, code) in [("BDAT 1000", 552), ("BDAT 1000 LAST", 552), ("BDAT 1000 LAST", 421)] {
+        let event = one(&[OPENING, UP_TO_RCPT, &format!("C: {chunk}\nC: hi\nS: {code} enough")]);
+        assert_eq!((event.outcome, event.reply.as_ref().unwrap().code), (Outcome::Rejected, code), "{chunk}");
+        assert_eq!(body(&event), "hi\r\n");
+    }
+    let event = one(&[OPENING, UP_TO_RCPT, "C: BDAT 1000\nC: hi\nS: 250 go on"]);
+    assert_eq!((event.outcome, event.reply), (Outcome::Aborted, None));
+}
+
+/// A chunk that is out of sequence may leave its sender with the server: of that alone nothing is told, nor is it counted.
+#[test]
+fn transactions_are_numbered_as_they_are_told() {
+    let mut t = Bench::new();
+    t.play(OPENING).play(UP_TO_RCPT);
+    t.client(b"BDAT 2\r\nhiBDAT 2 LAST\r\nhoRSET\r\n");
+    t.server(b"452 full\r\n503 no\r\n250 ok\r\n");
+    t.play(UP_TO_RCPT);
+    let events = t.close();
+    assert_eq!(events.iter().map(|event| event.tx_id).collect::<Vec<_>>(), [0, 1]);
 }
 
 #[test]
