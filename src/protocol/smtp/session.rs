@@ -76,6 +76,8 @@ pub struct Session {
     replies: ReplyReader,
     /// Commands whose replies are to come.
     pending: Queue,
+    /// Replies still to come before those: to commands that had to leave the queue.
+    overdue: usize,
     awaiting_greeting: bool,
     greeting: Option<Reply>,
     last_reply: Option<Reply>,
@@ -174,6 +176,7 @@ impl Session {
             lines: LineBuffer::default(),
             replies: ReplyReader::default(),
             pending: Queue::default(),
+            overdue: 0,
             awaiting_greeting: !midstream,
             greeting: None,
             last_reply: None,
@@ -284,6 +287,7 @@ impl Session {
             (_, Side::Server) => {
                 self.replies.lose();
                 self.replies_lost = true;
+                self.overdue = 0;
                 self.awaiting_greeting = false;
             }
         }

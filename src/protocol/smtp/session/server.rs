@@ -58,6 +58,13 @@ impl Session {
         if matches!(self.mode, Mode::Data(..)) && self.pending.is_empty() {
             return self.reply_within_data(reply, cx);
         }
+        if matches!(reply.code, 220 | 221 | 354) {
+            // These find their command by themselves.
+            self.overdue = 0;
+        } else if self.overdue > 0 {
+            self.overdue -= 1;
+            return;
+        }
         match self.next_answered(&reply, cx) {
             Some(command) => self.settle(command, Some(reply), cx),
             // The DATA it answers was lost.

@@ -24,6 +24,7 @@ impl Session {
             && let Some(oldest) = self.pending.pop()
         {
             self.settle(oldest, None, cx);
+            self.overdue += 1;
         }
         self.pending.push(command);
     }
@@ -31,6 +32,7 @@ impl Session {
     /// No reply will come to what was said so far.
     pub(super) fn forget_pending(&mut self, cx: &mut Context<'_>) {
         self.replies_lost = false;
+        self.overdue = 0;
         while let Some(command) = self.pending.pop() {
             self.settle(command, None, cx);
         }
@@ -39,6 +41,11 @@ impl Session {
     /// Applies a command with its reply. Without one it is taken to have done what it asked.
     pub(super) fn settle(&mut self, command: Pending, reply: Option<Reply>, cx: &mut Context<'_>) {
         let refused = reply.as_ref().is_some_and(|reply| !is_success(reply.code));
+        if let Some(farewell) = reply.as_ref().filter(|reply| reply.code == 421)
+            && let Some(open) = self.open.as_mut()
+        {
+            open.farewell = Some(farewell.clone());
+        }
         match command {
             Pending::Hello(client) => self.hello_settled(client, reply, cx),
             Pending::Mail(transaction) => self.mail_settled(transaction, reply, cx),
@@ -172,6 +179,8 @@ impl Session {
         {
             open.refuse_recipient(recipient, reply.clone());
         }
+        // A refused chunk makes what follows a command out of sequence: that is why.
+        let reply = if reply.code == 503 { open.refusal.clone().unwrap_or(reply) } else { reply };
         // Of several, one success is what counts.
         if open.decision.as_ref().is_none_or(|before| !is_success(before.code)) {
             open.decision = Some(reply);

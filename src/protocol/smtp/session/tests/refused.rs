@@ -29,3 +29,51 @@ fn the_reply_that_refused_a_sender_is_not_lost_behind_what_follows_from_it() {
         assert_eq!((event.outcome, reply.code, reply.text.as_str()), (Outcome::Rejected, 550, "5.7.1 blocked"));
     }
 }
+
+#[test]
+fn a_refused_chunk_is_why_the_last_one_is_out_of_sequence() {
+    let mut t = Bench::new();
+    t.play(OPENING);
+    t.client(b"MAIL FROM:<a@x>\r\nRCPT TO:<b@y>\r\nBDAT 2\r\nhiBDAT 2 LAST\r\nho");
+    t.server(b"250 ok\r\n250 ok\r\n452 4.3.1 full\r\n503 no\r\n");
+    let event = &t.close()[0];
+    assert_eq!((event.outcome, event.reply.as_ref().unwrap().code), (Outcome::Rejected, 452));
+}
+
+/// RFC 5321, section 3.8.
+#[test]
+fn a_server_may_bid_farewell_in_reply_to_anything() {
+    for command in ["NOOP", "RSET", "VRFY a", "EHLO again.example"] {
+        let mut t = Bench::new();
+        t.play(OPENING).play(&format!("C: MAIL FROM:<a@x>\nS: 250 ok\nC: {command}\nS: 421 4.3.2 going down"));
+        let event = &t.close()[0];
+        if command == "RSET" {
+            assert_eq!((event.outcome, event.reply.as_ref()), (Outcome::Reset, None), "ended before");
+        } else {
+            assert_eq!((event.outcome, event.reply.as_ref().unwrap().code), (Outcome::Aborted, 421), "{command}");
+        }
+    }
+}
+
+/// A tap may deliver all of the client first: more than is queued.
+#[test]
+fn replies_to_commands_that_left_the_queue_are_passed_over() {
+    let mut t = Bench::new();
+    t.play(OPENING);
+    let accepts = |number: usize| !(number * number).is_multiple_of(3);
+    let count = limits::SMTP_TRANSACTIONS + 36;
+    for number in 0..count {
+        t.client(format!("MAIL FROM:<{number}@x>\r\nRCPT TO:<b@y>\r\nBDAT 2 LAST\r\nhi").as_bytes());
+    }
+    for number in 0..count {
+        let end = if accepts(number) { "250 taken" } else { "554 no" };
+        t.server(format!("250 ok\r\n250 ok\r\n{end}\r\n").as_bytes());
+    }
+    let events = t.close();
+    assert_eq!(events.len(), count);
+    for (number, event) in events.iter().enumerate() {
+        let outcome = if accepts(number) { Outcome::Accepted } else { Outcome::Rejected };
+        let outcome = if number < 36 { Outcome::Unknown } else { outcome };
+        assert_eq!((from(event), event.outcome), (&*format!("{number}@x"), outcome));
+    }
+}
