@@ -152,8 +152,9 @@ impl Stream {
             stats.invalid_segments += 1;
             return;
         }
-        if part.flags & FIN != 0 && half.fin.is_none() {
-            half.fin = Some(end.max(0) as u64);
+        // One of bytes long past is dropped by its receiver (RFC 9293, section 3.10.7.4) and must not end it for us.
+        if part.flags & FIN != 0 && half.fin.is_none() && end >= half.next as i64 {
+            self.end_at(side, end as u64);
         }
         if !part.payload.is_empty() || part.missing > 0 {
             self.accept(side, start, part, after, stats, sink);
@@ -214,6 +215,15 @@ impl Stream {
                 }
             }
         }
+    }
+
+    /// Notes where the data of `side` ends. Its FIN has a sequence number, but is no byte to wait for, also where the
+    /// acknowledgment of it was captured first.
+    fn end_at(&mut self, side: Side, end: u64) {
+        let [half, other] = self.pair(side);
+        half.fin = Some(end);
+        half.acked = half.acked.min(end);
+        other.held.values_mut().for_each(|held| held.after = held.after.min(end));
     }
 
     /// Notes what `side` acknowledges; gives the offset of the other side that its data must wait for.

@@ -189,6 +189,46 @@ fn both_fins_delivered_is_the_end() {
 }
 
 #[test]
+fn a_fin_that_comes_after_its_acknowledgment_leaves_no_hole() {
+    let mut t = Bench::new();
+    t.send(Side::Server, 5_000, 1_000, b"221 bye");
+    // The client's FIN, acknowledging the server's, is captured before it.
+    t.send_flags(Side::Client, 1_000, 5_008, b"", FIN | 16);
+    t.send_flags(Side::Server, 5_007, 1_000, b"", FIN | 16);
+    assert!(t.stream.finished());
+    t.stream.flush(&mut t.stats, &mut t.log);
+    assert_eq!((t.log.0, t.stats.gaps), (vec![data(Side::Server, b"221 bye")], 0));
+}
+
+#[test]
+fn data_that_acknowledges_a_fin_not_yet_seen_does_not_wait_for_more_than_it() {
+    let mut t = Bench::new();
+    t.client(1_000, b"QUIT");
+    t.send(Side::Server, 5_000, 1_005, b"221 bye");
+    t.send_flags(Side::Client, 1_004, 5_000, b"", FIN | 16);
+    assert_eq!(t.log.0, [data(Side::Client, b"QUIT"), data(Side::Server, b"221 bye")]);
+    assert_eq!(t.stats.gaps, 0);
+}
+
+#[test]
+fn a_fin_of_bytes_long_past_is_not_believed() {
+    let mut t = Bench::new();
+    t.client(1_000, b"DATA");
+    t.send(Side::Server, 5_000, 1_004, b"354");
+    for before in [1, 3, 1_000, 0x3000_0000_u32] {
+        t.send_flags(Side::Client, 1_004_u32.wrapping_sub(before), 5_003, b"", FIN | 16);
+        t.send_flags(Side::Server, 5_003_u32.wrapping_sub(before), 1_004, b"", FIN | 16);
+        assert!(!t.stream.finished(), "{before} before");
+    }
+    t.send_flags(Side::Client, 1_004, 5_003, b".", FIN | 16);
+    t.send_flags(Side::Server, 5_003, 1_006, b"250", FIN | 16);
+    let expected =
+        [data(Side::Client, b"DATA"), data(Side::Server, b"354"), data(Side::Client, b"."), data(Side::Server, b"250")];
+    assert_eq!(t.log.0, expected);
+    assert!(t.stream.finished());
+}
+
+#[test]
 fn flush_tells_what_never_came() {
     let mut t = Bench::new();
     t.client(1_003, b"d");
