@@ -470,6 +470,10 @@ impl Half {
     fn deliver(&mut self, bytes: &[u8], stats: &mut FlowStats) {
         self.next += bytes.len() as u64;
         let kept = &bytes[bytes.len().saturating_sub(limits::STREAM_TAIL)..];
+        if kept.len() < bytes.len() {
+            // The bytes left out stand between what was kept before and these.
+            self.tail.clear();
+        }
         if self.tail.len() + kept.len() > 2 * limits::STREAM_TAIL {
             let surplus = (self.tail.len() + kept.len() - limits::STREAM_TAIL).min(self.tail.len());
             self.tail.drain(..surplus);

@@ -110,6 +110,24 @@ fn the_first_copy_wins_and_a_differing_second_is_told() {
     assert_eq!(t.stats.overlap_differs, 2);
 }
 
+/// Segments merged by offload are longer than what is kept for comparison.
+#[test]
+fn the_same_bytes_again_do_not_differ_however_long_the_segments() {
+    let said: Vec<u8> = (0..40_000_u32).map(|i| (i % 251) as u8).collect();
+    let mut t = Bench::new();
+    let mut sent = 0;
+    for len in [3_000, 4_096, 5_000, 4_097, 8_000, 100, 9_000] {
+        let (start, end) = (sent, sent + len);
+        t.client(1_000 + start as u32, &said[start..end]);
+        for back in [1, 4_096, 4_500, 5_000, 8_192, 20_000] {
+            let from = end.saturating_sub(back);
+            t.client(1_000 + from as u32, &said[from..end]);
+        }
+        sent = end;
+    }
+    assert_eq!((t.log.0, t.stats.overlap_differs), (vec![data(Side::Client, &said[..sent])], 0));
+}
+
 #[test]
 fn a_keep_alive_probe_is_no_differing_copy() {
     let mut t = Bench::new();
