@@ -153,7 +153,7 @@ impl Stream {
             return;
         }
         // One of bytes long past is dropped by its receiver (RFC 9293, section 3.10.7.4) and must not end it for us.
-        if part.flags & FIN != 0 && half.fin.is_none() && end >= half.next as i64 {
+        if part.flags & FIN != 0 && half.fin.is_none() && end >= half.reach() as i64 {
             self.end_at(side, end as u64);
         }
         if !part.payload.is_empty() || part.missing > 0 {
@@ -517,6 +517,12 @@ impl Half {
             self.insert(start, Held { bytes: Vec::new(), missing, after }, stats);
         }
         differs
+    }
+
+    /// All before this was sent, a FIN not counted.
+    fn reach(&self) -> u64 {
+        let held = self.held.last_key_value().map_or(0, |(offset, held)| offset + held.len());
+        held.max(self.next).max(self.acked.saturating_sub(1))
     }
 
     /// Whether the other side acknowledged a byte that only a segment set aside has.

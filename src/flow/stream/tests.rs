@@ -110,6 +110,20 @@ fn the_first_copy_wins_and_a_differing_second_is_told() {
     assert_eq!(t.stats.overlap_differs, 2);
 }
 
+#[test]
+fn nor_is_a_fin_before_bytes_that_wait_behind_a_hole() {
+    let mut t = Bench::new();
+    t.client(1_000, b"ab");
+    t.client(1_004, b"ef");
+    t.send_flags(Side::Client, 1_003, 5_000, b"", FIN | 16);
+    t.client(1_002, b"cd");
+    t.send(Side::Server, 5_000, 1_008, b"");
+    t.send_flags(Side::Client, 1_005, 5_000, b"", FIN | 16);
+    t.send_flags(Side::Client, 1_006, 5_000, b"g", FIN | 16);
+    assert_eq!((t.log.0, t.stats.gaps), (vec![data(Side::Client, b"abcdefg")], 0));
+    assert_eq!(t.stream.halves[0].fin, Some(7));
+}
+
 /// Segments merged by offload are longer than what is kept for comparison.
 #[test]
 fn the_same_bytes_again_do_not_differ_however_long_the_segments() {
