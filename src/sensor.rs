@@ -286,8 +286,10 @@ impl Core {
         let side = entry.side(low);
         entry.count(side, segment.ip.bytes, now);
         // The first SYN-ACK names the SYN it answers; any other SYN before it was not taken.
-        let answers = segment.flags & (SYN | ACK) == SYN | ACK && entry.tcp_flags[side.index()] & ACK == 0;
-        if segment.flags & SYN != 0 && (place.opened || answers) {
+        let before = entry.tcp_flags[side.index()];
+        let answers = segment.flags & (SYN | ACK) == SYN | ACK && before & (SYN | ACK) != SYN | ACK;
+        // Its SYN is relied on from now on (`Conversation::new`), so the first must be noted, late as it may come.
+        if segment.flags & SYN != 0 && (place.opened || answers || before & SYN == 0) {
             entry.first_seq[side.index()] = segment.seq.wrapping_add(1);
         }
         if answers {

@@ -21,6 +21,7 @@ use crate::model::limits;
 use crate::model::stats::DecodeStats;
 use crate::model::time::Timestamp;
 
+use super::repeat::Completions;
 use super::walk::Fault;
 use super::{Anomalies, IpFacts};
 
@@ -32,6 +33,8 @@ pub(super) struct FragmentPool {
     ages: BTreeMap<u64, (Key, Timestamp)>,
     /// The next age to give out.
     next_age: u64,
+    /// What completed the latest of those no longer here.
+    completions: Completions,
     /// Bytes held, with [`PIECE_COST`] for each piece.
     held: usize,
     /// Bytes and datagrams that may be held.
@@ -94,8 +97,8 @@ impl Whole {
 impl FragmentPool {
     /// A pool for so many bytes and datagrams.
     pub(super) fn within(most: usize, most_datagrams: usize) -> Self {
-        let (datagrams, ages) = (HashMap::default(), BTreeMap::new());
-        Self { datagrams, ages, next_age: 0, held: 0, most, most_datagrams }
+        let (datagrams, ages, completions) = (HashMap::default(), BTreeMap::new(), Completions::default());
+        Self { datagrams, ages, next_age: 0, completions, held: 0, most, most_datagrams }
     }
 
     /// Bytes held, with what each datagram takes.
@@ -133,6 +136,9 @@ impl FragmentPool {
         if fragment.bytes.is_empty() || (fragment.more && !fragment.bytes.len().is_multiple_of(8)) {
             return Err(Fault::Invalid);
         }
+        if !self.datagrams.contains_key(&fragment.key) && self.completions.has(fragment, now, self.datagrams.hasher()) {
+            return Ok(None);
+        }
         let datagram = self.find_or_open(fragment, now, stats);
         let before = datagram.cost();
         let refusal = datagram.add(fragment, stats);
@@ -142,6 +148,7 @@ impl FragmentPool {
             anomalies.add(refusal, || fragment.key.to_string());
         }
         if complete {
+            self.completions.note(fragment, now, self.datagrams.hasher());
             return Ok(self.take(&fragment.key).and_then(|whole| {
                 stats.fragments_reassembled += 1;
                 let (ip, protocol) = whole.first?;
@@ -429,6 +436,34 @@ mod tests {
             bench.put(key, 0, true, &[1; 16]);
             assert_eq!(bench.put(key, 16, false, &[2]).unwrap().len(), 17);
         }
+    }
+
+    #[test]
+    fn what_completed_a_datagram_does_not_open_it_again_when_it_comes_twice() {
+        for (key, order) in [(key(1), [0, 1, 2]), (key6(1), [2, 0, 1])] {
+            let mut bench = Bench::default();
+            let wholes = order.map(|at: u8| {
+                let put = |bench: &mut Bench| bench.put(key, usize::from(at) * 8, at < 2, &[at; 8]);
+                [put(&mut bench), put(&mut bench)]
+            });
+            assert_eq!(wholes.iter().flatten().flatten().count(), 1, "{order:?}");
+            assert!(bench.pool.datagrams.is_empty(), "{order:?}");
+            bench.check();
+        }
+    }
+
+    #[test]
+    fn a_datagram_whose_identification_is_used_again_is_no_copy() {
+        let mut bench = Bench::default();
+        let (first, last) = ([1; 8], [2; 8]);
+        bench.put(key(1), 0, true, &first);
+        assert!(bench.put(key(1), 8, false, &last).is_some());
+        // Other bytes at once, and the same bytes later, each from its end.
+        assert_eq!(bench.put(key(1), 8, false, &[3; 8]), None);
+        assert_eq!(bench.put(key(1), 0, true, &first).unwrap()[8..], [3; 8]);
+        bench.now = bench.now.plus(Duration::from_secs(2));
+        assert_eq!(bench.put(key(1), 8, false, &last), None);
+        assert_eq!(bench.put(key(1), 0, true, &first).unwrap()[8..], last);
     }
 
     #[test]

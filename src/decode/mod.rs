@@ -25,6 +25,7 @@ mod fast;
 mod fragment;
 mod ip;
 mod link;
+mod repeat;
 mod transport;
 mod tunnel;
 mod walk;

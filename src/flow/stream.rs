@@ -152,8 +152,9 @@ impl Stream {
             stats.invalid_segments += 1;
             return;
         }
-        if part.flags & FIN != 0 && half.fin.is_none() {
-            half.fin = Some(end.max(0) as u64);
+        // One of bytes long past is dropped by its receiver (RFC 9293, section 3.10.7.4) and must not end it for us.
+        if part.flags & FIN != 0 && half.fin.is_none() && end >= half.reach() as i64 {
+            self.end_at(side, end as u64);
         }
         if !part.payload.is_empty() || part.missing > 0 {
             self.accept(side, start, part, after, stats, sink);
@@ -214,6 +215,15 @@ impl Stream {
                 }
             }
         }
+    }
+
+    /// Notes where the data of `side` ends. Its FIN has a sequence number, but is no byte to wait for, also where the
+    /// acknowledgment of it was captured first.
+    fn end_at(&mut self, side: Side, end: u64) {
+        let [half, other] = self.pair(side);
+        half.fin = Some(end);
+        half.acked = half.acked.min(end);
+        other.held.values_mut().for_each(|held| held.after = held.after.min(end));
     }
 
     /// Notes what `side` acknowledges; gives the offset of the other side that its data must wait for.
@@ -460,6 +470,10 @@ impl Half {
     fn deliver(&mut self, bytes: &[u8], stats: &mut FlowStats) {
         self.next += bytes.len() as u64;
         let kept = &bytes[bytes.len().saturating_sub(limits::STREAM_TAIL)..];
+        if kept.len() < bytes.len() {
+            // The bytes left out stand between what was kept before and these.
+            self.tail.clear();
+        }
         if self.tail.len() + kept.len() > 2 * limits::STREAM_TAIL {
             let surplus = (self.tail.len() + kept.len() - limits::STREAM_TAIL).min(self.tail.len());
             self.tail.drain(..surplus);
@@ -503,6 +517,12 @@ impl Half {
             self.insert(start, Held { bytes: Vec::new(), missing, after }, stats);
         }
         differs
+    }
+
+    /// All before this was sent, a FIN not counted.
+    fn reach(&self) -> u64 {
+        let held = self.held.last_key_value().map_or(0, |(offset, held)| offset + held.len());
+        held.max(self.next).max(self.acked.saturating_sub(1))
     }
 
     /// Whether the other side acknowledged a byte that only a segment set aside has.

@@ -10,31 +10,37 @@
 //! real as well.
 
 /// What the checksums of one side of a flow are worth. One byte: every flow has two.
+///
+/// A wrong checksum holds by chance once in 65,536 times, often enough in a long capture; two of a few segments hardly
+/// ever do. They need not follow each other, or a sender who spoils every other segment would never be held to any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Trust {
-    /// None held yet.
-    #[default]
-    Unproven,
-    /// The last one held: by chance that happens once in 65,536 times, often enough in a long capture.
-    Once,
-    /// Two in a row held: they are real.
-    Proven,
-    /// A segment set aside was received nevertheless: whatever these checksums are, they tell nothing.
-    Waived,
-}
+pub struct Trust(u8);
 
 impl Trust {
+    /// A segment set aside was received nevertheless: whatever these checksums are, they tell nothing.
+    pub const WAIVED: Self = Self(u8::MAX);
+    /// Two of a few held: they are real.
+    const PROVEN: Self = Self(u8::MAX - 1);
+    /// None held lately.
+    const UNPROVEN: Self = Self(0);
+    /// One held, and none after it yet. One more for each wrong one since, up to [`FEW`].
+    const ONCE: Self = Self(1);
+
     /// Takes in whether a segment's checksum holds. True when the segment is to be set aside.
     pub fn rejects(&mut self, holds: bool) -> bool {
         *self = match (*self, holds) {
-            (Self::Unproven, true) => Self::Once,
-            (Self::Once, true) => Self::Proven,
-            (Self::Unproven | Self::Once, false) => Self::Unproven,
-            (settled, _) => settled,
+            (settled @ (Self::PROVEN | Self::WAIVED), _) => settled,
+            (Self::UNPROVEN, true) => Self::ONCE,
+            (_, true) => Self::PROVEN,
+            (Self(since), false) if (1..FEW).contains(&since) => Self(since + 1),
+            (_, false) => Self::UNPROVEN,
         };
-        *self == Self::Proven && !holds
+        *self == Self::PROVEN && !holds
     }
 }
+
+/// Among so many segments two must hold. Of unfinished checksums, two do so by chance once in 500 million.
+const FEW: u8 = 8;
 
 #[cfg(test)]
 mod tests {
@@ -54,12 +60,23 @@ mod tests {
 
     #[test]
     fn one_that_holds_by_chance_among_wrong_ones_proves_nothing() {
-        assert_rejects(&[false, true, false, false, true, false], &[false; 6]);
+        let mut checksums = vec![true];
+        for _ in 0..3 {
+            checksums.extend([false; FEW as usize]);
+            checksums.push(true);
+        }
+        checksums.push(false);
+        assert_rejects(&checksums, &vec![false; checksums.len()]);
+    }
+
+    #[test]
+    fn spoiling_every_other_segment_does_not_help_a_sender() {
+        assert_rejects(&[true, false, true, false, true, false], &[false, false, false, true, false, true]);
     }
 
     #[test]
     fn once_waived_nothing_is_held_against_it() {
-        let mut trust = Trust::Waived;
+        let mut trust = Trust::WAIVED;
         assert!(![true, true, true, false].into_iter().any(|holds| trust.rejects(holds)));
     }
 }

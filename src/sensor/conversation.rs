@@ -172,7 +172,7 @@ impl Sink for Listener<'_> {
     }
 
     fn believed(&mut self, side: Side) {
-        self.trust.iter_mut().for_each(|trust| trust[side.index()] = Trust::Waived);
+        self.trust.iter_mut().for_each(|trust| trust[side.index()] = Trust::WAIVED);
     }
 
     fn differs(&mut self, side: Side) {

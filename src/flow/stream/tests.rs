@@ -111,6 +111,38 @@ fn the_first_copy_wins_and_a_differing_second_is_told() {
 }
 
 #[test]
+fn nor_is_a_fin_before_bytes_that_wait_behind_a_hole() {
+    let mut t = Bench::new();
+    t.client(1_000, b"ab");
+    t.client(1_004, b"ef");
+    t.send_flags(Side::Client, 1_003, 5_000, b"", FIN | 16);
+    t.client(1_002, b"cd");
+    t.send(Side::Server, 5_000, 1_008, b"");
+    t.send_flags(Side::Client, 1_005, 5_000, b"", FIN | 16);
+    t.send_flags(Side::Client, 1_006, 5_000, b"g", FIN | 16);
+    assert_eq!((t.log.0, t.stats.gaps), (vec![data(Side::Client, b"abcdefg")], 0));
+    assert_eq!(t.stream.halves[0].fin, Some(7));
+}
+
+/// Segments merged by offload are longer than what is kept for comparison.
+#[test]
+fn the_same_bytes_again_do_not_differ_however_long_the_segments() {
+    let said: Vec<u8> = (0..40_000_u32).map(|i| (i % 251) as u8).collect();
+    let mut t = Bench::new();
+    let mut sent = 0;
+    for len in [3_000, 4_096, 5_000, 4_097, 8_000, 100, 9_000] {
+        let (start, end) = (sent, sent + len);
+        t.client(1_000 + start as u32, &said[start..end]);
+        for back in [1, 4_096, 4_500, 5_000, 8_192, 20_000] {
+            let from = end.saturating_sub(back);
+            t.client(1_000 + from as u32, &said[from..end]);
+        }
+        sent = end;
+    }
+    assert_eq!((t.log.0, t.stats.overlap_differs), (vec![data(Side::Client, &said[..sent])], 0));
+}
+
+#[test]
 fn a_keep_alive_probe_is_no_differing_copy() {
     let mut t = Bench::new();
     t.client(1_000, b"abcd");
@@ -185,6 +217,46 @@ fn both_fins_delivered_is_the_end() {
     t.send_flags(Side::Server, 5_000, 1_000, b"x", FIN | 16);
     assert!(!t.stream.finished(), "two bytes of the client are missing");
     t.client(1_000, b"ab");
+    assert!(t.stream.finished());
+}
+
+#[test]
+fn a_fin_that_comes_after_its_acknowledgment_leaves_no_hole() {
+    let mut t = Bench::new();
+    t.send(Side::Server, 5_000, 1_000, b"221 bye");
+    // The client's FIN, acknowledging the server's, is captured before it.
+    t.send_flags(Side::Client, 1_000, 5_008, b"", FIN | 16);
+    t.send_flags(Side::Server, 5_007, 1_000, b"", FIN | 16);
+    assert!(t.stream.finished());
+    t.stream.flush(&mut t.stats, &mut t.log);
+    assert_eq!((t.log.0, t.stats.gaps), (vec![data(Side::Server, b"221 bye")], 0));
+}
+
+#[test]
+fn data_that_acknowledges_a_fin_not_yet_seen_does_not_wait_for_more_than_it() {
+    let mut t = Bench::new();
+    t.client(1_000, b"QUIT");
+    t.send(Side::Server, 5_000, 1_005, b"221 bye");
+    t.send_flags(Side::Client, 1_004, 5_000, b"", FIN | 16);
+    assert_eq!(t.log.0, [data(Side::Client, b"QUIT"), data(Side::Server, b"221 bye")]);
+    assert_eq!(t.stats.gaps, 0);
+}
+
+#[test]
+fn a_fin_of_bytes_long_past_is_not_believed() {
+    let mut t = Bench::new();
+    t.client(1_000, b"DATA");
+    t.send(Side::Server, 5_000, 1_004, b"354");
+    for before in [1, 3, 1_000, 0x3000_0000_u32] {
+        t.send_flags(Side::Client, 1_004_u32.wrapping_sub(before), 5_003, b"", FIN | 16);
+        t.send_flags(Side::Server, 5_003_u32.wrapping_sub(before), 1_004, b"", FIN | 16);
+        assert!(!t.stream.finished(), "{before} before");
+    }
+    t.send_flags(Side::Client, 1_004, 5_003, b".", FIN | 16);
+    t.send_flags(Side::Server, 5_003, 1_006, b"250", FIN | 16);
+    let expected =
+        [data(Side::Client, b"DATA"), data(Side::Server, b"354"), data(Side::Client, b"."), data(Side::Server, b"250")];
+    assert_eq!(t.log.0, expected);
     assert!(t.stream.finished());
 }
 

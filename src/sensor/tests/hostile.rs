@@ -284,6 +284,22 @@ fn questions_over_tcp_are_read_from_a_connection_that_the_capture_joins_late() {
     assert_eq!(told.questions().len(), 1, "{:?}", told.stats.dns);
 }
 
+/// A server's first acknowledgment, of nothing yet, captured at any place of the handshake, its SYN-ACK after it too.
+#[test]
+fn an_early_acknowledgment_does_not_hide_where_the_server_begins() {
+    let clean = mail(start(), 1_025, 25, 1);
+    let [syn, answer] = [&clean[0], &clean[1]].map(|frame| (seq(frame).wrapping_add(1), tcp_flags(frame)));
+    assert_eq!((syn.1, answer.1), (2, 2 | ACK));
+    let early = Hand { from_client: false, ports: [1_025, 25], seq: answer.0, ack: syn.0, flags: ACK, payload: b"" };
+    for place in 1..4 {
+        let mut frames = clean.clone();
+        frames.insert(place, early.at(frames[place - 1].time));
+        let told = sense(frames);
+        assert_eq!((told.mails().len(), told.stats.flow.invalid_segments), (1, 0), "{place}: {:?}", told.story());
+        assert_is_the_letter(told.mails()[0]);
+    }
+}
+
 #[test]
 fn a_session_over_a_bad_network_is_read_as_it_was_said() {
     let body = [b"Subject: x\r\n\r\n".as_slice(), &b"0123456789\r\n".repeat(3_000)].concat();
