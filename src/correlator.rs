@@ -100,6 +100,8 @@ pub struct Correlator {
     open: BTreeMap<u64, IpAddr>,
     /// When they were last looked through for those that can be closed.
     swept: Timestamp,
+    /// Time leapt to here, and no other event has said so yet.
+    leapt: Option<Timestamp>,
     /// How often each wish of [`CorrelatorSettings::ignore`] was heeded.
     ignored: Vec<u64>,
     mailing_hosts: u64,
@@ -128,6 +130,7 @@ impl Correlator {
             incidents: 0,
             open: BTreeMap::new(),
             swept: Timestamp::default(),
+            leapt: None,
             ignored: Vec::new(),
             mailing_hosts: 0,
             alerts: BTreeMap::new(),
@@ -164,7 +167,9 @@ impl Correlator {
         self.now = event.time;
         let (first, last) = self.span.unwrap_or((event.time, event.time));
         self.span = Some((first.min(event.time), last.max(event.time)));
-        self.close_calm(out);
+        if let Some(now) = self.believed() {
+            self.close_calm(now, out);
+        }
         if let EventKind::Tick(stats) = &event.kind {
             self.link.tick(event.source, stats);
         }
@@ -218,7 +223,7 @@ impl Correlator {
     /// Idle wire: time went on without events.
     pub fn advance(&mut self, now: Timestamp, out: &mut Vec<Said>) {
         self.now = now;
-        self.close_calm(out);
+        self.close_calm(now, out);
     }
 
     /// The end: closes all incidents, in the order of their numbers.
@@ -234,6 +239,7 @@ impl Correlator {
         Report {
             span: self.span,
             hosts: self.hosts_listed(limits::TOP_HOSTS, true),
+            verdicts: self.verdicts(Host::worst),
             ignored: self.ignored(),
             mailing_hosts: self.mailing_hosts,
             alerts: self.alerts_by_rule(),
@@ -245,8 +251,12 @@ impl Correlator {
 
     /// How many home hosts are under suspicion, by verdict in the order of [`Verdict::ALL`]; the clean are not counted.
     pub fn suspects(&self) -> [u64; Verdict::ALL.len()] {
+        self.verdicts(Host::verdict)
+    }
+
+    fn verdicts(&self, verdict: impl Fn(&Host) -> Verdict) -> [u64; Verdict::ALL.len()] {
         let mut counts = [0; Verdict::ALL.len()];
-        for verdict in self.hosts.iter().map(Host::verdict).filter(|verdict| *verdict != Verdict::Clean) {
+        for verdict in self.hosts.iter().map(verdict).filter(|verdict| *verdict != Verdict::Clean) {
             counts[verdict as usize] += 1;
         }
         counts
@@ -260,10 +270,7 @@ impl Correlator {
 
     /// The same; with `worst` each host as it stood worst in the whole run.
     fn hosts_listed(&self, top: usize, worst: bool) -> Vec<HostReport> {
-        let verdict = |host: &Host| match &host.past {
-            Some(past) if worst => past.verdict.max(host.verdict()),
-            _ => host.verdict(),
-        };
+        let verdict = |host: &Host| if worst { host.worst() } else { host.verdict() };
         let rank = |host: &Host| (std::cmp::Reverse((verdict(host), host.facts.tally.bytes)), host.facts.addr);
         let known = |host: &&Host| host.case.is_some() || host.past.is_some() || host.facts.first_mail.is_some();
         let mut hosts: Vec<&Host> = self.hosts.iter().filter(known).collect();
@@ -394,14 +401,32 @@ impl Correlator {
         }
     }
 
+    /// The time by which incidents may close. A leap has to be borne out by another event, of its time or one further on:
+    /// one packet with a damaged time must not end everything that is under way.
+    fn believed(&mut self) -> Option<Timestamp> {
+        let leaps = |since, now| apart(since, now) >= limits::CLOCK_LEAP;
+        if !leaps(self.swept, self.now) {
+            self.leapt = None;
+            return Some(self.now);
+        }
+        match self.leapt {
+            Some(first) if first == self.now => None,
+            Some(first) if !leaps(first, self.now) => Some(self.now),
+            before => {
+                self.leapt = Some(self.now);
+                before.filter(|first| *first < self.now)
+            }
+        }
+    }
+
     /// Closes the incidents of hosts that have calmed, in the order of their numbers. Looks every
     /// [`limits::CALM_SWEEP`].
-    fn close_calm(&mut self, out: &mut Vec<Said>) {
-        if apart(self.now, self.swept) < limits::CALM_SWEEP {
+    fn close_calm(&mut self, now: Timestamp, out: &mut Vec<Said>) {
+        if apart(now, self.swept) < limits::CALM_SWEEP {
             return;
         }
-        self.swept = self.now;
-        let (now, weighing) = (self.now, &self.settings.detect.verdict);
+        self.swept = now;
+        let weighing = &self.settings.detect.verdict;
         let mut calmed = Vec::new();
         for (&id, &addr) in &self.open {
             let Some(place) = self.hosts.find(addr) else { continue };
@@ -414,6 +439,7 @@ impl Correlator {
             }
             let last = incident(host, view(&self.detectors, &self.settings, now, &self.link), true);
             host.case = None;
+            host.states.calm();
             host.facts.role.judged(Verdict::Clean);
             host.facts.role.settle(&self.settings.detect.roles);
             calmed.push((id, place));

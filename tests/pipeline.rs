@@ -118,7 +118,7 @@ fn what_live_capture_passes_on_adds_up() {
     for seed in 1..=2 {
         let spoilt = spoil(&packets, everything(), seed);
         let (count, stop) = (spoilt.len() as u64, AtomicBool::new(false));
-        let live = Live { packets: MemorySource::new(spoilt), stop: &stop, nap: None };
+        let live = Live { packets: MemorySource::new(spoilt), stop: &stop, nap: None, silence: 0 };
         let mut plan = Plan { workers: 1, ..live_plan() };
         // Room for one message at a time, and someone slow to hear of it, so that others pass on unopened.
         plan.sensor.shares.inspect_bytes = 1;
@@ -198,7 +198,7 @@ fn a_source_that_breaks_is_told_and_the_others_go_on() {
 fn a_live_source_that_breaks_ends_the_run() {
     let (packets, _) = sample("arrival");
     let stop = AtomicBool::new(false);
-    let steady = Live { packets: MemorySource::new(packets.clone()), stop: &stop, nap: None };
+    let steady = Live { packets: MemorySource::new(packets.clone()), stop: &stop, nap: None, silence: 0 };
     let breaking = Breaking(MemorySource::new(packets.clone()), packets.len() / 2);
     let sources: Vec<Box<dyn Source + Send>> = vec![Box::new(steady), Box::new(breaking)];
     let (mut ear, rules) = (Ear::default(), SharedRules::new(RuleSet::builtin()));
@@ -234,7 +234,7 @@ fn an_audience_that_breaks_ends_the_run_and_nobody_waits_for_it() {
         assert_eq!((run.broken, run.failed), (true, 0));
 
         let stop = AtomicBool::new(false);
-        let live = || Live { packets: MemorySource::new(packets.clone()), stop: &stop, nap: None };
+        let live = || Live { packets: MemorySource::new(packets.clone()), stop: &stop, nap: None, silence: 0 };
         let run = pipeline::run(vec![live(), live()], live_plan(), &rules, &stop, None, &mut Broken(events));
         assert_eq!((run.broken, run.failed), (true, 0));
         assert!(run.report.hosts.is_empty(), "nothing is claimed of what was not looked at");
@@ -252,7 +252,7 @@ fn flows_shared_among_live_sources_are_told_as_by_one() {
         let sources = (0..3_usize).map(|ring| {
             let mine = packets.iter().filter(|packet| ring_of(&packet.data) == ring).cloned().collect();
             let nap = (ring == slow).then_some(Duration::from_micros(100));
-            Live { packets: MemorySource::new(mine), stop: &stop, nap }
+            Live { packets: MemorySource::new(mine), stop: &stop, nap, silence: 0 }
         });
         let mut ear = Ear { stop_at: Some((&stop, packets.len() as u64)), ..Ear::default() };
         let mut plan = live_plan();
@@ -287,7 +287,7 @@ fn flows_shared_among_live_sources_are_told_as_by_one() {
 fn a_wire_that_falls_silent_ages_flows_and_closes_incidents() {
     let (packets, _) = sample("mimail-c-outbreak");
     let (stop, rules) = (AtomicBool::new(false), SharedRules::new(RuleSet::builtin()));
-    let source = Live { packets: MemorySource::new(packets), stop: &stop, nap: None };
+    let source = Live { packets: MemorySource::new(packets), stop: &stop, nap: None, silence: 0 };
     let mut ear = Ear { stop_when_closed: Some(&stop), ..Ear::default() };
     pipeline::run(vec![source], live_plan(), &rules, &stop, None, &mut ear);
     let last = ear.heard.incidents.last().unwrap();
@@ -303,6 +303,8 @@ struct Live<'a> {
     stop: &'a AtomicBool,
     /// How long it takes over ten packets.
     nap: Option<Duration>,
+    /// Milliseconds that nothing came.
+    silence: i64,
 }
 
 impl Source for Live<'_> {
@@ -314,7 +316,8 @@ impl Source for Live<'_> {
             Step::End if self.stop.load(Ordering::Relaxed) => Ok(Step::End),
             Step::End => {
                 std::thread::sleep(Duration::from_millis(1));
-                Ok(Step::Idle(Timestamp::from_nanos(i64::MAX / 2)))
+                self.silence += 1;
+                Ok(Step::Idle(Timestamp::from_nanos(i64::MAX / 2 + self.silence * 1_000_000)))
             }
             step => Ok(step),
         }

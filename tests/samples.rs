@@ -415,3 +415,32 @@ fn root() -> &'static Path {
 fn blessing() -> bool {
     std::env::var_os("MAILSNARE_BLESS").is_some_and(|value| value == "1")
 }
+
+/// What mailing cost is what the sender put on the wire, and does not depend on which lines are wanted.
+#[test]
+fn the_cost_of_every_host_is_that_of_the_record_to_the_byte() {
+    for sample in ["mimail-c-outbreak", "office-day", "arrival", "tls-outbreak"] {
+        let truth = truth(sample);
+        for events in ["alert", "alert,flow"] {
+            let path = format!("{}/pcaps/{sample}/trace.pcap", env!("CARGO_MANIFEST_DIR"));
+            let run = Command::new(env!("CARGO_BIN_EXE_mailsnare"))
+                .args(["replay", "--format", "json", "--events", events, &path])
+                .output()
+                .unwrap();
+            let summary: Value = serde_json::from_slice(&run.stdout).unwrap();
+            for told in summary["hosts"].as_array().unwrap() {
+                let is_it = |host: &&Value| host["addresses"].as_array().unwrap().contains(&told["host"]);
+                let host = truth["hosts"].as_array().unwrap().iter().find(is_it).unwrap();
+                let cost = |host: &Value, bytes: &str, mx: &str| {
+                    ["messages", "recipients", bytes, mx].map(|what| host[what].as_u64().unwrap())
+                };
+                assert_eq!(
+                    cost(told, "mail_bytes", "mx_lookups"),
+                    cost(host, "mail_ip_bytes", "mx_questions"),
+                    "{sample}, {events}: {}",
+                    told["host"]
+                );
+            }
+        }
+    }
+}

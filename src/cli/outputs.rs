@@ -294,7 +294,7 @@ impl Outputs {
 impl Audience for Outputs {
     fn hear(&mut self, event: &Event, findings: Option<&Findings>, said: &[Said], view: &View<'_>) {
         if let (EventKind::Packet(packet), Some(evidence)) = (&event.kind, &mut self.evidence) {
-            evidence.packet(event.time, packet);
+            evidence.packet(event.time, packet, |address| view.correlator.known_as(address));
         }
         if findings.is_some() {
             // It may have waited long for an inspector. Other events are told of by the batch: see `pause`.

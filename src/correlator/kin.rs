@@ -12,7 +12,7 @@ use crate::model::net::Mac;
 
 impl Correlator {
     /// The address by which the host of `address` is known; itself where there is no such host.
-    pub(super) fn known_as(&self, address: IpAddr) -> IpAddr {
+    pub fn known_as(&self, address: IpAddr) -> IpAddr {
         let host = self.hosts.find(address).and_then(|place| self.hosts.host(place));
         host.map_or(address, |host| host.facts.addr)
     }

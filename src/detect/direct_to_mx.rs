@@ -46,10 +46,11 @@ struct Trail {
     /// tend to be neighbours.
     networks: Recent<IpAddr, Timestamp>,
     connections: u64,
-    /// The first delivery since the host last paused for [`limits::CHAIN_AGE`]: a test last winter is not the begin of
-    /// today's outbreak.
+    /// The first delivery since the host last paused for [`limits::CHAIN_AGE`], or its incident closed: a test last winter
+    /// is not the begin of today's outbreak.
     since: Timestamp,
     last: Timestamp,
+    /// Empty before that delivery.
     first_step: String,
     last_step: Step,
     /// When each severity was last told: low, medium, high.
@@ -116,6 +117,13 @@ impl Detector for DirectToMx {
             trail.chain.shorten(most);
             trail.domains.keep_youngest(most);
             trail.networks.keep_youngest(most);
+        }
+    }
+
+    fn calm(state: &mut State) {
+        if let Some(trail) = &mut state.0 {
+            trail.told = Default::default();
+            trail.first_step.clear();
         }
     }
 
@@ -256,7 +264,7 @@ impl Trail {
                 Step::Connection(server)
             }
         };
-        if self.connections == 0 || apart(now, self.last) > limits::CHAIN_AGE {
+        if self.first_step.is_empty() || apart(now, self.last) > limits::CHAIN_AGE {
             self.since = now;
             self.first_step = self.last_step.text();
         }

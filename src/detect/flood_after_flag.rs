@@ -110,6 +110,12 @@ impl Detector for FloodAfterFlag {
         }
     }
 
+    fn calm(state: &mut State) {
+        if let Some(watch) = &mut state.0 {
+            watch.told = Default::default();
+        }
+    }
+
     fn account(&self, state: &State) -> Option<Evidence> {
         let watch = state.0.as_ref()?;
         let latest = watch.latest?;

@@ -133,6 +133,11 @@ impl Host {
         self.case.as_ref().map_or(Verdict::Clean, |case| case.verdict())
     }
 
+    /// The worst that was thought of it.
+    pub fn worst(&self) -> Verdict {
+        self.past.as_ref().map_or(Verdict::Clean, |past| past.verdict).max(self.verdict())
+    }
+
     /// Things remembered of it: by detectors, in the case against it, and in one that is closed.
     pub fn entries(&self) -> usize {
         let past = self.past.as_ref().map_or(0, |past| 7 * past.evidence.len() + past.timeline.len() + 3);

@@ -113,6 +113,12 @@ impl Detector for MailVolume {
         signals.raised.push(Signal { alert, detector: Self::NAME, bearing: Bearing::Behaviour, since, ground });
     }
 
+    fn calm(state: &mut State) {
+        if let Some(window) = &mut state.0 {
+            window.told = Default::default();
+        }
+    }
+
     fn entries(state: &State) -> usize {
         state.0.as_ref().map_or(0, |window| window.usual.len() / 4 + weight_of::<Window>())
     }

@@ -81,6 +81,9 @@ pub trait Detector {
     /// is asked for this before any is given up for want of room.
     fn shorten(_state: &mut Self::State, _most: usize) {}
 
+    /// The host's incident is over: what it does from here on is told anew, and dated from then.
+    fn calm(_state: &mut Self::State) {}
+
     /// What stands against the host by now, for `incident` lines; none where the evidence of the last alert will do.
     fn account(&self, _state: &Self::State) -> Option<Evidence> {
         None
@@ -231,6 +234,11 @@ macro_rules! detectors {
             /// [`Detector::entries`], over all detectors.
             pub fn entries(&self) -> usize {
                 0 $(+ <$detector>::entries(&self.$field))+
+            }
+
+            /// [`Detector::calm`] of all detectors.
+            pub fn calm(&mut self) {
+                $(<$detector>::calm(&mut self.$field);)+
             }
 
             /// [`Detector::shorten`] of all detectors.

@@ -96,6 +96,13 @@ impl Detector for MxGuessing {
         }
     }
 
+    fn calm(state: &mut State) {
+        if let Some(guesses) = &mut state.0 {
+            guesses.told = Default::default();
+            guesses.first_name.clear();
+        }
+    }
+
     fn account(&self, state: &State) -> Option<Evidence> {
         state.0.as_ref().map(|guesses| self.evidence(guesses))
     }
@@ -193,7 +200,7 @@ impl Guesses {
             return false;
         }
         self.domains.insert(domain.into(), now);
-        if self.questions == 0 || apart(now, self.last) > limits::CHAIN_AGE {
+        if self.first_name.is_empty() || apart(now, self.last) > limits::CHAIN_AGE {
             (self.since, self.first_name) = (now, name.into());
         }
         self.questions = self.questions.saturating_add(1);

@@ -66,6 +66,10 @@ impl Detector for NameRule {
             signals.raised.push(Signal { alert, detector: Self::NAME, bearing, since: scene.time, ground: Self::NAME });
         }
     }
+
+    fn calm(state: &mut State) {
+        state.0.clear();
+    }
 }
 
 impl State {

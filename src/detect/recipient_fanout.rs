@@ -129,6 +129,14 @@ impl Detector for RecipientFanout {
         })
     }
 
+    fn calm(state: &mut State) {
+        if let Some(test) = &mut state.0 {
+            test.told = Default::default();
+            // A test that was under way goes on, and stands for what is done from now on.
+            test.since = None;
+        }
+    }
+
     fn shorten(state: &mut State, most: usize) {
         if let Some(test) = &mut state.0 {
             test.domains.keep_youngest(most);

@@ -84,6 +84,10 @@ impl Detector for SelfPropagation {
         state.0.as_ref().map_or(0, |outbox| 10 * outbox.files.len() + weight_of::<Outbox>())
     }
 
+    fn calm(state: &mut State) {
+        state.0 = None;
+    }
+
     fn shorten(state: &mut State, most: usize) {
         if let Some(outbox) = &mut state.0 {
             outbox.files.keep_youngest(most);

@@ -73,6 +73,10 @@ impl Detector for SmtpDialect {
         manners.fickle = fickle;
         self.tell(host, manners, smtp, scene, signals);
     }
+
+    fn calm(state: &mut State) {
+        state.0 = None;
+    }
 }
 
 impl SmtpDialect {

@@ -283,7 +283,9 @@ impl Ground {
     /// Makes it weigh at least so much from now on.
     fn lift(&mut self, weight: f64, now: Timestamp, settings: &settings::Verdict) {
         self.weight = self.weight(now, settings).max(weight);
-        self.weighed = self.weighed.max(now);
+        // A clock that was ahead by far and came back must not keep it from fading.
+        let is_ahead = self.weighed.since(now) >= limits::CLOCK_LEAP;
+        self.weighed = if is_ahead { now } else { self.weighed.max(now) };
     }
 
     /// Whether it is held against the host. Low is what an admin's test looks like.

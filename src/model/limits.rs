@@ -380,6 +380,9 @@ pub const ROLE_SLACK: u64 = 3;
 pub const ROLE_SPLIT: u64 = 4;
 /// How often open incidents are looked through for those that can be closed: half-lives are hours.
 pub const CALM_SWEEP: Duration = Duration::from_secs(60);
+/// Time that seems to have passed between two events, from which on a second one has to bear it out before incidents
+/// close: an hour of calm that is missed delays their end by little.
+pub const CLOCK_LEAP: Duration = Duration::from_secs(3_600);
 /// An alert of the same kind and severity about the same host is not repeated sooner.
 pub const ALERT_REPEAT: Duration = Duration::from_secs(3_600);
 /// An alert about a name asked for is not repeated for the same host and rule sooner.

@@ -14,6 +14,9 @@ pub struct Report {
     pub span: Option<(Timestamp, Timestamp)>,
     /// Home hosts under suspicion, and those that mailed most; worst verdict first, then most mail bytes.
     pub hosts: Vec<HostReport>,
+    /// How many hosts under suspicion there are, listed or not, each at its worst; by verdict in the order of
+    /// [`Verdict::ALL`]. The clean are not counted.
+    pub verdicts: [u64; Verdict::ALL.len()],
     /// Home hosts that mailed at all, listed or not.
     pub mailing_hosts: u64,
     /// Alerts by rule name, worst severity first, then by name.

@@ -5,7 +5,7 @@
 //! reads; one for each link type, as the format has one a file. Like extracted files they are the owner's alone,
 //! no link is followed, and no packet is ever partly written, also when the disk fills.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -27,6 +27,8 @@ pub struct EvidenceWriter {
     recent_bytes: usize,
     /// Captures of open incidents.
     open: BTreeMap<IpAddr, Vec<Trace>>,
+    /// Names given in this run; a capture with one of them is not replaced.
+    begun: BTreeSet<String>,
     stats: EvidenceStats,
     first_error: Option<String>,
 }
@@ -66,6 +68,7 @@ impl EvidenceWriter {
             recent: VecDeque::new(),
             recent_bytes: 0,
             open: BTreeMap::new(),
+            begun: BTreeSet::new(),
             stats: EvidenceStats::default(),
             first_error: None,
         })
@@ -83,10 +86,12 @@ impl EvidenceWriter {
         self.recent_bytes + self.open.values().flatten().map(|trace| trace.gathered.capacity()).sum::<usize>()
     }
 
-    /// Takes a packet of a home host.
-    pub fn packet(&mut self, time: Timestamp, packet: &KeptPacket) {
-        for host in parties(packet) {
-            self.add(host, time, packet);
+    /// Takes a packet of a home host. Of a host with several addresses `known_as` gives the one its incidents name.
+    pub fn packet(&mut self, time: Timestamp, packet: &KeptPacket, known_as: impl Fn(IpAddr) -> IpAddr) {
+        let [from, to] = parties(packet).map(known_as);
+        self.add(from, time, packet);
+        if to != from {
+            self.add(to, time, packet);
         }
         self.recent_bytes += footprint(packet);
         self.recent.push_back((time, packet.clone()));
@@ -100,13 +105,18 @@ impl EvidenceWriter {
     /// Hears of a host's case: begins its capture, or ends it.
     pub fn incident(&mut self, incident: &Incident) {
         let host = incident.host.to_canonical();
+        // What was taken for a host of its own goes on in the capture of the host it is an address of.
+        incident.other_addresses.iter().for_each(|other| self.end(other.to_canonical()));
         if incident.verdict != Verdict::Clean && !self.open.contains_key(&host) {
-            self.open.insert(host, Vec::new());
-            self.begin(host, incident.first_seen);
+            self.begin(host, incident);
         }
-        if incident.closed
-            && let Some(mut traces) = self.open.remove(&host)
-        {
+        if incident.closed {
+            self.end(host);
+        }
+    }
+
+    fn end(&mut self, host: IpAddr) {
+        if let Some(mut traces) = self.open.remove(&host) {
             traces.iter_mut().for_each(|trace| self.flush_trace(trace));
         }
     }
@@ -129,11 +139,17 @@ impl EvidenceWriter {
     }
 
     /// Begins with what is remembered of the host.
-    fn begin(&mut self, host: IpAddr, since: Timestamp) {
-        let name = format!("{}-{}", host.to_string().replace(':', "-"), compact(since));
+    fn begin(&mut self, host: IpAddr, incident: &Incident) {
+        let mut name = format!("{}-{}", host.to_string().replace(':', "-"), compact(incident.first_seen));
+        if !self.begun.insert(name.clone()) {
+            // The clock went back, or what the host did before counts again: another incident of this run has that name.
+            name = format!("{name}-{}", incident.id);
+        }
         self.open.insert(host, vec![Trace::new(self.dir.join(name))]);
+        let addresses: Vec<IpAddr> = incident.other_addresses.iter().map(IpAddr::to_canonical).chain([host]).collect();
+        let is_its = |packet: &KeptPacket| parties(packet).iter().any(|party| addresses.contains(party));
         let recent = std::mem::take(&mut self.recent);
-        for (time, packet) in recent.iter().filter(|(_, packet)| parties(packet).any(|party| party == host)) {
+        for (time, packet) in recent.iter().filter(|(_, packet)| is_its(packet)) {
             self.add(host, *time, packet);
         }
         self.recent = recent;
@@ -275,10 +291,9 @@ fn something_else() -> io::Error {
     io::Error::other("something else has this name; it was left alone")
 }
 
-/// Both ends of a packet, each once.
-fn parties(packet: &KeptPacket) -> impl Iterator<Item = IpAddr> + use<> {
-    let [from, to] = packet.hosts.map(|host| host.to_canonical());
-    [Some(from), (to != from).then_some(to)].into_iter().flatten()
+/// Both ends of a packet.
+fn parties(packet: &KeptPacket) -> [IpAddr; 2] {
+    packet.hosts.map(|host| host.to_canonical())
 }
 
 /// Memory a remembered packet takes, roughly.
@@ -344,13 +359,13 @@ mod tests {
     fn a_capture_holds_what_the_host_did_before_and_after_it_was_suspected_and_nothing_of_others() {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = EvidenceWriter::new(dir.path()).unwrap();
-        writer.packet(at(1), &packet(WORM, b"before"));
-        writer.packet(at(2), &packet(OTHER, b"other"));
+        put(&mut writer, at(1), &packet(WORM, b"before"));
+        put(&mut writer, at(2), &packet(OTHER, b"other"));
         writer.incident(&incident(false));
-        writer.packet(at(3), &packet(WORM, b"after"));
-        writer.packet(at(4), &packet(OTHER, b"other"));
+        put(&mut writer, at(3), &packet(WORM, b"after"));
+        put(&mut writer, at(4), &packet(OTHER, b"other"));
         writer.incident(&incident(true));
-        writer.packet(at(5), &packet(WORM, b"calm"));
+        put(&mut writer, at(5), &packet(WORM, b"calm"));
         writer.flush();
         let meta = fs::metadata(dir.path().join(NAME)).unwrap();
         assert_eq!(meta.permissions().mode() & 0o777, 0o600);
@@ -370,14 +385,70 @@ mod tests {
         assert_eq!(writer.stats(), stats);
     }
 
+    /// An office host mails over both families; the incident names it by one of its addresses.
+    #[test]
+    fn packets_of_all_addresses_of_the_host_are_its_evidence() {
+        const SECOND: [u8; 4] = [10, 0, 0, 7];
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = EvidenceWriter::new(dir.path()).unwrap();
+        put(&mut writer, at(1), &packet(SECOND, b"before"));
+        let whole = |closed| Incident { other_addresses: vec![SECOND.into()], ..incident(closed) };
+        writer.incident(&whole(false));
+        let one = |address| if address == IpAddr::from(SECOND) { WORM.into() } else { address };
+        writer.packet(at(2), &packet(SECOND, b"second"), one);
+        writer.packet(at(3), &KeptPacket { hosts: [WORM.into(), SECOND.into()], ..packet(WORM, b"within") }, one);
+        writer.packet(at(4), &packet(OTHER, b"other"), one);
+        writer.incident(&whole(true));
+        writer.packet(at(5), &packet(SECOND, b"calm"), one);
+        writer.flush();
+        let written = fs::read(dir.path().join(NAME)).unwrap();
+        assert_eq!(written.len(), 24 + 3 * (16 + 6), "each once");
+        assert_eq!((writer.stats().packets, fs::read_dir(dir.path()).unwrap().count()), (3, 1));
+    }
+
+    /// Of an address alone at first; then it turns out to be another's of the same host, and the incident goes on there.
+    #[test]
+    fn the_capture_of_an_address_ends_when_it_turns_out_to_be_another_hosts() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = EvidenceWriter::new(dir.path()).unwrap();
+        let alone = Incident { host: OTHER.into(), ..incident(false) };
+        writer.incident(&alone);
+        put(&mut writer, at(1), &packet(OTHER, b"first."));
+        let whole = |closed| Incident { other_addresses: vec![OTHER.into()], ..incident(closed) };
+        writer.incident(&whole(false));
+        writer.packet(at(2), &packet(OTHER, b"second"), |_| WORM.into());
+        writer.incident(&whole(true));
+        put(&mut writer, at(3), &packet(OTHER, b"calm"));
+        writer.flush();
+        let length = |name: &str| fs::metadata(dir.path().join(name)).unwrap().len();
+        assert_eq!(length("10.0.0.6-20031031T090525Z.pcap"), 24 + 22);
+        assert_eq!(length(NAME), 24 + 2 * 22, "with what is remembered");
+        assert!(writer.open.is_empty());
+    }
+
+    #[test]
+    fn an_incident_that_is_dated_as_one_before_does_not_replace_its_capture() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = EvidenceWriter::new(dir.path()).unwrap();
+        writer.caps.ring = 0;
+        for (id, data) in [(1, b"one"), (2, b"two")] {
+            writer.incident(&Incident { id, ..incident(false) });
+            put(&mut writer, at(1), &packet(WORM, data));
+            writer.incident(&Incident { id, ..incident(true) });
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
+        assert!(fs::read(dir.path().join(NAME)).unwrap().ends_with(b"one"));
+        assert!(fs::read(dir.path().join("10.0.0.5-20031031T090525Z-2.pcap")).unwrap().ends_with(b"two"));
+    }
+
     #[test]
     fn another_link_type_has_a_file_of_its_own() {
         let dir = tempfile::tempdir().unwrap();
         let mut writer = EvidenceWriter::new(dir.path()).unwrap();
         writer.incident(&incident(false));
-        writer.packet(at(1), &packet(WORM, b"ethernet"));
-        writer.packet(at(2), &KeptPacket { link: 113, ..packet(WORM, b"cooked") });
-        writer.packet(at(3), &KeptPacket { link: 113, ..packet(WORM, b"cooked") });
+        put(&mut writer, at(1), &packet(WORM, b"ethernet"));
+        put(&mut writer, at(2), &KeptPacket { link: 113, ..packet(WORM, b"cooked") });
+        put(&mut writer, at(3), &KeptPacket { link: 113, ..packet(WORM, b"cooked") });
         writer.flush();
         let second = fs::read(dir.path().join("10.0.0.5-20031031T090525Z-link113.pcap")).unwrap();
         assert_eq!((second[20], second.len()), (113, 24 + 2 * (16 + 6)));
@@ -391,12 +462,12 @@ mod tests {
         let one = footprint(&packet(WORM, b"0"));
         writer.caps = Caps { ring: 10 * one, file: 24 + 12 * 17, total: 1_000 };
         for number in b'0'..=b'9' + 20 {
-            writer.packet(at(number.into()), &packet(WORM, &[number]));
+            put(&mut writer, at(number.into()), &packet(WORM, &[number]));
         }
         assert_eq!((writer.recent.len(), writer.recent_bytes), (10, 10 * one));
         writer.incident(&incident(false));
         for _ in 0..5 {
-            writer.packet(at(100), &packet(WORM, b"x"));
+            put(&mut writer, at(100), &packet(WORM, b"x"));
         }
         writer.flush();
         let written = fs::read(dir.path().join(NAME)).unwrap();
@@ -410,7 +481,7 @@ mod tests {
         fs::write(dir.path().join(NAME), "old").unwrap();
         let run = || {
             let mut writer = EvidenceWriter::new(dir.path()).unwrap();
-            writer.packet(at(1), &packet(WORM, b"one"));
+            put(&mut writer, at(1), &packet(WORM, b"one"));
             writer.incident(&incident(false));
             writer.flush();
             writer
@@ -427,7 +498,7 @@ mod tests {
         assert_eq!(fs::read_to_string(&victim).unwrap(), "keep");
         // Once it can be written, it is, from its header on.
         fs::remove_file(dir.path().join(NAME)).unwrap();
-        writer.packet(at(2), &packet(WORM, b"two"));
+        put(&mut writer, at(2), &packet(WORM, b"two"));
         writer.flush();
         assert_eq!(fs::metadata(dir.path().join(NAME)).unwrap().len(), 24 + 16 + 3);
     }
@@ -436,6 +507,11 @@ mod tests {
     fn a_folder_that_cannot_be_made_is_told() {
         let error = EvidenceWriter::new(Path::new("/dev/null/x")).unwrap_err().to_string();
         assert!(error.starts_with("cannot make the folder /dev/null/x for evidence: "), "{error}");
+    }
+
+    /// A packet where each address is a host.
+    fn put(writer: &mut EvidenceWriter, time: Timestamp, packet: &KeptPacket) {
+        writer.packet(time, packet, |address| address);
     }
 
     fn packet(host: [u8; 4], data: &[u8]) -> KeptPacket {

@@ -92,8 +92,8 @@ impl EveWriter {
                 self.failing = false;
                 Ok(())
             }
-            // Whoever read along has had enough (`| head`): a quiet end.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            // Whoever read along has had enough (`| head`): a quiet end. The reader of a named pipe may come back.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && matches!(self.target, Target::Stdout) => {
                 self.closed = true;
                 self.lost_lines = lost_before;
                 Ok(())
@@ -128,7 +128,7 @@ impl EveWriter {
         self.first_error.as_deref()
     }
 
-    /// True once the reader of a pipe has gone. Nothing more is written, and nothing counts as lost.
+    /// True once the reader of standard output has gone. Nothing more is written, and nothing counts as lost.
     pub fn is_closed(&self) -> bool {
         self.closed
     }
@@ -195,6 +195,7 @@ fn remedy(error: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => "free space there",
         io::ErrorKind::NotFound => "make its folder first",
         io::ErrorKind::IsADirectory => "name a file in it",
+        io::ErrorKind::BrokenPipe => "start its reader",
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "grant the right to write there",
         _ => "see to its disk",
     }
@@ -465,6 +466,31 @@ mod tests {
         writer.flush().unwrap();
         assert!(writer.is_closed());
         assert_eq!((writer.lost_lines(), writer.first_error()), (0, None));
+    }
+
+    /// A log shipper that reads a named pipe is started anew: what it missed is lost and counted, and it is told the rest.
+    #[test]
+    fn the_reader_of_a_named_pipe_may_go_and_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("eve.pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        // Read and write, so that neither end waits for the other.
+        let reader = || OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let first = reader();
+        let mut writer = EveWriter::append(&path).unwrap();
+        writer.write(b"{\"a\":1}\n").unwrap();
+        writer.flush().unwrap();
+        drop(first);
+        writer.write(b"{\"b\":2}\n").unwrap();
+        let error = writer.flush().unwrap_err().to_string();
+        assert!(error.contains("Broken pipe"), "{error}");
+        assert_eq!((writer.lost_lines(), writer.is_closed()), (1, false));
+        let mut second = reader();
+        writer.write(b"{\"c\":3}\n").unwrap();
+        writer.flush().unwrap();
+        let mut read = [0; 64];
+        let count = second.read(&mut read).unwrap();
+        assert!(read[..count].ends_with(b"{\"c\":3}\n"), "{}", String::from_utf8_lossy(&read[..count]));
     }
 
     #[test]

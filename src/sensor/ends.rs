@@ -35,7 +35,8 @@ impl Core {
         let is_mail = attached.as_ref().is_some_and(|c| matches!(c.app, App::SmtpDone));
         let mail_port = entry.transport() == Transport::Tcp && self.mail_ports.contains(entry.server_port());
         let unanswered = mail_port && !entry.connect_told && entry.tcp_flags == [SYN, 0];
-        if !(is_mail || unanswered || self.settings.flow_records) {
+        // Also of one that never came to mail: what it took is part of what mailing costs, whether flows are told or not.
+        if !(is_mail || mail_port || self.settings.flow_records) {
             return;
         }
         let flow = attached.as_ref().map_or_else(|| Arc::new(entry.identity()), |c| Arc::clone(&c.flow));
@@ -52,8 +53,6 @@ impl Core {
             tcp_flags: entry.tcp_flags,
             wire_bytes: bytes - told.min(bytes),
         };
-        if is_mail || self.settings.flow_records {
-            self.push(Some(flow), EventKind::FlowEnd(Box::new(end)));
-        }
+        self.push(Some(flow), EventKind::FlowEnd(Box::new(end)));
     }
 }

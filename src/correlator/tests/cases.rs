@@ -9,8 +9,12 @@ use proptest::prelude::*;
 use super::wire::*;
 use crate::correlator::{CorrelatorSettings, Said};
 use crate::model::alert::{CONTENT_FREE, Evidence, Figure, Incident, Verdict, WEIGHT};
+use crate::model::event::{Dialect, EventKind, SmtpEvent};
+use crate::model::limits;
+use crate::model::mail::Findings;
 use crate::model::report::Ignored;
 use crate::model::settings::Ignore;
+use crate::model::time::Timestamp;
 
 fn weight(evidence: &Evidence) -> f64 {
     match figure(evidence, WEIGHT) {
@@ -67,6 +71,73 @@ fn a_calm_host_is_let_go_and_a_relapse_is_another_incident() {
     assert_eq!(ends, [(1, false), (1, true), (2, false), (2, true)]);
 }
 
+/// A damaged record, or a clock that was set twice: one packet of 2106 among those of 2003.
+#[test]
+fn one_packet_out_of_its_time_closes_no_incident() {
+    let mut wire = Wire::new();
+    let began = wire.now;
+    (1..=3).for_each(|n| drop(wire.deliver(HOST, OUTSIDE_RESOLVER, n, false)));
+    wire.wait(3);
+    let now = wire.now;
+    wire.now = Timestamp::from_parts(4_290_000_000, 0);
+    wire.connect("10.0.0.77", OUTSIDE, 25);
+    wire.tick(1_000);
+    wire.now = now;
+    wire.tick(1_000);
+    (4..=6).for_each(|n| drop(wire.deliver(HOST, OUTSIDE_RESOLVER, n, false)));
+    wire.correlator.finish(&mut wire.said);
+    let told: Vec<_> =
+        wire.incidents().iter().map(|incident| (incident.id, incident.first_seen, incident.closed)).collect();
+    assert_eq!(told, [(1, began, false), (1, began, true)]);
+    assert_eq!(wire.incidents()[1].time, now, "closed at the end, and not before");
+}
+
+/// The same packet, sent by the host itself: its incident fades all the same.
+#[test]
+fn a_host_that_acted_out_of_its_time_calms_all_the_same() {
+    let mut wire = Wire::new();
+    let now = wire.now;
+    wire.now = Timestamp::from_parts(4_290_000_000, 0);
+    worm(&mut wire, HOST, 1);
+    wire.now = now;
+    worm(&mut wire, HOST, 2);
+    wire.wait(72_000);
+    wire.tick(1_000);
+    wire.wait(100);
+    wire.tick(1_000);
+    assert!(wire.incidents().pop().unwrap().closed);
+}
+
+/// With a short memory an incident may close within the hour in which an alert is not repeated.
+#[test]
+fn what_a_host_does_after_its_incident_closed_is_told_anew_and_dated_from_then() {
+    let mut detect = crate::model::settings::DetectSettings::default();
+    detect.verdict.half_life_seconds = 60;
+    let mut wire = Wire::with(CorrelatorSettings { detect, ..CorrelatorSettings::default() }, Arc::new(Book));
+    let bout = |wire: &mut Wire| {
+        for n in 1..=8 {
+            let flow = wire.deliver(HOST, OUTSIDE_RESOLVER, n, false);
+            let dialect = Dialect(Dialect::EARLY_TALKER);
+            let smtp = SmtpEvent { started: wire.now, dialect, tls: true, ..SmtpEvent::default() };
+            wire.feed(Some(&flow), EventKind::Smtp(Box::new(smtp)), &Findings::default());
+        }
+    };
+    bout(&mut wire);
+    let first = wire.alerts().len();
+    assert_eq!(wire.incidents().pop().unwrap().verdict, Verdict::Infected);
+    wire.wait(1_000);
+    wire.tick(1_000);
+    wire.wait(100);
+    wire.tick(1_000);
+    assert!(wire.incidents().pop().unwrap().closed);
+    let again = wire.now;
+    bout(&mut wire);
+    let relapse = wire.incidents().pop().unwrap();
+    assert_eq!((relapse.id, relapse.verdict, relapse.closed), (2, Verdict::Infected, false));
+    assert!(wire.alerts().len() > first);
+    assert_eq!(relapse.first_seen, again, "{:?}", relapse.timeline);
+}
+
 #[test]
 fn an_idle_wire_closes_as_well() {
     let mut wire = Wire::new();
@@ -74,6 +145,18 @@ fn an_idle_wire_closes_as_well() {
     wire.wait(100_000);
     wire.correlator.advance(wire.now, &mut wire.said);
     assert!(wire.incidents().pop().unwrap().closed);
+}
+
+/// An outbreak of which not every host is listed.
+#[test]
+fn hosts_that_are_not_listed_are_counted() {
+    let mut wire = Wire::new();
+    for host in 0..1_203_u16 {
+        let flow = wire.connect(&format!("10.1.{}.{}", host / 200, host % 200), OUTSIDE, 25);
+        wire.message(&flow, 1, vec![hit(WORM)]);
+    }
+    let report = wire.correlator.report();
+    assert_eq!((report.hosts.len(), report.verdicts), (limits::REPORT_HOSTS, [0, 0, 1_203]));
 }
 
 #[test]

@@ -119,6 +119,14 @@ impl Pager {
     /// Takes in what is now thought of a host.
     pub fn take(&mut self, incident: Incident, now: Instant) {
         let host = incident.host;
+        // An address that was taken for a host of its own before: what was told of it goes on under this one.
+        for verdict in [Verdict::Suspicious, Verdict::Infected] {
+            for other in &incident.other_addresses {
+                if let Some(page) = self.pages.get_mut(&(*other, verdict)).filter(|page| !page.resolved) {
+                    (page.resolved, page.due) = (true, now);
+                }
+            }
+        }
         let open = (!incident.closed && incident.verdict != Verdict::Clean).then_some(incident.verdict);
         for verdict in [Verdict::Suspicious, Verdict::Infected] {
             if Some(verdict) == open {
@@ -359,6 +367,21 @@ mod tests {
             told.iter().map(|alert| (alert["labels"]["verdict"].clone(), alert["endsAt"].clone())).collect();
         assert_eq!(ends[0], ("suspicious".into(), "2003-10-31T12:01:40.000000Z".into()));
         assert_eq!(ends[1], ("infected".into(), "2003-10-31T12:06:40.000000Z".into()));
+    }
+
+    /// Two addresses turned out to be one host, which goes on under the other of them.
+    #[test]
+    fn what_was_told_of_another_address_of_the_host_ends() {
+        let (mut pager, now) = (Pager::new("a".into()), Instant::now());
+        pager.take(incident(1, Verdict::Infected), now);
+        pager.answered(&pager.post(now, WALL).unwrap(), Answer::Taken, now);
+        let other_addresses = vec![incident(1, Verdict::Infected).host];
+        pager.take(Incident { other_addresses, ..incident(2, Verdict::Infected) }, now);
+        let told = alerts(&pager.post(now, WALL).unwrap());
+        let ends: Vec<_> =
+            told.iter().map(|alert| (alert["labels"]["host"].clone(), alert["endsAt"].clone())).collect();
+        assert_eq!(ends[0], ("10.0.0.1".into(), "2003-10-31T12:01:40.000000Z".into()));
+        assert_eq!(ends[1], ("10.0.0.2".into(), "2003-10-31T12:06:40.000000Z".into()));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! a datagram, what fits: the line without its cause, or a sentence. A live sensor never waits: a message that cannot go out
 //! at once is counted and gone, as with any syslog over datagrams.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
@@ -315,12 +316,30 @@ fn format(message: &Message<'_>, hostname: &str, process: u32) -> Vec<u8> {
     }
     text.push(']');
     let room = SYSLOG_BYTES.saturating_sub(text.len() + 1);
-    let trimmed = texts.iter().map(|text| text.trim_end());
+    let trimmed = texts.iter().map(|text| one_line(text.trim_end()));
     if let Some(said) = trimmed.into_iter().find(|said| !said.is_empty() && said.len() <= room) {
         text.push(' ');
-        text.push_str(said);
+        text.push_str(&said);
     }
     text.into_bytes()
+}
+
+/// A text without what ends lines or drives terminals, as JSON spells it out (RFC 8259, section 7): an EVE line stays one,
+/// and of those it holds it has spelt out but the few that JSON lets stand.
+fn one_line(text: &str) -> Cow<'_, str> {
+    let is_foreign = |char: char| char.is_control() || matches!(char, '\u{2028}' | '\u{2029}');
+    if !text.contains(is_foreign) {
+        return Cow::Borrowed(text);
+    }
+    let mut line = String::with_capacity(text.len() + 6);
+    for char in text.chars() {
+        if is_foreign(char) {
+            let _ = write!(line, "\\u{:04x}", u32::from(char));
+        } else {
+            line.push(char);
+        }
+    }
+    Cow::Owned(line)
 }
 
 /// Section 6.2.1, table 2.
@@ -377,6 +396,15 @@ mod tests {
     fn foreign_text_cannot_leave_its_place() {
         let said = formatted(&message(&[("rule", "a\"] <1>1\\\nx")], &[]));
         assert!(said.ends_with("[mailsnare@32473 rule=\"a\\\"\\] <1>1\\\\ x\"]"), "{said}");
+    }
+
+    /// A sentence quotes what hosts say of themselves: receivers split at line ends, and terminals obey the rest.
+    #[test]
+    fn nothing_in_a_text_ends_the_message_or_drives_a_terminal() {
+        let said = formatted(&message(&[], &["name \"a\n<160>1 x\r\u{1b}[2J\u{9b}b\u{7f}\u{2028}\""]));
+        assert!(said.ends_with(r#"] name "a\u000a<160>1 x\u000d\u001b[2J\u009bb\u007f\u2028""#), "{said}");
+        let long = "\u{1}".repeat(SYSLOG_BYTES / 2);
+        assert!(formatted(&message(&[], &[&long, "short"])).ends_with("] short"), "as long as it is on the wire");
     }
 
     #[test]

@@ -91,11 +91,13 @@ pub fn text(report: &Report, notes: &Notes, style: Style) -> String {
 fn headline(report: &Report) -> String {
     let with = |verdict| report.hosts.iter().filter(|host| host.verdict == verdict).collect::<Vec<_>>();
     let (infected, suspicious) = (with(Verdict::Infected), with(Verdict::Suspicious));
-    match (infected.len(), suspicious.len()) {
+    // In a great outbreak not all of them are listed.
+    let number = |listed: &[_], verdict| report.verdicts[verdict as usize].max(listed.len() as u64);
+    match (number(&infected, Verdict::Infected), number(&suspicious, Verdict::Suspicious)) {
         (0, 0) => format!("{}.", nobody(report)),
-        (0, some) => format!("No host is infected; {some} under suspicion: {}", named(&suspicious)),
-        (1, _) => format!("1 host is infected: {}", named(&infected)),
-        (some, _) => format!("{some} hosts are infected: {}", named(&infected)),
+        (0, some) => format!("No host is infected; {} under suspicion: {}", count(some), named(&suspicious, some)),
+        (1, _) => format!("1 host is infected: {}", named(&infected, 1)),
+        (some, _) => format!("{} hosts are infected: {}", count(some), named(&infected, some)),
     }
 }
 
@@ -128,22 +130,30 @@ fn span(report: &Report) -> Option<(Timestamp, Timestamp)> {
     report.span.filter(|_| report.sensor.capture.packets > 0)
 }
 
-/// `10.20.1.17 (mimail-c), since 2003-10-31 12:00:05 UTC.`; the first few hosts, and the earliest time of all.
-fn named(hosts: &[&HostReport]) -> String {
+/// `10.20.1.17 (mimail-c), since 2003-10-31 12:00:05 UTC.`; the first few hosts of so many, and the earliest time of
+/// all that are listed.
+fn named(hosts: &[&HostReport], all: u64) -> String {
     let name = |host: &&HostReport| match host.evidence.first() {
         Some(evidence) => format!("{} ({})", host.host, plain(&evidence.source)),
         None => host.host.to_string(),
     };
     let names: Vec<_> = hosts.iter().map(name).collect();
     let since = hosts.iter().map(|host| host.since).min().unwrap_or_default();
-    format!("{}, since {}.", listed(&names, NAMED), time(since))
+    format!("{}, since {}.", listed_of(&names, NAMED, all), time(since))
 }
 
 /// The first few, and how many more there are.
 fn listed(names: &[String], most: usize) -> String {
-    let mut text = names.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
-    if names.len() > most {
-        let _ = write!(text, " and {} more", count((names.len() - most) as u64));
+    listed_of(names, most, names.len() as u64)
+}
+
+/// The same of so many, of which not all have a name here.
+fn listed_of(names: &[String], most: usize, all: u64) -> String {
+    let shown = names.len().min(most);
+    let mut text = names.iter().take(shown).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let more = all.saturating_sub(shown as u64);
+    if more > 0 {
+        let _ = write!(text, " and {} more", count(more));
     }
     text
 }

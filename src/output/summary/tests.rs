@@ -5,6 +5,16 @@ use crate::model::alert::{Moment, Severity};
 use crate::model::stats::SmtpStats;
 use crate::model::time::Timestamp;
 
+/// In a great outbreak the hosts listed are some of them.
+#[test]
+fn the_headline_counts_hosts_that_are_not_listed() {
+    let mut report = outbreak();
+    report.verdicts = [0, 7, 1_203];
+    let headline = text(&report, &Notes::default(), Style::default());
+    assert!(headline.starts_with("1,203 hosts are infected: "), "{headline:.200}");
+    assert!(headline.lines().next().unwrap().contains(" and 1,20"), "{headline:.200}");
+}
+
 #[test]
 fn an_infected_host_comes_first_with_its_reasons_and_what_to_do() {
     let text = text(&outbreak(), &notes(), Style::default());

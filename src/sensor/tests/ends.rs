@@ -154,11 +154,14 @@ fn connection_attempts_to_mail_ports_are_told_by_their_outcome() {
         for port in [25, 465, 587, 80] {
             let plan = Conversation { opening, ..conversation(start(), 1_025, port, 1) };
             let mut frames = plan.play(&[]).packets;
+            let on_the_wire: u64 = frames.iter().map(|frame| wire::ip_length(&frame.data)).sum();
             frames.extend((1..20).map(|n| time_passes(start() + n * 10 * SECOND)));
             let told = sense(frames);
             let expected = if port == 80 { vec![] } else { vec![outcome] };
             assert_eq!(told.connects(), expected, "{opening:?} on {port}");
-            assert!(told.mails().is_empty() && told.flow_ends().is_empty());
+            let bytes: Vec<u64> = told.flow_ends().iter().map(|end| end.wire_bytes).collect();
+            let sent = if port == 80 { vec![] } else { vec![on_the_wire] };
+            assert_eq!((told.mails().len(), bytes), (0, sent), "{opening:?} on {port}: what it took is told");
             assert_eq!((told.stats.flow.streams, told.stats.smtp.sessions), (0, 0));
         }
     }

@@ -102,7 +102,7 @@ fn mail_flows_outlive_background_flows_in_a_full_table() {
     assert!(told.stats.flow.ended[EndReason::Evicted as usize] > 7_000);
     assert_eq!(told.mails().len(), usize::from(sessions));
     told.mails().into_iter().for_each(assert_is_the_letter);
-    assert!(told.flow_ends().iter().all(|end| end.reason != EndReason::Evicted));
+    assert!(told.flow_ends().iter().all(|end| end.reason != EndReason::Evicted || end.app_proto != "smtp"));
 }
 
 #[test]
@@ -117,7 +117,9 @@ fn a_flood_of_questions_drives_no_mail_out() {
     }
     frames.append(&mut questions);
     let told = sense_with(SensorSettings { flows: 100, ..SensorSettings::default() }, frames);
-    assert_eq!((told.mails().len(), told.flow_ends().len()), (1, 1));
+    // Before it spoke it was worth no more than a question.
+    let ends = told.flow_ends();
+    assert_eq!((told.mails().len(), ends.iter().filter(|end| end.app_proto == "smtp").count()), (1, 1), "{ends:?}");
     assert_is_the_letter(told.mails()[0]);
     assert_eq!(told.stats.dns.queries, 5_000);
 }
@@ -366,6 +368,7 @@ fn the_events_of_a_flood_do_not_pile_up() {
         }
         take(&mut sensor);
         assert!(unanswered >= 19_900, "{unanswered}");
-        assert!(most <= crate::sensor::SWEEP + 16, "{most} events at once");
+        // Of each flow that nobody answered, and that it ended.
+        assert!(most <= 2 * crate::sensor::SWEEP + 16, "{most} events at once");
     }
 }
