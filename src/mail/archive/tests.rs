@@ -211,6 +211,41 @@ fn hostile_archives_end_soon() {
     assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
 }
 
+/// A directory record of ISO 9660 (ECMA-119, section 9.1).
+fn record(block: u32, size: u32, flags: u8, name: &[u8]) -> Vec<u8> {
+    let pad = 1 - name.len() % 2;
+    let both = |number: u32| [number.to_le_bytes(), number.to_be_bytes()].concat();
+    let length = (33 + name.len() + pad) as u8;
+    let head = [&[length, 0][..], &both(block), &both(size), &[0; 7], &[flags, 0, 0], &[1, 0, 0, 1]].concat();
+    [&head[..], &[name.len() as u8], name, &vec![0; pad]].concat()
+}
+
+#[test]
+fn directories_of_an_image_wait_within_a_bound() {
+    let sectors = 600_u32;
+    let mut volume = vec![0; 2_048];
+    volume[..7].copy_from_slice(b"\x01CD001\x01");
+    volume[128..132].copy_from_slice(&[0, 8, 8, 0]);
+    let root = record(18, 2_048, 2, &[0]);
+    volume[156..156 + root.len()].copy_from_slice(&root);
+    let mut end = vec![0; 2_048];
+    end[..6].copy_from_slice(b"\xffCD001");
+    let mut image = [vec![0; 16 * 2_048], volume, end].concat();
+    let sector = |mut records: Vec<u8>| {
+        records.resize(2_048, 0);
+        records
+    };
+    // Down to a path of some 3,800 bytes; there, 36,000 directories.
+    image.extend((19..37).flat_map(|next| sector(record(next, 2_048, 2, &[b'd'; 200]))));
+    image.extend(sector(record(38, sectors * 2_048, 2, &[b'd'; 200])));
+    image.extend(sector(Vec::new()));
+    for at in 0..sectors {
+        image.extend(sector((0..60).flat_map(|n| record(1_000_000 + at * 60 + n, 0, 2, b"d")).collect()));
+    }
+    let (files, anomalies) = unpacked(&image);
+    assert_eq!((files.len(), anomalies), (0, vec!["archive-too-many-members"]));
+}
+
 #[test]
 fn a_wrong_checksum_is_told() {
     let mut zip = build(&[Entry { deflate: false, ..entry("a", b"hello") }]);
