@@ -38,6 +38,10 @@ pub struct Budget {
     pub held: usize,
     /// Passwords to try.
     pub tries: usize,
+    /// What headers of 7z archives may still cost.
+    pub headers: usize,
+    /// Streams that may still follow another in one file.
+    pub streams: usize,
     /// Words that may be passwords, the one that fitted last first. None until one is wanted.
     passwords: Option<Vec<String>>,
 }
@@ -50,6 +54,8 @@ impl Budget {
             bytes: settings.archive_bytes,
             held: settings.nested_bytes,
             tries: limits::ARCHIVE_TRIES,
+            headers: limits::SEVENZIP_HEADERS,
+            streams: limits::ARCHIVE_STREAMS,
             passwords: None,
         }
     }

@@ -6,9 +6,11 @@
 
 use std::io::{Cursor, Read};
 
-use sevenz_rust2::{Archive, ArchiveEntry, BlockDecoder, EncoderMethod, Error, Password};
+use memchr::memmem;
+use sevenz_rust2::{Archive, ArchiveEntry, BlockDecoder, Coder, EncoderMethod, Error, Password};
 
 use super::super::password;
+use super::fields::u64_at;
 use super::member::Reader;
 use super::{Entry, Findings, Member, Method};
 use crate::model::limits;
@@ -21,7 +23,13 @@ pub fn read(
     reader: &mut Reader<'_>,
     findings: &mut Findings<'_>,
 ) -> (Vec<Entry>, usize) {
-    let archive = match header(data) {
+    if reader.budget.headers == 0 {
+        (findings.note)("archive-too-large", "headers of many 7z archives".to_owned());
+        return Default::default();
+    }
+    let archive = header(data);
+    reader.budget.headers = reader.budget.headers.saturating_sub(cost(data, &archive));
+    let archive = match archive {
         Ok(archive) => archive,
         Err(Error::PasswordRequired | Error::UnsupportedCompressionMethod(_)) => {
             findings.listing_is_encrypted();
@@ -61,6 +69,33 @@ fn header(data: &[u8]) -> Result<Archive, Error> {
     Archive::read_with_memory_limit(&mut Cursor::new(data), &Password::empty(), limits::SEVENZIP_HEADER_KIB)
 }
 
+/// What it took to read a header. One that makes no sense may have taken as much as the largest; so may one packed with
+/// bzip2, of which each byte can be a block of its own, and which no packer uses there.
+fn cost(data: &[u8], header: &Result<Archive, Error>) -> usize {
+    let at = u64_at(data, 12).and_then(|at| usize::try_from(at).ok()?.checked_add(32));
+    let packed = at.and_then(|at| data.get(at..)).unwrap_or_default();
+    let encoded = packed.first() == Some(&ENCODED) && memmem::find(packed, EncoderMethod::ID_BZIP2).is_some();
+    match header {
+        Ok(archive) if !encoded => {
+            let members = archive.files.len().saturating_mul(limits::SEVENZIP_MEMBER_COST);
+            let blocks = archive.blocks.len().saturating_mul(limits::SEVENZIP_BLOCK_COST);
+            members.saturating_add(blocks).saturating_add(limits::SEVENZIP_HEADER_COST)
+        }
+        // Nothing was unpacked.
+        Err(Error::PasswordRequired | Error::UnsupportedCompressionMethod(_)) => limits::SEVENZIP_HEADER_COST,
+        _ => limits::SEVENZIP_HEADER_KIB << 10,
+    }
+}
+
+/// Whether a block is packed twice over, as no packer does it: what comes between is not seen here, so it cannot be counted,
+/// and can be ten thousand times as long as what goes in. BCJ2 splits a program into streams, each packed by itself.
+fn is_chained(coders: &[Coder]) -> bool {
+    let of = |ids: &[&[u8]]| coders.iter().filter(|coder| ids.contains(&coder.encoder_method_id())).count();
+    let (lzma, bzip2) = (of(&[EncoderMethod::ID_LZMA, EncoderMethod::ID_LZMA2]), of(&[EncoderMethod::ID_BZIP2]));
+    let split = of(&[EncoderMethod::ID_BCJ2]) > 0;
+    lzma + bzip2 > 1 && !(split && bzip2 == 0)
+}
+
 fn read_block(
     archive: &Archive,
     block: usize,
@@ -72,7 +107,8 @@ fn read_block(
 ) {
     let coders = archive.blocks.get(block).map_or(&[][..], |block| &block.coders);
     let key = coders.iter().find(|coder| coder.encoder_method_id() == EncoderMethod::ID_AES256_SHA256);
-    let found = key.and_then(|key| find_password(archive, block, data, key.properties(), reader));
+    let chained = is_chained(coders);
+    let found = key.filter(|_| !chained).and_then(|key| find_password(archive, block, data, key.properties(), reader));
     let encrypted = key.is_some() && found.is_none();
     let password = found.unwrap_or_else(Password::empty);
     let mut source = Cursor::new(data);
@@ -97,7 +133,7 @@ fn read_block(
         members.push(Entry::Read(Box::new(fact), inner));
         Ok(!stopped)
     };
-    let all = !encrypted && decoder.for_each_entries(&mut each).is_ok();
+    let all = !encrypted && !chained && decoder.for_each_entries(&mut each).is_ok();
     // Those behind a bound, or behind damage, are listed.
     let left = files.into_iter().skip(done);
     members.extend(left.map(|file| Entry::Packed(Member { cut: !encrypted, ..file })));
@@ -159,3 +195,6 @@ fn window_kib(reader: &Reader<'_>) -> usize {
 fn member(file: &ArchiveEntry, encrypted: bool) -> Member {
     Member { name: file.name().to_owned(), size: Some(file.size()), encrypted, ..Member::default() }
 }
+
+/// What a packed header begins with (kEncodedHeader).
+const ENCODED: u8 = 0x17;

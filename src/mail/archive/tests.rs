@@ -211,6 +211,63 @@ fn hostile_archives_end_soon() {
     assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
 }
 
+fn decoded(base64: &str) -> Vec<u8> {
+    super::super::encoding::decode_base64(base64.as_bytes())
+}
+
+#[test]
+fn what_follows_the_last_stream_is_no_part_of_the_file() {
+    // python3 -c 'import base64, bz2; print(base64.b64encode(bz2.compress(b"hello")))'
+    let bzip2 = decoded("QlpoOTFBWSZTWRkxZT0AAACBAAJEoAAhmmgzTQczi7kinChIDJiynoA=");
+    for stream in [gzipped(b"hello", None), bzip2] {
+        for (content, after) in [("hello", &b""[..]), ("hello", b"\r\n"), ("hello", &[0; 512]), ("hellohello", &stream)]
+        {
+            let (files, anomalies) = unpacked(&[&stream, after].concat());
+            assert_eq!((files[0].md5, files[0].truncated), (Some(md5(content.as_bytes())), false), "{after:?}");
+            assert_eq!(anomalies, Vec::<&str>::new());
+        }
+        let (files, _) = unpacked(&[&stream[..], &stream[..12]].concat());
+        assert_eq!((files[0].md5, files[0].truncated), (None, true));
+    }
+}
+
+#[test]
+fn streams_that_hold_nothing_have_a_bound() {
+    // python3 -c 'import base64, bz2; print(base64.b64encode(bz2.compress(b"")))'
+    let nothing = decoded("QlpoORdyRThQkAAAAAA=");
+    let (files, anomalies) = unpacked(&nothing.repeat(limits::ARCHIVE_STREAMS + 1));
+    assert_eq!((files[0].truncated, anomalies), (false, Vec::new()));
+    let (files, anomalies) = unpacked(&nothing.repeat(limits::ARCHIVE_STREAMS + 2));
+    assert_eq!((files[0].truncated, anomalies), (true, vec!["archive-too-large"]));
+}
+
+#[test]
+fn headers_of_7z_archives_have_a_bound_together() {
+    // Its header, packed with LZMA, states 426,664 empty files without names.
+    let many = decoded(
+        "N3q8ryccAASXTjJD3wAAAAAAAAAdAAAAAAAAAETRF9QAAIGWsK2pa2G2OWKLp2FVI8shIOMN9hSaLFySJoUoTmzo4AZuyTXm\
+        rgetxLStgEbACyXOpeqM0IYhxlPGRXfsDF4fj0J5hDJGkJx2231h9OAF7AV0KIFmiQO+1/h/N6d7iea+aooY3I9R0RuYkueg\
+        yM4HBO6f3qVCy4g/XACP0E6vJiiUcR89jyThcJ6nI1/sKMuF0ZWYin4qkfIndfcZwAaYTZj92K/VkA/EJVP49ZE2MQWlsO5v\
+        wXBNRwzRkRGqrWAdus6xJxhcWYbpZlJYvul2qlqzpsh3//9/PAAAFwYAAQmA3wAHCwEAASMDAQEFXQAAEAAMzbXVAAA=",
+    );
+    let (_, anomalies) = unpacked(&build(&vec![entry("a.7z", &many); 8]));
+    assert!(!anomalies.contains(&"archive-too-large"));
+    let (_, anomalies) = unpacked(&build(&vec![entry("a.7z", &many); 10]));
+    assert!(anomalies.contains(&"archive-too-large"));
+}
+
+#[test]
+fn a_7z_block_that_is_packed_twice_is_not_unpacked() {
+    // b"hello" in bzip2 in LZMA; `7z t` takes it for sound.
+    let twice = decoded(
+        "N3q8ryccAASQljWqNgAAAAAAAAAxAAAAAAAAACVMc3IAIRaJbHE9q32J5jwVe8CprXk58tjiROez8QySBRmp8Y8bH+c+GW+c\
+        5paQjxbnoEf//8+kAAABBAYAAQk2AAcLAQACAwQCAiMDAQEFXQAAAQAAAQwFKQAIDQEAAAUBEQUAYQAAAAAA",
+    );
+    let (files, anomalies) = unpacked(&twice);
+    assert_eq!((files[0].filename.as_str(), files[0].size, files[0].truncated), ("a", 5, true));
+    assert_eq!(anomalies, ["archive-damaged"]);
+}
+
 /// A directory record of ISO 9660 (ECMA-119, section 9.1).
 fn record(block: u32, size: u32, flags: u8, name: &[u8]) -> Vec<u8> {
     let pad = 1 - name.len() % 2;
