@@ -14,6 +14,7 @@ mod inflate;
 mod iso;
 mod lzh;
 mod member;
+mod narrowed;
 mod rar;
 mod sevenzip;
 mod tar;

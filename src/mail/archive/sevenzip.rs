@@ -12,6 +12,7 @@ use sevenz_rust2::{Archive, ArchiveEntry, BlockDecoder, Coder, EncoderMethod, Er
 use super::super::password;
 use super::fields::u64_at;
 use super::member::Reader;
+use super::narrowed::Narrowed;
 use super::{Entry, Findings, Member, Method};
 use crate::model::limits;
 
@@ -66,7 +67,14 @@ fn header(data: &[u8]) -> Result<Archive, Error> {
     if data.get(8..32).is_none_or(|start| start.iter().all(|byte| *byte == 0)) {
         return Err(Error::Other("its start header is missing".into()));
     }
-    Archive::read_with_memory_limit(&mut Cursor::new(data), &Password::empty(), limits::SEVENZIP_HEADER_KIB)
+    let (password, limit) = (Password::empty(), limits::SEVENZIP_HEADER_KIB);
+    match Archive::read_with_memory_limit(&mut Cursor::new(data), &password, limit) {
+        Err(error @ Error::MaxMemLimited { .. }) => match Narrowed::new(data) {
+            Some(mut narrowed) => Archive::read_with_memory_limit(&mut narrowed, &password, limit),
+            None => Err(error),
+        },
+        read => read,
+    }
 }
 
 /// What it took to read a header. One that makes no sense may have taken as much as the largest; so may one packed with
@@ -197,4 +205,4 @@ fn member(file: &ArchiveEntry, encrypted: bool) -> Member {
 }
 
 /// What a packed header begins with (kEncodedHeader).
-const ENCODED: u8 = 0x17;
+pub const ENCODED: u8 = 0x17;

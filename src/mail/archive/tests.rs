@@ -257,6 +257,25 @@ fn headers_of_7z_archives_have_a_bound_together() {
 }
 
 #[test]
+fn a_7z_whose_header_asks_for_a_large_window_is_opened() {
+    // printf one > a.txt; printf two > b.txt; bsdtar --format=7zip --options compression=lzma1 -cf - a.txt b.txt | base64,
+    // and with lzma2: libarchive 3.
+    for archive in [
+        "N3q8ryccAAOEj1+WcwAAAAAAAAAhAAAAAAAAAIXy7RoAN5uI1KrpaZo8Ov/9ocAAAACBMweuD87ysgwHyEOAg4Fb/6x2z3g/\
+        Dlvd8045N8NYnelZyYc1I25VpBvljYGmWYON25qu3+NhnUt9q1BzMyOQ4qdwxk65KlOupS0gpzjyz7ro5dRYx2fLan99B//+\
+        3TwAFwYQAQljAAcLAQABIwMBAQVdAACAAAyAkgoBYJ1ADgAA",
+        "N3q8ryccAAN45sc3bwAAAAAAAAAbAAAAAAAAANJI6VABAAVvbmV0d28A4ACLAF1dAACBMweuD85vVl76Dfokg54TXsyFQ7iX\
+        6g3I19wG5RH5zuYt6AC4NiDY9zzM6vNlXACVyWMt7/ixjDxqSaRc+1NOUtum4oKdRVIsgZCcEwCb/o9laK5xYyRAgAAAAAAX\
+        BgoBCWUABwsBAAEhIQEWDICMCgHTlfVdAAA=",
+    ] {
+        let (files, anomalies) = unpacked(&decoded(archive));
+        let seen = files.iter().map(|file| (file.filename.as_str(), file.md5)).collect::<Vec<_>>();
+        assert_eq!(seen, [("a.txt", Some(md5(b"one"))), ("b.txt", Some(md5(b"two")))]);
+        assert_eq!(anomalies, Vec::<&str>::new());
+    }
+}
+
+#[test]
 fn a_7z_block_that_is_packed_twice_is_not_unpacked() {
     // b"hello" in bzip2 in LZMA; `7z t` takes it for sound.
     let twice = decoded(
