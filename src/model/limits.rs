@@ -266,7 +266,7 @@ pub const ARCHIVE_WINDOW_LEAST: u64 = 8 << 20;
 pub const SEVENZIP_HEADER_KIB: usize = 1_280;
 /// Headers of all 7z archives in one message, by what they cost to read, in bytes: eight of the largest, or 640 ordinary ones.
 /// A header of half a kilobyte can state 400,000 members, which takes some 40 ms to read.
-pub const SEVENZIP_HEADERS: usize = 8 * SEVENZIP_HEADER_KIB << 10;
+pub const SEVENZIP_HEADERS: usize = (8 * SEVENZIP_HEADER_KIB) << 10;
 /// What a header costs at least; what each of its members and of its blocks costs, which is what it takes to state one.
 pub const SEVENZIP_HEADER_COST: usize = 16 << 10;
 pub const SEVENZIP_MEMBER_COST: usize = 3;

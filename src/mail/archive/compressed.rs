@@ -53,13 +53,13 @@ pub struct Streams<'a> {
 }
 
 enum Stream<'a> {
-    Gzip(GzDecoder<&'a [u8]>),
+    Gzip(Box<GzDecoder<&'a [u8]>>),
     Bzip2(BzDecoder<&'a [u8]>),
 }
 
 impl<'a> Streams<'a> {
     pub fn gzip(packed: &'a [u8], left: &'a Cell<usize>) -> Self {
-        Self { stream: Stream::Gzip(GzDecoder::new(packed)), left }
+        Self { stream: Stream::Gzip(Box::new(GzDecoder::new(packed))), left }
     }
 
     pub fn bzip2(packed: &'a [u8], left: &'a Cell<usize>) -> Self {
@@ -70,7 +70,7 @@ impl<'a> Streams<'a> {
     fn next_stream(&mut self) -> io::Result<bool> {
         let next = match &self.stream {
             Stream::Gzip(ended) if ended.get_ref().starts_with(b"\x1f\x8b\x08") => {
-                Stream::Gzip(GzDecoder::new(ended.get_ref()))
+                Stream::Gzip(Box::new(GzDecoder::new(ended.get_ref())))
             }
             Stream::Bzip2(ended) if ended.get_ref().starts_with(b"BZh") => {
                 Stream::Bzip2(BzDecoder::new(ended.get_ref()))

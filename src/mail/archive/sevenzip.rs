@@ -141,12 +141,20 @@ fn read_block(
         members.push(Entry::Read(Box::new(fact), inner));
         Ok(!stopped)
     };
-    let all = !encrypted && !chained && decoder.for_each_entries(&mut each).is_ok();
+    let (cut, trouble) = match (encrypted, chained) {
+        (true, _) => (false, None),
+        (_, true) => (true, Some(("archive-damaged", "a block of a 7z archive is packed twice".to_owned()))),
+        _ => match decoder.for_each_entries(&mut each) {
+            Ok(_) => (true, None),
+            Err(Error::UnsupportedCompressionMethod(method)) => (false, Some(("archive-not-opened", method))),
+            Err(_) => (true, Some(("archive-damaged", "a block of a 7z archive".to_owned()))),
+        },
+    };
     // Those behind a bound, or behind damage, are listed.
     let left = files.into_iter().skip(done);
-    members.extend(left.map(|file| Entry::Packed(Member { cut: !encrypted, ..file })));
-    if !all && !encrypted {
-        (findings.note)("archive-damaged", "a block of a 7z archive".to_owned());
+    members.extend(left.map(|file| Entry::Packed(Member { cut, ..file })));
+    if let Some((name, detail)) = trouble {
+        (findings.note)(name, detail);
     }
 }
 

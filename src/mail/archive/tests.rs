@@ -276,6 +276,18 @@ fn a_7z_whose_header_asks_for_a_large_window_is_opened() {
 }
 
 #[test]
+fn a_7z_packed_in_a_way_of_its_own_is_not_called_damaged() {
+    // printf one > a.txt; 7z a -mtm- -m0=ppmd -mhc=off p.7z a.txt
+    let archive = decoded(
+        "N3q8ryccAAS9ctj6CAAAAAAAAABGAAAAAAAAAJ8sHn4AbwIpjNuDAAEEBgABCQgABwsBAAEjAwQBBQYAAAEADAMACAoB8YZs\
+        egAABQEZBgAAAAAAABENAGEALgB0AHgAdAAAABUGAQAggKSBAAA=",
+    );
+    let (files, anomalies) = unpacked(&archive);
+    assert_eq!((files[0].filename.as_str(), files[0].size, files[0].truncated), ("a.txt", 3, false));
+    assert_eq!((files[0].md5, anomalies), (None, vec!["archive-not-opened"]));
+}
+
+#[test]
 fn a_7z_block_that_is_packed_twice_is_not_unpacked() {
     // b"hello" in bzip2 in LZMA; `7z t` takes it for sound.
     let twice = decoded(
