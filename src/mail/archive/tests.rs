@@ -211,6 +211,24 @@ fn hostile_archives_end_soon() {
     assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
 }
 
+#[test]
+fn an_entry_that_points_at_nothing_hides_no_member() {
+    let shown = build(&[entry("a.txt", b"one")]);
+    let mut hidden = build(&[entry("b.exe", b"two")]);
+    hidden.truncate(hidden.windows(4).position(|at| at == b"PK\x01\x02").unwrap());
+    let directory = shown.windows(4).position(|at| at == b"PK\x01\x02").unwrap();
+    let mut zip = [&hidden, &shown[directory..]].concat();
+    let offset = hidden.len() + 42;
+    // Its directory begins behind the hidden member, and its entry says that a.txt begins at 1.
+    zip[offset] = 1;
+    let end = zip.len() - 6;
+    zip[end..end + 4].copy_from_slice(&(hidden.len() as u32).to_le_bytes());
+    let (files, anomalies) = unpacked(&zip);
+    let seen = files.iter().map(|file| (file.filename.as_str(), file.md5)).collect::<Vec<_>>();
+    assert_eq!(seen, [("a.txt", None), ("b.exe", Some(md5(b"two")))]);
+    assert_eq!(anomalies, ["zip-member-unlisted"]);
+}
+
 fn decoded(base64: &str) -> Vec<u8> {
     super::super::encoding::decode_base64(base64.as_bytes())
 }

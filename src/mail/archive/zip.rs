@@ -70,8 +70,11 @@ fn list_central(data: &[u8], most: usize) -> Result<Listing, ZipError> {
             listing.anomalies.push(("zip-names-differ", format!("{name:?} and {other:?}")));
         }
         let packed_size = entry.compressed_size();
-        let (packed, cut) = range(data, local.map_or(data.len(), |local| local.data), packed_size);
-        known.push(start..packed.end);
+        let (packed, cut) = range(data, local.as_ref().map_or(data.len(), |local| local.data), packed_size);
+        // An entry that points at nothing takes no place where others may lie.
+        if local.is_some() {
+            known.push(start..packed.end);
+        }
         if name.ends_with('/') && entry.size() == 0 {
             continue;
         }
