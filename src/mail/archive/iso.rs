@@ -156,14 +156,23 @@ impl Walk<'_, '_> {
         if self.known.contains(&record.extent) || (size == 0 && !self.known.is_empty()) {
             return;
         }
-        self.seen.insert(record.extent);
+        let linked = !self.seen.insert(record.extent);
         let (packed, cut) = range(self.data, start, size as u64);
         let size = Some(size as u64);
         // In pieces: a file of several extents (section 6.5.1), or with gaps between its sectors (section 9.1.6).
         let whole = record.flags & CONTINUED == 0 && !record.interleaved;
         let method = if whole { Method::Stored } else { Method::Other };
         self.listing.stated += 1;
-        self.listing.members.push(Member { name, size, packed_size: size, method, packed, cut, ..Member::default() });
+        self.listing.members.push(Member {
+            name,
+            size,
+            packed_size: size,
+            method,
+            packed,
+            cut,
+            linked,
+            ..Member::default()
+        });
     }
 }
 

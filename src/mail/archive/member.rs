@@ -36,6 +36,8 @@ pub struct Member {
     pub packed: Range<usize>,
     /// Not all of its packed bytes are there.
     pub cut: bool,
+    /// One more name of bytes that another member has, by right: a hard link in a disc image.
+    pub linked: bool,
     /// Where its local header begins, in a zip.
     pub header: Option<usize>,
 }

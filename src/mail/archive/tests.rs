@@ -327,6 +327,25 @@ fn record(block: u32, size: u32, flags: u8, name: &[u8]) -> Vec<u8> {
 }
 
 #[test]
+fn hard_links_of_an_image_are_read() {
+    let sector = |mut bytes: Vec<u8>| {
+        bytes.resize(2_048, 0);
+        bytes
+    };
+    let mut volume = sector(b"\x01CD001\x01".to_vec());
+    volume[128..132].copy_from_slice(&[0, 8, 8, 0]);
+    let root = record(18, 2_048, 2, &[0]);
+    volume[156..156 + root.len()].copy_from_slice(&root);
+    let content = vec![7; 60_000];
+    let names = [record(19, 60_000, 0, b"A.;1"), record(19, 60_000, 0, b"B.;1"), record(19, 60_000, 0, b"C.;1")];
+    let image = [vec![0; 16 * 2_048], volume, sector(b"\xffCD001".to_vec()), sector(names.concat()), content.clone()];
+    let (files, anomalies) = unpacked(&image.concat());
+    let seen = files.iter().map(|file| (file.filename.as_str(), file.md5)).collect::<Vec<_>>();
+    assert_eq!(seen, ["A", "B", "C"].map(|name| (name, Some(md5(&content)))));
+    assert_eq!(anomalies, Vec::<&str>::new());
+}
+
+#[test]
 fn directories_of_an_image_wait_within_a_bound() {
     let sectors = 600_u32;
     let mut volume = vec![0; 2_048];
