@@ -63,8 +63,12 @@ impl Block {
                 break;
             }
             match (line_kind(text), block.fields.last_mut()) {
-                (Kind::Fold, Some(field)) if !bound.dropping && field.value.len() <= limits::HEADER_BYTES => {
-                    (field.value.end, field.end) = (line.text.end, line.next);
+                (Kind::Fold, Some(field)) if !bound.dropping => {
+                    // One line can be as long as the message.
+                    field.value.end = line.text.end.min(field.value.start + limits::HEADER_BYTES);
+                    field.end = line.next;
+                    block.cut |= field.value.end < line.text.end;
+                    bound.dropping = field.value.end < line.text.end;
                 }
                 (Kind::Fold, Some(_)) => block.cut = true,
                 (Kind::Field { name, value }, _) => {
@@ -402,12 +406,17 @@ mod tests {
 
         let text = [b"A: b\n".to_vec(), b" c\n".repeat(limits::HEADER_BYTES), b"To: a@b\n\nbody".to_vec()].concat();
         let block = read(&text);
-        assert!(block.cut && block.fields[0].value.len() <= limits::HEADER_BYTES + 8);
+        assert!(block.cut && block.fields[0].value.len() == limits::HEADER_BYTES);
         assert_eq!(block.email(&text).to, ["a@b"]);
         assert_eq!(&text[block.body..], b"body");
 
         let text =
             [b"A: ".to_vec(), b"c".repeat(9 * limits::HEADER_BYTES), b"\n fold\nTo: a@b\n\nbody".to_vec()].concat();
+        let block = read(&text);
+        assert!(block.cut && block.fields[0].value.len() == limits::HEADER_BYTES);
+        assert_eq!((block.email(&text).to, &text[block.body..]), (vec!["a@b".to_owned()], &b"body"[..]));
+
+        let text = [b"A: b\n ".to_vec(), b"c".repeat(9 * limits::HEADER_BYTES), b"\nTo: a@b\n\nbody".to_vec()].concat();
         let block = read(&text);
         assert!(block.cut && block.fields[0].value.len() == limits::HEADER_BYTES);
         assert_eq!((block.email(&text).to, &text[block.body..]), (vec!["a@b".to_owned()], &b"body"[..]));

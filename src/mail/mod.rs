@@ -71,7 +71,7 @@ struct Inspection<'a> {
     files: Vec<FileFact>,
     anomalies: Vec<Anomaly>,
     budget: Budget,
-    /// Bytes of messages within the message hashed so far.
+    /// Bytes of messages within the message, hashed and kept as a whole so far.
     hashed: u64,
     /// Files found in texts so far.
     embedded: usize,
@@ -134,10 +134,11 @@ impl Inspection<'_> {
             let whole = [b"Content-Type:", field, b"\n\n", &content].concat();
             return self.waiting.push((whole, part.depth + 1));
         }
-        self.file(part, &content);
         // RFC 2046, section 5.2.1 forbids it; readers open it all the same.
         let encoded = part.is_message() && part.encoding != TransferEncoding::Identity;
-        if room && (encoded || is_message_file(part)) {
+        let opened = room && (encoded || is_message_file(part));
+        self.file(part, &content, opened);
+        if opened {
             self.waiting.push((content.into_owned(), part.depth + 1));
         }
     }
@@ -154,12 +155,12 @@ impl Inspection<'_> {
         self.embedded += found.len();
         for file in found {
             let part = Part { name: Some(file.name), open: file.cut, ..Part::default() };
-            self.file(&part, &file.content);
+            self.file(&part, &file.content, false);
         }
     }
 
-    /// Adds an attachment, and its members if it is an archive.
-    fn file(&mut self, part: &Part, content: &[u8]) {
+    /// Adds an attachment, and its members if it is an archive. `opened`: a message whose parts come later.
+    fn file(&mut self, part: &Part, content: &[u8], opened: bool) {
         let mut fact = FileFact {
             filename: part.name.clone().unwrap_or_default(),
             size: content.len() as u64,
@@ -170,8 +171,13 @@ impl Inspection<'_> {
             ..FileFact::default()
         };
         fact.encrypted = is_sealed(fact.kind, content);
-        self.hash(&mut fact, content, part.walked);
-        let keep = self.settings.keep_content && content.len() <= self.settings.keep_bytes && !fact.truncated;
+        let whole = !fact.truncated && (!(part.walked || opened) || self.has_room(fact.size));
+        if whole {
+            let mut hasher = Hasher::new(self.settings);
+            hasher.update(content);
+            hasher.finish(&mut fact);
+        }
+        let keep = self.settings.keep_content && content.len() <= self.settings.keep_bytes && whole;
         if fact.kind.0 == "ole" && has_macros(content) {
             self.note("office-macro", Layer::Mail, fact.filename.clone());
         }
@@ -185,22 +191,15 @@ impl Inspection<'_> {
         }
     }
 
-    /// Hashes a file, unless it is cut: the hash of a piece is nobody's hash. A message whose parts follow is hashed
-    /// besides them, so nested ones are hashed again and again, which has a bound.
-    fn hash(&mut self, fact: &mut FileFact, content: &[u8], walked: bool) {
-        if fact.truncated {
-            return;
+    /// Whether one more message within may be hashed, and kept, as a whole: its parts are besides, so what is nested would
+    /// be hashed again and again. The hash of a file that is cut is never made: the hash of a piece is nobody's hash.
+    fn has_room(&mut self, size: u64) -> bool {
+        self.hashed = self.hashed.saturating_add(size);
+        let room = self.hashed <= (self.message.bytes.len() as u64).saturating_mul(limits::MIME_HASHED_TIMES);
+        if !room {
+            self.note("mime-too-deep", Layer::Mail, "messages not hashed as a whole".to_owned());
         }
-        if walked {
-            self.hashed = self.hashed.saturating_add(fact.size);
-            let most = (self.message.bytes.len() as u64).saturating_mul(limits::MIME_HASHED_TIMES);
-            if self.hashed > most {
-                return self.note("mime-too-deep", Layer::Mail, "messages not hashed as a whole".to_owned());
-            }
-        }
-        let mut hasher = Hasher::new(self.settings);
-        hasher.update(content);
-        hasher.finish(fact);
+        room
     }
 
     fn note(&mut self, name: &'static str, layer: Layer, detail: String) {
@@ -415,6 +414,23 @@ mod tests {
         let settings = InspectSettings { keep_bytes: 12_900, ..settings };
         let findings = inspect(&message(mimail_c()), &settings);
         assert_eq!(findings.files.iter().map(|file| file.content.is_some()).collect::<Vec<_>>(), [false, true]);
+    }
+
+    #[test]
+    fn messages_that_nest_for_their_own_sake_are_hashed_and_kept_a_few_times() {
+        let settings = InspectSettings { keep_content: true, ..Default::default() };
+        for head in [
+            "Content-Type: message/rfc822\n\n",
+            "Content-Type: message/rfc822\nContent-Transfer-Encoding: quoted-printable\n\n",
+            "Content-Type: application/octet-stream; name=a.eml\n\n",
+        ] {
+            let nested = message(format!("{}{}", head.repeat(50), "x".repeat(100_000)));
+            let findings = inspect(&nested, &settings);
+            assert_eq!((findings.files.len(), anomalies(&findings)), (50, vec!["mime-too-deep"]), "{head}");
+            let hashed = findings.files.iter().filter(|file| file.md5.is_some()).count();
+            let kept = findings.files.iter().filter(|file| file.content.is_some()).count();
+            assert_eq!((hashed, kept), (4, 4), "{head}");
+        }
     }
 
     #[test]

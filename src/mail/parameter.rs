@@ -49,7 +49,9 @@ impl<'a> Parameters<'a> {
     pub fn parse(value: &'a [u8]) -> Self {
         let value = value.trim_ascii_start();
         let end = value.iter().position(|byte| matches!(byte, b';' | b'(') || byte.is_ascii_whitespace());
-        let (word, mut rest) = value.split_at(end.unwrap_or(value.len()));
+        // Some mailers leave the word out: `Content-Disposition: filename="a.zip"`.
+        let end = end.map_or(value, |end| value.get(..end).unwrap_or_default());
+        let (word, mut rest) = value.split_at(if end.contains(&b'=') { 0 } else { end.len() });
         let word = Cow::Borrowed(word);
         let mut list = Vec::new();
         loop {
@@ -322,6 +324,8 @@ mod tests {
             ("attachment; x=\"a\" name=\"b.exe\"", "b.exe"),
             ("attachment; name=\"\"", ""),
             (";name=a", "a"),
+            ("name=\"a.zip\"; x=y", "a.zip"),
+            ("name=\"a b.zip\"", "a b.zip"),
         ];
         for (value, expected) in cases {
             assert_eq!(text(value, "name").as_deref(), Some(expected), "{value}");

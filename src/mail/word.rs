@@ -69,8 +69,12 @@ pub fn decode_charset(charset: &[u8], bytes: &[u8]) -> String {
     }
     // Most text is ASCII, whatever charset it claims; but UTF-7, UTF-16 and ISO-2022 write other text in ASCII bytes.
     let plain = bytes.is_ascii() && !STATEFUL.iter().any(|name| has_prefix(charset, name));
-    match charset_decoder(charset) {
-        Some(decode) if !plain && !charset.is_empty() && !is_utf8(charset) => decode(bytes),
+    if plain || charset.is_empty() || is_utf8(charset) {
+        return decode_unlabelled(bytes).into_owned();
+    }
+    let alias = ALIASES.iter().find(|(name, _)| charset.eq_ignore_ascii_case(name));
+    match charset_decoder(alias.map_or(charset, |(_, known)| known)) {
+        Some(decode) => decode(bytes),
         _ => decode_unlabelled(bytes).into_owned(),
     }
 }
@@ -194,6 +198,26 @@ impl<'a> Word<'a> {
 /// Charsets that write more than ASCII in ASCII bytes.
 const STATEFUL: [&[u8]; 7] = [b"utf-7", b"utf7", b"utf-16", b"utf16", b"iso-2022", b"unicode-1-1", b"hz-gb"];
 
+/// Charsets by the names that mail-parser does not know them by; and those of which it shows nothing (it has them replaced, as
+/// browsers do), which are read like none at all: what stands there in ASCII can be read then, and does not hide.
+const ALIASES: [(&[u8], &[u8]); 12] = [
+    (b"cp932", b"windows-31j"),
+    (b"cp949", b"windows-949"),
+    (b"ms949", b"windows-949"),
+    (b"uhc", b"windows-949"),
+    (b"cp874", b"windows-874"),
+    (b"unicode-1-1-utf-7", b"utf-7"),
+    (b"iso-2022-kr", UNKNOWN),
+    (b"csiso2022kr", UNKNOWN),
+    (b"iso-2022-cn", UNKNOWN),
+    (b"iso-2022-cn-ext", UNKNOWN),
+    (b"hz-gb-2312", UNKNOWN),
+    (b"replacement", UNKNOWN),
+];
+
+/// No charset's name.
+const UNKNOWN: &[u8] = b"-";
+
 fn has_prefix(name: &[u8], prefix: &[u8]) -> bool {
     name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
 }
@@ -250,6 +274,23 @@ mod tests {
         ];
         for (value, expected) in cases {
             assert_eq!(decode_words(value.as_bytes()), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn charsets_are_known_by_the_names_that_mailers_use() {
+        // python3 -c 'print("\u65e5\u2460".encode("cp932"), "\ub620".encode("cp949"), "\u0e44".encode("cp874"))'
+        for (charset, bytes, text) in [
+            ("CP932", &b"\x93\xfa\x87@"[..], "\u{65e5}\u{2460}"),
+            ("cp949", b"\x8cc", "\u{b620}"),
+            ("uhc", b"\x8cc", "\u{b620}"),
+            ("cp874", b"\xe4", "\u{e44}"),
+            ("unicode-1-1-utf-7", b"+AOk-", "\u{e9}"),
+            ("iso-2022-kr", b"\x1b$)Chttp://x.example/", "\u{1b}$)Chttp://x.example/"),
+            ("hz-gb-2312", b"the password is 123", "the password is 123"),
+            ("replacement", b"hello", "hello"),
+        ] {
+            assert_eq!(decode_charset(charset.as_bytes(), bytes), text, "{charset}");
         }
     }
 

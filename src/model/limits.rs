@@ -264,6 +264,16 @@ pub const ARCHIVE_WINDOW_LEAST: u64 = 8 << 20;
 /// A 7z archive's header, unpacked, in KiB. Each byte can stand for a member, which takes some 140 bytes of memory; the
 /// window that 7-Zip packs its headers with is 1 MiB, and has to fit.
 pub const SEVENZIP_HEADER_KIB: usize = 1_280;
+/// Headers of all 7z archives in one message, by what they cost to read, in bytes: eight of the largest, or 640 ordinary ones.
+/// A header of half a kilobyte can state 400,000 members, which takes some 40 ms to read.
+pub const SEVENZIP_HEADERS: usize = (8 * SEVENZIP_HEADER_KIB) << 10;
+/// What a header costs at least; what each of its members and of its blocks costs, which is what it takes to state one.
+pub const SEVENZIP_HEADER_COST: usize = 16 << 10;
+pub const SEVENZIP_MEMBER_COST: usize = 3;
+pub const SEVENZIP_BLOCK_COST: usize = 14;
+/// Streams behind the first of gzip and bzip2 files, in all archives of one message: programs that write several put 64 KiB
+/// or more into each, and one that holds nothing takes 14 bytes and, of bzip2, some 40 microseconds.
+pub const ARCHIVE_STREAMS: usize = 10_000;
 /// Unpacked bytes count against `ARCHIVE_BYTES` by what they cost, so that it bounds time as well: LZMA unpacks at about
 /// half the pace of deflate, bzip2 at a quarter or less.
 pub const ARCHIVE_COST_LZMA: u64 = 2;

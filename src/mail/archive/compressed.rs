@@ -1,7 +1,9 @@
 //! One file in a compressed stream: gzip (RFC 1952), bzip2, xz (its format 1.2.1), zstd (RFC 8878).
 
+use std::cell::Cell;
 use std::io::{self, BufRead, Read};
 
+use bzip2::bufread::BzDecoder;
 use flate2::bufread::GzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
@@ -40,6 +42,60 @@ fn without_suffix(outer: &str) -> String {
         }
     }
     outer.to_owned()
+}
+
+/// Unpacks gzip or bzip2 streams, one after the other (RFC 1952, section 2.2). What follows the last and is none is no part
+/// of the file: gzip and bzip2 pass it over as well, and a file with a line end too many would else have no hash.
+pub struct Streams<'a> {
+    stream: Stream<'a>,
+    /// How many more may begin.
+    left: &'a Cell<usize>,
+}
+
+enum Stream<'a> {
+    Gzip(Box<GzDecoder<&'a [u8]>>),
+    Bzip2(BzDecoder<&'a [u8]>),
+}
+
+impl<'a> Streams<'a> {
+    pub fn gzip(packed: &'a [u8], left: &'a Cell<usize>) -> Self {
+        Self { stream: Stream::Gzip(Box::new(GzDecoder::new(packed))), left }
+    }
+
+    pub fn bzip2(packed: &'a [u8], left: &'a Cell<usize>) -> Self {
+        Self { stream: Stream::Bzip2(BzDecoder::new(packed)), left }
+    }
+
+    /// Begins the stream behind the one that has ended, if there is one.
+    fn next_stream(&mut self) -> io::Result<bool> {
+        let next = match &self.stream {
+            Stream::Gzip(ended) if ended.get_ref().starts_with(b"\x1f\x8b\x08") => {
+                Stream::Gzip(Box::new(GzDecoder::new(ended.get_ref())))
+            }
+            Stream::Bzip2(ended) if ended.get_ref().starts_with(b"BZh") => {
+                Stream::Bzip2(BzDecoder::new(ended.get_ref()))
+            }
+            _ => return Ok(false),
+        };
+        let left = self.left.get().checked_sub(1).ok_or_else(|| io::Error::other("too many streams"))?;
+        self.left.set(left);
+        self.stream = next;
+        Ok(true)
+    }
+}
+
+impl Read for Streams<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = match &mut self.stream {
+                Stream::Gzip(stream) => stream.read(buf)?,
+                Stream::Bzip2(stream) => stream.read(buf)?,
+            };
+            if read > 0 || buf.is_empty() || !self.next_stream()? {
+                return Ok(read);
+            }
+        }
+    }
 }
 
 /// Unpacks zstd frames, one after the other (RFC 8878, section 3.1), with a bound on the window that a frame may ask for.

@@ -24,8 +24,16 @@ pub fn list(data: &[u8], most: usize) -> Listing {
     // Directories that share their bytes, or their parents', would make a small image cost hours.
     let mut unread = data.len();
     for volume in volumes {
-        let mut walk =
-            Walk { data, most, volume, unread: &mut unread, known: &known, seen: &mut seen, listing: &mut listing };
+        let mut walk = Walk {
+            data,
+            most,
+            volume,
+            unread: &mut unread,
+            known: &known,
+            seen: &mut seen,
+            entered: HashSet::new(),
+            listing: &mut listing,
+        };
         walk.run();
         known.extend(seen.drain());
     }
@@ -75,12 +83,14 @@ struct Walk<'a, 'w> {
     known: &'w HashSet<Extent>,
     /// ... and those of this one.
     seen: &'w mut HashSet<Extent>,
+    /// Where the directories entered lie.
+    entered: HashSet<usize>,
     listing: &'w mut Listing,
 }
 
 impl Walk<'_, '_> {
     fn run(&mut self) {
-        let mut entered = HashSet::from([self.volume.root.start]);
+        self.entered.insert(self.volume.root.start);
         let mut waiting = vec![(self.volume.root, String::new())];
         while let Some((extent, path)) = waiting.pop() {
             let Some(unread) = self.unread.checked_sub(extent.size) else {
@@ -89,7 +99,7 @@ impl Walk<'_, '_> {
             *self.unread = unread;
             let mut inner = Vec::new();
             self.directory(extent, &path, &mut inner);
-            inner.retain(|(extent, path)| path.len() < limits::FILE_NAME_BYTES && entered.insert(extent.start));
+            inner.retain(|(_, path)| path.len() < limits::FILE_NAME_BYTES);
             // The first comes next.
             waiting.extend(inner.into_iter().rev());
             waiting.truncate(limits::ARCHIVE_MEMBERS);
@@ -111,6 +121,9 @@ impl Walk<'_, '_> {
                 if matches!(record.name, [0] | [1]) {
                     continue;
                 }
+                if record.flags & DIRECTORY != 0 && !self.enters(&record.extent, inner.len()) {
+                    continue;
+                }
                 let name = format!("{path}{}", record.shown_name(self.volume.joliet));
                 if record.flags & DIRECTORY != 0 {
                     inner.push((record.extent, format!("{name}/")));
@@ -124,20 +137,42 @@ impl Walk<'_, '_> {
         }
     }
 
+    /// Whether a directory is entered, beside `waiting` others of the same one. Each waits with its whole path, which is
+    /// why no more of them are told than can be entered.
+    fn enters(&mut self, extent: &Extent, waiting: usize) -> bool {
+        if waiting < limits::ARCHIVE_MEMBERS {
+            return self.entered.insert(extent.start);
+        }
+        if !self.entered.contains(&extent.start) && self.listing.anomalies.is_empty() {
+            let detail = format!("more than {waiting} directories in one");
+            self.listing.anomalies.push(("archive-too-many-members", detail));
+        }
+        false
+    }
+
     fn file(&mut self, name: String, record: &Record<'_>) {
         let Extent { start, size } = record.extent;
         // Files without content lie anywhere, and are not worth being told twice.
         if self.known.contains(&record.extent) || (size == 0 && !self.known.is_empty()) {
             return;
         }
-        self.seen.insert(record.extent);
+        let linked = !self.seen.insert(record.extent);
         let (packed, cut) = range(self.data, start, size as u64);
         let size = Some(size as u64);
         // In pieces: a file of several extents (section 6.5.1), or with gaps between its sectors (section 9.1.6).
         let whole = record.flags & CONTINUED == 0 && !record.interleaved;
         let method = if whole { Method::Stored } else { Method::Other };
         self.listing.stated += 1;
-        self.listing.members.push(Member { name, size, packed_size: size, method, packed, cut, ..Member::default() });
+        self.listing.members.push(Member {
+            name,
+            size,
+            packed_size: size,
+            method,
+            packed,
+            cut,
+            linked,
+            ..Member::default()
+        });
     }
 }
 

@@ -1,12 +1,11 @@
 //! One member of an archive: unpacked piece by piece, told by its bytes, hashed.
 
+use std::cell::Cell;
 use std::io::{ErrorKind, Read};
 use std::ops::Range;
 
-use bzip2::bufread::MultiBzDecoder;
 use delharc::crc::Crc16;
 use delharc::header::CompressionMethod;
-use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
 
 use super::super::hash::Hasher;
@@ -14,7 +13,7 @@ use super::super::kind::{KIND_BYTES, kind};
 use super::super::name::bounded;
 use super::super::office::{MacroSearch, is_macro_part, is_open_document_macro};
 use super::super::password;
-use super::compressed::Zstd;
+use super::compressed::{Streams, Zstd};
 use super::inflate::Inflate;
 use super::lzh::Lzh;
 use super::{Budget, Findings, Format, Inner, Said, zip};
@@ -37,6 +36,8 @@ pub struct Member {
     pub packed: Range<usize>,
     /// Not all of its packed bytes are there.
     pub cut: bool,
+    /// One more name of bytes that another member has, by right: a hard link in a disc image.
+    pub linked: bool,
     /// Where its local header begins, in a zip.
     pub header: Option<usize>,
 }
@@ -77,13 +78,19 @@ impl Method {
         }
     }
 
-    /// Unpacks `packed`, of which `size` bytes come; None when it cannot be unpacked here.
-    fn open<'a>(self, packed: &'a [u8], size: u64, window: u64) -> Option<Box<dyn Read + 'a>> {
+    /// Unpacks `packed`, of which `size` bytes come, from at most one stream more than `streams`; None when it cannot be unpacked here.
+    fn open<'a>(
+        self,
+        packed: &'a [u8],
+        size: u64,
+        window: u64,
+        streams: &'a Cell<usize>,
+    ) -> Option<Box<dyn Read + 'a>> {
         Some(match self {
             Self::Stored => Box::new(packed),
             Self::Deflate => Box::new(Inflate::new(packed)),
-            Self::Gzip => Box::new(MultiGzDecoder::new(packed)),
-            Self::Bzip2 => Box::new(MultiBzDecoder::new(packed)),
+            Self::Gzip => Box::new(Streams::gzip(packed, streams)),
+            Self::Bzip2 => Box::new(Streams::bzip2(packed, streams)),
             Self::Xz => {
                 let window = u32::try_from(window >> 10).unwrap_or(u32::MAX);
                 Box::new(XzReader::new_mem_limit(packed, true, window.saturating_add(DECODER_KIB)))
@@ -118,12 +125,18 @@ impl Reader<'_> {
         if member.encrypted {
             return self.decrypted(archive, fact, member, findings);
         }
-        let unpacker = member.method.open(packed, fact.size, self.settings.window_bytes);
+        let streams = Cell::new(self.budget.streams);
+        let unpacker = member.method.open(packed, fact.size, self.settings.window_bytes, &streams);
         let Some(mut unpacker) = unpacker else { return (fact, None) };
         if is_open_document_macro(&fact.filename) && kind(archive).0 == "odf" {
             (findings.note)("office-macro", fact.filename.clone());
         }
         let content = self.consume(unpacker.as_mut(), packed.len() as u64, fact.size, member.method);
+        drop(unpacker);
+        if streams.get() == 0 && content.damaged {
+            (findings.note)("archive-too-large", format!("more than {} streams", limits::ARCHIVE_STREAMS));
+        }
+        self.budget.streams = streams.get();
         self.conclude(fact, &member, content, findings)
     }
 

@@ -14,6 +14,7 @@ mod inflate;
 mod iso;
 mod lzh;
 mod member;
+mod narrowed;
 mod rar;
 mod sevenzip;
 mod tar;
@@ -38,6 +39,10 @@ pub struct Budget {
     pub held: usize,
     /// Passwords to try.
     pub tries: usize,
+    /// What headers of 7z archives may still cost.
+    pub headers: usize,
+    /// Streams that may still follow another in one file.
+    pub streams: usize,
     /// Words that may be passwords, the one that fitted last first. None until one is wanted.
     passwords: Option<Vec<String>>,
 }
@@ -50,6 +55,8 @@ impl Budget {
             bytes: settings.archive_bytes,
             held: settings.nested_bytes,
             tries: limits::ARCHIVE_TRIES,
+            headers: limits::SEVENZIP_HEADERS,
+            streams: limits::ARCHIVE_STREAMS,
             passwords: None,
         }
     }
@@ -119,7 +126,8 @@ impl<'a> Walk<'a, '_> {
                 }
                 Some(Entry::Read(fact, inner)) => (*fact, inner),
                 Some(Entry::Packed(mut member)) => {
-                    match archive.unread.checked_sub(member.packed.len()) {
+                    let unread = if member.linked { 0 } else { member.packed.len() };
+                    match archive.unread.checked_sub(unread) {
                         Some(unread) => archive.unread = unread,
                         None => {
                             (self.findings.note)("archive-members-overlap", member.name.clone());
@@ -243,7 +251,8 @@ struct Archive<'a> {
     data: Cow<'a, [u8]>,
     container: Vec<String>,
     members: std::vec::IntoIter<Entry>,
-    /// Packed bytes not yet read: members that share theirs would make a small archive unpack for hours.
+    /// Packed bytes not yet read: members that share theirs would make a small archive unpack for hours. Links are stored, so
+    /// what they take is bounded by the bytes to unpack.
     unread: usize,
 }
 

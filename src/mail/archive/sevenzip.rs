@@ -6,10 +6,13 @@
 
 use std::io::{Cursor, Read};
 
-use sevenz_rust2::{Archive, ArchiveEntry, BlockDecoder, EncoderMethod, Error, Password};
+use memchr::memmem;
+use sevenz_rust2::{Archive, ArchiveEntry, BlockDecoder, Coder, EncoderMethod, Error, Password};
 
 use super::super::password;
+use super::fields::u64_at;
 use super::member::Reader;
+use super::narrowed::Narrowed;
 use super::{Entry, Findings, Member, Method};
 use crate::model::limits;
 
@@ -21,7 +24,13 @@ pub fn read(
     reader: &mut Reader<'_>,
     findings: &mut Findings<'_>,
 ) -> (Vec<Entry>, usize) {
-    let archive = match header(data) {
+    if reader.budget.headers == 0 {
+        (findings.note)("archive-too-large", "headers of many 7z archives".to_owned());
+        return Default::default();
+    }
+    let archive = header(data);
+    reader.budget.headers = reader.budget.headers.saturating_sub(cost(data, &archive));
+    let archive = match archive {
         Ok(archive) => archive,
         Err(Error::PasswordRequired | Error::UnsupportedCompressionMethod(_)) => {
             findings.listing_is_encrypted();
@@ -58,7 +67,41 @@ fn header(data: &[u8]) -> Result<Archive, Error> {
     if data.get(8..32).is_none_or(|start| start.iter().all(|byte| *byte == 0)) {
         return Err(Error::Other("its start header is missing".into()));
     }
-    Archive::read_with_memory_limit(&mut Cursor::new(data), &Password::empty(), limits::SEVENZIP_HEADER_KIB)
+    let (password, limit) = (Password::empty(), limits::SEVENZIP_HEADER_KIB);
+    match Archive::read_with_memory_limit(&mut Cursor::new(data), &password, limit) {
+        Err(error @ Error::MaxMemLimited { .. }) => match Narrowed::new(data) {
+            Some(mut narrowed) => Archive::read_with_memory_limit(&mut narrowed, &password, limit),
+            None => Err(error),
+        },
+        read => read,
+    }
+}
+
+/// What it took to read a header. One that makes no sense may have taken as much as the largest; so may one packed with
+/// bzip2, of which each byte can be a block of its own, and which no packer uses there.
+fn cost(data: &[u8], header: &Result<Archive, Error>) -> usize {
+    let at = u64_at(data, 12).and_then(|at| usize::try_from(at).ok()?.checked_add(32));
+    let packed = at.and_then(|at| data.get(at..)).unwrap_or_default();
+    let encoded = packed.first() == Some(&ENCODED) && memmem::find(packed, EncoderMethod::ID_BZIP2).is_some();
+    match header {
+        Ok(archive) if !encoded => {
+            let members = archive.files.len().saturating_mul(limits::SEVENZIP_MEMBER_COST);
+            let blocks = archive.blocks.len().saturating_mul(limits::SEVENZIP_BLOCK_COST);
+            members.saturating_add(blocks).saturating_add(limits::SEVENZIP_HEADER_COST)
+        }
+        // Nothing was unpacked.
+        Err(Error::PasswordRequired | Error::UnsupportedCompressionMethod(_)) => limits::SEVENZIP_HEADER_COST,
+        _ => limits::SEVENZIP_HEADER_KIB << 10,
+    }
+}
+
+/// Whether a block is packed twice over, as no packer does it: what comes between is not seen here, so it cannot be counted,
+/// and can be ten thousand times as long as what goes in. BCJ2 splits a program into streams, each packed by itself.
+fn is_chained(coders: &[Coder]) -> bool {
+    let of = |ids: &[&[u8]]| coders.iter().filter(|coder| ids.contains(&coder.encoder_method_id())).count();
+    let (lzma, bzip2) = (of(&[EncoderMethod::ID_LZMA, EncoderMethod::ID_LZMA2]), of(&[EncoderMethod::ID_BZIP2]));
+    let split = of(&[EncoderMethod::ID_BCJ2]) > 0;
+    lzma + bzip2 > 1 && !(split && bzip2 == 0)
 }
 
 fn read_block(
@@ -72,7 +115,8 @@ fn read_block(
 ) {
     let coders = archive.blocks.get(block).map_or(&[][..], |block| &block.coders);
     let key = coders.iter().find(|coder| coder.encoder_method_id() == EncoderMethod::ID_AES256_SHA256);
-    let found = key.and_then(|key| find_password(archive, block, data, key.properties(), reader));
+    let chained = is_chained(coders);
+    let found = key.filter(|_| !chained).and_then(|key| find_password(archive, block, data, key.properties(), reader));
     let encrypted = key.is_some() && found.is_none();
     let password = found.unwrap_or_else(Password::empty);
     let mut source = Cursor::new(data);
@@ -97,12 +141,20 @@ fn read_block(
         members.push(Entry::Read(Box::new(fact), inner));
         Ok(!stopped)
     };
-    let all = !encrypted && decoder.for_each_entries(&mut each).is_ok();
+    let (cut, trouble) = match (encrypted, chained) {
+        (true, _) => (false, None),
+        (_, true) => (true, Some(("archive-damaged", "a block of a 7z archive is packed twice".to_owned()))),
+        _ => match decoder.for_each_entries(&mut each) {
+            Ok(_) => (true, None),
+            Err(Error::UnsupportedCompressionMethod(method)) => (false, Some(("archive-not-opened", method))),
+            Err(_) => (true, Some(("archive-damaged", "a block of a 7z archive".to_owned()))),
+        },
+    };
     // Those behind a bound, or behind damage, are listed.
     let left = files.into_iter().skip(done);
-    members.extend(left.map(|file| Entry::Packed(Member { cut: !encrypted, ..file })));
-    if !all && !encrypted {
-        (findings.note)("archive-damaged", "a block of a 7z archive".to_owned());
+    members.extend(left.map(|file| Entry::Packed(Member { cut, ..file })));
+    if let Some((name, detail)) = trouble {
+        (findings.note)(name, detail);
     }
 }
 
@@ -159,3 +211,6 @@ fn window_kib(reader: &Reader<'_>) -> usize {
 fn member(file: &ArchiveEntry, encrypted: bool) -> Member {
     Member { name: file.name().to_owned(), size: Some(file.size()), encrypted, ..Member::default() }
 }
+
+/// What a packed header begins with (kEncodedHeader).
+pub const ENCODED: u8 = 0x17;

@@ -212,6 +212,166 @@ fn hostile_archives_end_soon() {
 }
 
 #[test]
+fn an_entry_that_points_at_nothing_hides_no_member() {
+    let shown = build(&[entry("a.txt", b"one")]);
+    let mut hidden = build(&[entry("b.exe", b"two")]);
+    hidden.truncate(hidden.windows(4).position(|at| at == b"PK\x01\x02").unwrap());
+    let directory = shown.windows(4).position(|at| at == b"PK\x01\x02").unwrap();
+    let mut zip = [&hidden, &shown[directory..]].concat();
+    let offset = hidden.len() + 42;
+    // Its directory begins behind the hidden member, and its entry says that a.txt begins at 1.
+    zip[offset] = 1;
+    let end = zip.len() - 6;
+    zip[end..end + 4].copy_from_slice(&(hidden.len() as u32).to_le_bytes());
+    let (files, anomalies) = unpacked(&zip);
+    let seen = files.iter().map(|file| (file.filename.as_str(), file.md5)).collect::<Vec<_>>();
+    assert_eq!(seen, [("a.txt", None), ("b.exe", Some(md5(b"two")))]);
+    assert_eq!(anomalies, ["zip-member-unlisted"]);
+}
+
+fn decoded(base64: &str) -> Vec<u8> {
+    super::super::encoding::decode_base64(base64.as_bytes())
+}
+
+#[test]
+fn what_follows_the_last_stream_is_no_part_of_the_file() {
+    // python3 -c 'import base64, bz2; print(base64.b64encode(bz2.compress(b"hello")))'
+    let bzip2 = decoded("QlpoOTFBWSZTWRkxZT0AAACBAAJEoAAhmmgzTQczi7kinChIDJiynoA=");
+    for stream in [gzipped(b"hello", None), bzip2] {
+        for (content, after) in [("hello", &b""[..]), ("hello", b"\r\n"), ("hello", &[0; 512]), ("hellohello", &stream)]
+        {
+            let (files, anomalies) = unpacked(&[&stream, after].concat());
+            assert_eq!((files[0].md5, files[0].truncated), (Some(md5(content.as_bytes())), false), "{after:?}");
+            assert_eq!(anomalies, Vec::<&str>::new());
+        }
+        let (files, _) = unpacked(&[&stream[..], &stream[..12]].concat());
+        assert_eq!((files[0].md5, files[0].truncated), (None, true));
+    }
+}
+
+#[test]
+fn streams_that_hold_nothing_have_a_bound() {
+    // python3 -c 'import base64, bz2; print(base64.b64encode(bz2.compress(b"")))'
+    let nothing = decoded("QlpoORdyRThQkAAAAAA=");
+    let (files, anomalies) = unpacked(&nothing.repeat(limits::ARCHIVE_STREAMS + 1));
+    assert_eq!((files[0].truncated, anomalies), (false, Vec::new()));
+    let (files, anomalies) = unpacked(&nothing.repeat(limits::ARCHIVE_STREAMS + 2));
+    assert_eq!((files[0].truncated, anomalies), (true, vec!["archive-too-large"]));
+}
+
+#[test]
+fn headers_of_7z_archives_have_a_bound_together() {
+    // Its header, packed with LZMA, states 426,664 empty files without names.
+    let many = decoded(
+        "N3q8ryccAASXTjJD3wAAAAAAAAAdAAAAAAAAAETRF9QAAIGWsK2pa2G2OWKLp2FVI8shIOMN9hSaLFySJoUoTmzo4AZuyTXm\
+        rgetxLStgEbACyXOpeqM0IYhxlPGRXfsDF4fj0J5hDJGkJx2231h9OAF7AV0KIFmiQO+1/h/N6d7iea+aooY3I9R0RuYkueg\
+        yM4HBO6f3qVCy4g/XACP0E6vJiiUcR89jyThcJ6nI1/sKMuF0ZWYin4qkfIndfcZwAaYTZj92K/VkA/EJVP49ZE2MQWlsO5v\
+        wXBNRwzRkRGqrWAdus6xJxhcWYbpZlJYvul2qlqzpsh3//9/PAAAFwYAAQmA3wAHCwEAASMDAQEFXQAAEAAMzbXVAAA=",
+    );
+    let (_, anomalies) = unpacked(&build(&vec![entry("a.7z", &many); 8]));
+    assert!(!anomalies.contains(&"archive-too-large"));
+    let (_, anomalies) = unpacked(&build(&vec![entry("a.7z", &many); 10]));
+    assert!(anomalies.contains(&"archive-too-large"));
+}
+
+#[test]
+fn a_7z_whose_header_asks_for_a_large_window_is_opened() {
+    // printf one > a.txt; printf two > b.txt; bsdtar --format=7zip --options compression=lzma1 -cf - a.txt b.txt | base64,
+    // and with lzma2: libarchive 3.
+    for archive in [
+        "N3q8ryccAAOEj1+WcwAAAAAAAAAhAAAAAAAAAIXy7RoAN5uI1KrpaZo8Ov/9ocAAAACBMweuD87ysgwHyEOAg4Fb/6x2z3g/\
+        Dlvd8045N8NYnelZyYc1I25VpBvljYGmWYON25qu3+NhnUt9q1BzMyOQ4qdwxk65KlOupS0gpzjyz7ro5dRYx2fLan99B//+\
+        3TwAFwYQAQljAAcLAQABIwMBAQVdAACAAAyAkgoBYJ1ADgAA",
+        "N3q8ryccAAN45sc3bwAAAAAAAAAbAAAAAAAAANJI6VABAAVvbmV0d28A4ACLAF1dAACBMweuD85vVl76Dfokg54TXsyFQ7iX\
+        6g3I19wG5RH5zuYt6AC4NiDY9zzM6vNlXACVyWMt7/ixjDxqSaRc+1NOUtum4oKdRVIsgZCcEwCb/o9laK5xYyRAgAAAAAAX\
+        BgoBCWUABwsBAAEhIQEWDICMCgHTlfVdAAA=",
+    ] {
+        let (files, anomalies) = unpacked(&decoded(archive));
+        let seen = files.iter().map(|file| (file.filename.as_str(), file.md5)).collect::<Vec<_>>();
+        assert_eq!(seen, [("a.txt", Some(md5(b"one"))), ("b.txt", Some(md5(b"two")))]);
+        assert_eq!(anomalies, Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn a_7z_packed_in_a_way_of_its_own_is_not_called_damaged() {
+    // printf one > a.txt; 7z a -mtm- -m0=ppmd -mhc=off p.7z a.txt
+    let archive = decoded(
+        "N3q8ryccAAS9ctj6CAAAAAAAAABGAAAAAAAAAJ8sHn4AbwIpjNuDAAEEBgABCQgABwsBAAEjAwQBBQYAAAEADAMACAoB8YZs\
+        egAABQEZBgAAAAAAABENAGEALgB0AHgAdAAAABUGAQAggKSBAAA=",
+    );
+    let (files, anomalies) = unpacked(&archive);
+    assert_eq!((files[0].filename.as_str(), files[0].size, files[0].truncated), ("a.txt", 3, false));
+    assert_eq!((files[0].md5, anomalies), (None, vec!["archive-not-opened"]));
+}
+
+#[test]
+fn a_7z_block_that_is_packed_twice_is_not_unpacked() {
+    // b"hello" in bzip2 in LZMA; `7z t` takes it for sound.
+    let twice = decoded(
+        "N3q8ryccAASQljWqNgAAAAAAAAAxAAAAAAAAACVMc3IAIRaJbHE9q32J5jwVe8CprXk58tjiROez8QySBRmp8Y8bH+c+GW+c\
+        5paQjxbnoEf//8+kAAABBAYAAQk2AAcLAQACAwQCAiMDAQEFXQAAAQAAAQwFKQAIDQEAAAUBEQUAYQAAAAAA",
+    );
+    let (files, anomalies) = unpacked(&twice);
+    assert_eq!((files[0].filename.as_str(), files[0].size, files[0].truncated), ("a", 5, true));
+    assert_eq!(anomalies, ["archive-damaged"]);
+}
+
+/// A directory record of ISO 9660 (ECMA-119, section 9.1).
+fn record(block: u32, size: u32, flags: u8, name: &[u8]) -> Vec<u8> {
+    let pad = 1 - name.len() % 2;
+    let both = |number: u32| [number.to_le_bytes(), number.to_be_bytes()].concat();
+    let length = (33 + name.len() + pad) as u8;
+    let head = [&[length, 0][..], &both(block), &both(size), &[0; 7], &[flags, 0, 0], &[1, 0, 0, 1]].concat();
+    [&head[..], &[name.len() as u8], name, &vec![0; pad]].concat()
+}
+
+#[test]
+fn hard_links_of_an_image_are_read() {
+    let sector = |mut bytes: Vec<u8>| {
+        bytes.resize(2_048, 0);
+        bytes
+    };
+    let mut volume = sector(b"\x01CD001\x01".to_vec());
+    volume[128..132].copy_from_slice(&[0, 8, 8, 0]);
+    let root = record(18, 2_048, 2, &[0]);
+    volume[156..156 + root.len()].copy_from_slice(&root);
+    let content = vec![7; 60_000];
+    let names = [record(19, 60_000, 0, b"A.;1"), record(19, 60_000, 0, b"B.;1"), record(19, 60_000, 0, b"C.;1")];
+    let image = [vec![0; 16 * 2_048], volume, sector(b"\xffCD001".to_vec()), sector(names.concat()), content.clone()];
+    let (files, anomalies) = unpacked(&image.concat());
+    let seen = files.iter().map(|file| (file.filename.as_str(), file.md5)).collect::<Vec<_>>();
+    assert_eq!(seen, ["A", "B", "C"].map(|name| (name, Some(md5(&content)))));
+    assert_eq!(anomalies, Vec::<&str>::new());
+}
+
+#[test]
+fn directories_of_an_image_wait_within_a_bound() {
+    let sectors = 600_u32;
+    let mut volume = vec![0; 2_048];
+    volume[..7].copy_from_slice(b"\x01CD001\x01");
+    volume[128..132].copy_from_slice(&[0, 8, 8, 0]);
+    let root = record(18, 2_048, 2, &[0]);
+    volume[156..156 + root.len()].copy_from_slice(&root);
+    let mut end = vec![0; 2_048];
+    end[..6].copy_from_slice(b"\xffCD001");
+    let mut image = [vec![0; 16 * 2_048], volume, end].concat();
+    let sector = |mut records: Vec<u8>| {
+        records.resize(2_048, 0);
+        records
+    };
+    // Down to a path of some 3,800 bytes; there, 36,000 directories.
+    image.extend((19..37).flat_map(|next| sector(record(next, 2_048, 2, &[b'd'; 200]))));
+    image.extend(sector(record(38, sectors * 2_048, 2, &[b'd'; 200])));
+    image.extend(sector(Vec::new()));
+    for at in 0..sectors {
+        image.extend(sector((0..60).flat_map(|n| record(1_000_000 + at * 60 + n, 0, 2, b"d")).collect()));
+    }
+    let (files, anomalies) = unpacked(&image);
+    assert_eq!((files.len(), anomalies), (0, vec!["archive-too-many-members"]));
+}
+
+#[test]
 fn a_wrong_checksum_is_told() {
     let mut zip = build(&[Entry { deflate: false, ..entry("a", b"hello") }]);
     zip[31] ^= 1;

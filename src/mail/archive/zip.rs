@@ -14,6 +14,7 @@ use zip::read::{Config, ZipReadOptions, read_zipfile_from_stream_with_options};
 use zip::result::ZipError;
 use zip::unstable::read::ZipIterable;
 
+use super::super::name::bounded;
 use super::fields::{name, range, u16_at, u32_at, u64_at};
 use super::{Listing, Member, Method};
 
@@ -67,11 +68,15 @@ fn list_central(data: &[u8], most: usize) -> Result<Listing, ZipError> {
             && local.name != central
         {
             let other = super::fields::name(local.name, local.flags & UTF8 != 0);
+            let (name, other) = (bounded(name.clone()), bounded(other));
             listing.anomalies.push(("zip-names-differ", format!("{name:?} and {other:?}")));
         }
         let packed_size = entry.compressed_size();
-        let (packed, cut) = range(data, local.map_or(data.len(), |local| local.data), packed_size);
-        known.push(start..packed.end);
+        let (packed, cut) = range(data, local.as_ref().map_or(data.len(), |local| local.data), packed_size);
+        // An entry that points at nothing takes no place where others may lie.
+        if local.is_some() {
+            known.push(start..packed.end);
+        }
         if name.ends_with('/') && entry.size() == 0 {
             continue;
         }
@@ -89,6 +94,7 @@ fn list_central(data: &[u8], most: usize) -> Result<Listing, ZipError> {
             packed,
             cut,
             header: Some(start),
+            linked: false,
         });
     }
     if listing.stated <= most {
@@ -251,6 +257,7 @@ impl<'a> Local<'a> {
             // Deflated bytes say themselves where they end.
             cut: if unknown { method != Method::Deflate } else { cut },
             header: Some(self.start),
+            linked: false,
         }
     }
 }
