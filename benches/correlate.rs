@@ -2,18 +2,18 @@
 //! MX and an address question with their answers, a connection, a greeting, a transaction and the flow's end. Before that,
 //! bytes a host, by what the allocator gave out and did not get back.
 //!
-//! `cargo bench --bench correlate`. On two virtual cores, busy with other work, Linux 6.18, rustc 1.95, November 2026:
+//! `cargo bench --bench correlate`. On two virtual cores (AMD EPYC, Zen 5), idle, Linux 6.18, rustc 1.95, November 2026:
 //!
 //! | what | events a second |
 //! | --- | --- |
-//! | 10 hosts, 10,000 deliveries | 1,600,000 |
-//! | 10,000 hosts, one delivery each | 510,000 |
+//! | 10 hosts, 10,000 deliveries | 2,800,000 |
+//! | 10,000 hosts, one delivery each | 1,860,000 |
 //!
 //! | hosts that | bytes a host |
 //! | --- | --- |
-//! | asked for one exchanger | 1,850 |
-//! | delivered once | 6,830 |
-//! | delivered ten times, under suspicion, cut to the newest | 13,000 |
+//! | asked for one exchanger | 1,890 |
+//! | delivered once | 6,800 |
+//! | delivered ten times, under suspicion, cut to the newest | 15,000 |
 //! | delivered 500 times to as many domains, infected | 450,000 |
 //!
 //! All but the first are bounded by `limits::HOST_ENTRIES` over all hosts before they are by `limits::HOSTS`; then the last
