@@ -27,6 +27,7 @@ use crate::flow::flags::{ACK, FIN, RST, SYN};
 use crate::flow::flood::Told;
 use crate::flow::{Clock, Entry, Floods, FlowTable, Flows, Key, Knock, Place, Room, TcpPart, Trust};
 use crate::model::event::{Anomaly, ConnectOutcome, EndReason, Event, EventKind, Layer};
+use crate::model::limits;
 use crate::model::net::{Flow, Mac, Side, Transport};
 use crate::model::settings::{SensorSettings, TICK};
 use crate::model::stats::{CaptureStats, SensorStats};
@@ -59,6 +60,8 @@ struct Core {
     ending: Option<Flows<Conversation>>,
     next_seq: u64,
     events: Vec<Event>,
+    /// Bytes of the messages and packets in them.
+    event_bytes: usize,
     /// Flows that ended while a place was sought for another.
     ended: Vec<(Entry<Conversation>, EndReason)>,
     /// What the protocols said of the packet at hand.
@@ -104,6 +107,7 @@ impl Sensor {
             ending: None,
             next_seq: 0,
             events: Vec::new(),
+            event_bytes: 0,
             ended: Vec::new(),
             heard: Heard::default(),
             keep: Keep::Nothing,
@@ -195,12 +199,19 @@ impl Sensor {
 
     /// Events raised since the last call, in order.
     pub fn drain(&mut self) -> Vec<Event> {
+        self.core.event_bytes = 0;
         std::mem::take(&mut self.core.events)
     }
 
     /// How many events wait to be drained.
     pub fn waiting(&self) -> usize {
         self.core.events.len()
+    }
+
+    /// Whether they are enough for a batch: by number, or by the bytes of their messages, which no account has while they
+    /// wait here.
+    pub fn has_batch(&self) -> bool {
+        self.waiting() >= limits::BATCH || self.core.event_bytes >= limits::BATCH_BYTES
     }
 
     /// Counters so far; those of the decoder as of the last tick.
@@ -253,6 +264,11 @@ impl Core {
 
     fn push(&mut self, flow: Option<Arc<Flow>>, kind: EventKind) {
         let At { time, packet, file, .. } = self.at;
+        self.event_bytes += match &kind {
+            EventKind::Smtp(smtp) => smtp.message.as_ref().map_or(0, |message| message.bytes.len()),
+            EventKind::Packet(packet) => packet.data.len(),
+            _ => 0,
+        };
         self.events.push(Event { seq: self.next_seq, time, source: self.source, file, packet, flow, kind });
         self.next_seq += 1;
     }

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mailsnare::model::limits;
+use mailsnare::model::memory::{Memory, Shares};
 use mailsnare_lab::attack::{Attack, fragment};
 use mailsnare_lab::capture::{Packet, PcapFormat, PcapWriter, Sink};
 use mailsnare_lab::clock::{MILLI, Nanos, SECOND};
@@ -108,6 +109,18 @@ fn a_small_budget_is_kept_whatever_fills_it() {
     }
 }
 
+/// Large messages end one after the other, with few other events between them: none may wait outside the accounts.
+#[test]
+fn a_small_budget_is_kept_while_large_messages_pass() {
+    let line = [vec![b'x'; 998], b"\r\n".to_vec()].concat();
+    let message = [b"Subject: large\r\n\r\n".to_vec(), line.repeat(3_000)].concat();
+    let Some(seen) = Filled::with(&["--memory", "64MiB"], |sink| mails(sink, 40, &message)).0 else { return };
+    assert_eq!(seen.metrics["mailsnare_smtp_messages_total{interface=\"replay\"}"] as u64, 40);
+    let shares = Shares::of(Memory(64 << 20), 1);
+    let accounted = (shares.smtp_bytes + shares.inspect_bytes + limits::BATCH_BYTES + message.len()) as u64;
+    assert!(seen.peak <= accounted + limits::MEMORY_BASE, "{seen:?}");
+}
+
 #[test]
 fn a_budget_that_is_too_small_is_refused_with_what_would_do() {
     let output = Command::new(BINARY).args(["replay", "--memory", "31MiB", "x.pcap"]).output().unwrap();
@@ -126,6 +139,8 @@ struct Seen {
     metrics: BTreeMap<String, f64>,
     /// Bytes, from the kernel.
     resident: u64,
+    /// The most they were.
+    peak: u64,
 }
 
 impl Filled {
@@ -183,13 +198,16 @@ impl Filled {
     /// What the kernel says it takes.
     fn seen(process: &Process, metrics: BTreeMap<String, f64>) -> Self {
         let status = fs::read_to_string(format!("/proc/{}/status", process.child.id())).unwrap_or_default();
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let Some(resident) = resident.and_then(|said| said.trim().strip_suffix(" kB")?.parse::<u64>().ok()) else {
+        let bytes = |name| {
+            let said = status.lines().find_map(|line| line.strip_prefix(name))?;
+            said.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kilobytes| kilobytes << 10)
+        };
+        let (Some(resident), Some(peak)) = (bytes("VmRSS:"), bytes("VmHWM:")) else {
             assert!(std::env::var_os("CI").is_none(), "there is no /proc here");
             eprintln!("skipped: there is no /proc here");
             return Self(None);
         };
-        let seen = Seen { metrics, resident: resident << 10 };
+        let seen = Seen { metrics, resident, peak };
         eprintln!("{} of {} bytes: {:?}", seen.pools(), seen.resident, seen.by_pool());
         Self(Some(seen))
     }

@@ -193,6 +193,8 @@ pub const DNS_RESYNC: u32 = 64;
 
 /// Events in a batch between threads: fewer cost channel time, more cost delay.
 pub const BATCH: usize = 64;
+/// ... and so many bytes of messages and packets at most, but for the last.
+pub const BATCH_BYTES: usize = 1 << 20;
 /// Batches between sensor and correlator.
 pub const BATCHES: usize = 256;
 /// Batches held by a live source while the correlator does not keep up: some seconds of a busy link.

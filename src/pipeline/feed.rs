@@ -47,7 +47,7 @@ pub(super) fn read<S: Source>(
                 break;
             }
         };
-        if sensor.waiting() >= limits::BATCH || (live && feed.is_due(now, sensor.waiting())) {
+        if sensor.has_batch() || (live && feed.is_due(now, sensor.waiting())) {
             feed.send(sensor.drain());
         }
         if live && sensor.waiting() == 0 {
