@@ -202,7 +202,7 @@ pub const BACKLOG: usize = 4_096;
 /// Packet time that an event may wait for its batch to fill, in live capture.
 pub const BATCH_PATIENCE: Duration = Duration::from_millis(5);
 /// An event of one live source waits this long for another source to catch up, when that tells nothing: a thread that
-/// lives tells its time every 100 ms.
+/// lives tells its time every 20 ms on a silent link.
 pub const MERGE_PATIENCE: Duration = Duration::from_millis(1_000);
 /// ... and so many events of all sources wait at most: more than a busy network raises in that second.
 pub const MERGE_EVENTS: usize = 65_536;
