@@ -42,8 +42,18 @@ def tarred(format, names=FILES):
     return out.getvalue()
 
 
-def zipped(names=FILES, method=zipfile.ZIP_DEFLATED, **more):
-    out = io.BytesIO()
+class Stream(io.BytesIO):
+    """Cannot go back, so that sizes must follow what they are the sizes of."""
+
+    def seekable(self):
+        return False
+
+    def seek(self, *_):
+        raise OSError
+
+
+def zipped(names=FILES, method=zipfile.ZIP_DEFLATED, out=None, **more):
+    out = out or io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as archive:
         for name, data in names.items():
             with archive.open(zipfile.ZipInfo(name) if not more.get("stream") else name, "w", force_zip64=bool(more.get("zip64"))) as entry:
@@ -73,6 +83,8 @@ def library():
     ]:
         say(f"tar-{case}", file, pack(tar), [member([file, inner], tar)] + [[file, *m] for m in all_of(inner)])
         twice = pack(program) + pack(program)
+        for behind in [b"\n", b"\0" * 4 + b"junk"]:
+            say(f"{case}-and-{len(behind)}", "p.exe", pack(program) + behind, [member(["p.exe", "p.exe"], program)])
         say(f"{case}-twice", "p.exe", twice, [member(["p.exe", "p.exe"], program * 2)])
     say("zip64", "a.zip", zipped(zip64=True), all_of("a.zip"))
     say("zip-prefix", "a.exe", b"MZ prefix" * 50 + zipped(), all_of("a.exe"))
@@ -140,6 +152,16 @@ def packers():
         command = ["7z", "a", "-tzip", f"-mem=AES{bits}", "-p47286", "a.zip", *program]
         tool(f"zip-aes{bits}", "7z", command, file="a.zip", members=closed("a.zip", program))
         tool(f"zip-aes{bits}-said", "7z", command, file="a.zip", members=sample, text=said)
+    for method in ["Deflate64", "BZip2", "LZMA"]:
+        command = ["7z", "a", "-tzip", f"-mm={method}"]
+        tool(f"zip-7z-{method.lower()}", "7z", [*command, "a.zip", "@"], file="a.zip", members=all_of("a.zip"))
+        # With LZMA the crate that decrypts would unpack with whatever window is asked for: such members stay closed.
+        (opened, case) = (closed("a.zip", program), "encrypted") if method == "LZMA" else (sample, "said")
+        tool(f"zip-7z-{method.lower()}-{case}", "7z", [*command, "-p47286", "a.zip", *program], file="a.zip", members=opened, text=said)
+    # Streamed, so that no local header says how long its member is.
+    for name, method in [("bzip2", zipfile.ZIP_BZIP2), ("lzma", zipfile.ZIP_LZMA)]:
+        streamed = zipped(method=method, stream=True, out=Stream())
+        say(f"zip-{name}-cut", "a.zip", streamed[: streamed.find(b"PK\x01\x02")], all_of("a.zip"))
     tool("zip-streamed-said", "zip", ["sh", "-c", "cat readme.txt | zip -q -P s3cr3t a.zip -"], file="a.zip", members=[member(["a.zip", "-"], FILES["readme.txt"])], text="pwd: s3cr3t")
     inner = zipped(program)
     tool("zip-in-7z", "7z", ["7z", "a", "a.7z", "in.zip", "b.txt"], file="a.7z", names={"b.txt": b"after", "in.zip": inner},

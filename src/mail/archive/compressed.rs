@@ -5,10 +5,12 @@ use std::io::{self, BufRead, Read};
 
 use bzip2::bufread::BzDecoder;
 use flate2::bufread::GzDecoder;
+use lzma_rust2::{LzmaReader, XzReader, lzma_get_memory_usage_by_props as get_memory_usage_by_props};
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
 use super::super::word::decode_unlabelled;
+use super::fields::{u16_at, u32_at};
 use super::{Listing, Member, Method};
 
 /// The file within; `outer` is the archive's own name, from which a name is made that the stream does not hold.
@@ -44,8 +46,8 @@ fn without_suffix(outer: &str) -> String {
     outer.to_owned()
 }
 
-/// Unpacks gzip or bzip2 streams, one after the other (RFC 1952, section 2.2). What follows the last and is none is no part
-/// of the file: gzip and bzip2 pass it over as well, and a file with a line end too many would else have no hash.
+/// Unpacks gzip, bzip2 or xz streams, one after the other (RFC 1952, section 2.2). What follows the last and is none is no
+/// part of the file: most programs pass it over as well, and a file with a line end too many would else have no hash.
 pub struct Streams<'a> {
     stream: Stream<'a>,
     /// How many more may begin.
@@ -55,6 +57,8 @@ pub struct Streams<'a> {
 enum Stream<'a> {
     Gzip(Box<GzDecoder<&'a [u8]>>),
     Bzip2(BzDecoder<&'a [u8]>),
+    /// With the memory, in KiB, that it may take.
+    Xz(Box<XzReader<&'a [u8]>>, u32),
 }
 
 impl<'a> Streams<'a> {
@@ -66,6 +70,11 @@ impl<'a> Streams<'a> {
         Self { stream: Stream::Bzip2(BzDecoder::new(packed)), left }
     }
 
+    /// With at most so many KiB of memory.
+    pub fn xz(packed: &'a [u8], memory: u32, left: &'a Cell<usize>) -> Self {
+        Self { stream: Stream::Xz(Box::new(XzReader::new_mem_limit(packed, false, memory)), memory), left }
+    }
+
     /// Begins the stream behind the one that has ended, if there is one.
     fn next_stream(&mut self) -> io::Result<bool> {
         let next = match &self.stream {
@@ -74,6 +83,14 @@ impl<'a> Streams<'a> {
             }
             Stream::Bzip2(ended) if ended.get_ref().starts_with(b"BZh") => {
                 Stream::Bzip2(BzDecoder::new(ended.get_ref()))
+            }
+            Stream::Xz(ended, memory) => {
+                let rest = ended.inner();
+                // Padding between streams is of zeros, four at a time (section 2.2).
+                let padding = rest.iter().take_while(|byte| **byte == 0).count();
+                let next = rest.get(padding..).filter(|next| padding % 4 == 0 && next.starts_with(b"\xfd7zXZ\0"));
+                let Some(next) = next else { return Ok(false) };
+                Stream::Xz(Box::new(XzReader::new_mem_limit(next, false, *memory)), *memory)
             }
             _ => return Ok(false),
         };
@@ -90,11 +107,38 @@ impl Read for Streams<'_> {
             let read = match &mut self.stream {
                 Stream::Gzip(stream) => stream.read(buf)?,
                 Stream::Bzip2(stream) => stream.read(buf)?,
+                Stream::Xz(stream, _) => stream.read(buf)?,
             };
             if read > 0 || buf.is_empty() || !self.next_stream()? {
                 return Ok(read);
             }
         }
+    }
+}
+
+/// Unpacks a member of a zip that is packed with LZMA: two bytes of version, two that say how many properties follow, the
+/// properties, and a bare stream (APPNOTE.TXT, section 5.8.8). Of a stream of unknown `size` (0) a marker is the end. `memory` is in KiB.
+///
+/// # Errors
+/// The header is cut, or asks for more memory.
+pub fn zip_lzma(packed: &[u8], size: u64, memory: u32) -> io::Result<LzmaReader<&[u8]>> {
+    let cut = || io::Error::from(io::ErrorKind::UnexpectedEof);
+    let properties = packed.get(4..4 + usize::from(u16_at(packed, 2).ok_or_else(cut)?)).ok_or_else(cut)?;
+    let (first, window) = (*properties.first().ok_or_else(cut)?, u32_at(properties, 1).ok_or_else(cut)?);
+    let needed = get_memory_usage_by_props(window, first)?;
+    if needed > memory {
+        return Err(io::Error::other(format!("it asks for {needed} KiB of memory")));
+    }
+    let size = if size == 0 { u64::MAX } else { size };
+    LzmaReader::new_with_props(packed.get(4 + properties.len()..).unwrap_or_default(), size, first, window, None)
+}
+
+/// What cannot even be begun to be unpacked.
+pub struct Failed(pub io::Error);
+
+impl Read for Failed {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::new(self.0.kind(), self.0.to_string()))
     }
 }
 

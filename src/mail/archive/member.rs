@@ -4,16 +4,16 @@ use std::cell::Cell;
 use std::io::{ErrorKind, Read};
 use std::ops::Range;
 
+use deflate64::Deflate64Decoder;
 use delharc::crc::Crc16;
 use delharc::header::CompressionMethod;
-use lzma_rust2::XzReader;
 
 use super::super::hash::Hasher;
 use super::super::kind::{KIND_BYTES, kind};
 use super::super::name::bounded;
 use super::super::office::{MacroSearch, is_macro_part, is_open_document_macro};
 use super::super::password;
-use super::compressed::{Streams, Zstd};
+use super::compressed::{Failed, Streams, Zstd, zip_lzma};
 use super::inflate::Inflate;
 use super::lzh::Lzh;
 use super::{Budget, Findings, Format, Inner, Said, zip};
@@ -48,10 +48,14 @@ pub enum Method {
     Stored,
     /// RFC 1951, bare.
     Deflate,
+    /// PKWARE's extension of it, with a window of 64 KiB.
+    Deflate64,
     /// RFC 1952, with its own header and checksum.
     Gzip,
     Bzip2,
     Xz,
+    /// LZMA as in a zip: APPNOTE.TXT, section 5.8.
+    Lzma,
     /// RFC 8878.
     Zstd,
     Lzh(CompressionMethod),
@@ -65,7 +69,7 @@ impl Method {
     const fn cost(self) -> u64 {
         match self {
             Self::Bzip2 => limits::ARCHIVE_COST_BZIP2,
-            Self::Xz | Self::Lzh(_) => limits::ARCHIVE_COST_LZMA,
+            Self::Deflate64 | Self::Xz | Self::Lzma | Self::Lzh(_) => limits::ARCHIVE_COST_LZMA,
             _ => 1,
         }
     }
@@ -89,12 +93,14 @@ impl Method {
         Some(match self {
             Self::Stored => Box::new(packed),
             Self::Deflate => Box::new(Inflate::new(packed)),
+            Self::Deflate64 => Box::new(Deflate64Decoder::with_buffer(packed)),
             Self::Gzip => Box::new(Streams::gzip(packed, streams)),
             Self::Bzip2 => Box::new(Streams::bzip2(packed, streams)),
-            Self::Xz => {
-                let window = u32::try_from(window >> 10).unwrap_or(u32::MAX);
-                Box::new(XzReader::new_mem_limit(packed, true, window.saturating_add(DECODER_KIB)))
-            }
+            Self::Xz => Box::new(Streams::xz(packed, kibibytes(window), streams)),
+            Self::Lzma => match zip_lzma(packed, size, kibibytes(window)) {
+                Ok(reader) => Box::new(reader),
+                Err(error) => Box::new(Failed(error)),
+            },
             Self::Zstd => Box::new(Zstd::new(packed, window)),
             Self::Lzh(method) => Box::new(Lzh::new(method, packed, size)?),
             Self::Other => return None,
@@ -378,6 +384,11 @@ fn room(kind: FileKind, settings: &InspectSettings) -> usize {
     let opened = if Format::of(kind, &[]).is_some() { settings.nested_bytes } else { 0 };
     let wanted = if settings.keep_content { settings.keep_bytes } else { 0 };
     opened.max(wanted)
+}
+
+/// What an LZMA decoder may take that has such a window.
+fn kibibytes(window: u64) -> u32 {
+    u32::try_from(window >> 10).unwrap_or(u32::MAX).saturating_add(DECODER_KIB)
 }
 
 /// What an LZMA decoder takes besides its window.

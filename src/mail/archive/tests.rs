@@ -371,6 +371,33 @@ fn directories_of_an_image_wait_within_a_bound() {
     assert_eq!((files.len(), anomalies), (0, vec!["archive-too-many-members"]));
 }
 
+/// A stored member, said in both its headers to be packed with this method.
+fn packed_with(method: u8, packed: &[u8]) -> Vec<u8> {
+    let mut zip = build(&[Entry { deflate: false, ..entry("a", packed) }]);
+    let central = zip.len() - 22 - 47;
+    (zip[8], zip[central + 10]) = (method, method);
+    zip
+}
+
+#[test]
+fn a_member_of_a_zip_packed_in_a_way_of_its_own_is_told() {
+    let (files, anomalies) = unpacked(&packed_with(6, b"imploded"));
+    assert_eq!((files[0].filename.as_str(), files[0].md5), ("a", None));
+    assert_eq!(anomalies, ["archive-not-opened"]);
+}
+
+/// APPNOTE.TXT, section 5.8.8: version, length of the properties, properties, of which four bytes are the window.
+#[test]
+fn a_member_of_a_zip_gets_no_window_beyond_the_bound() {
+    let mut header = [9, 20, 5, 0, 0x5d, 0, 0, 0, 0xff].to_vec();
+    header.extend([0; 64]);
+    for packed in [&header[..], &header[..6], b""] {
+        let (files, _) = unpacked(&packed_with(14, packed));
+        assert_eq!((files.len(), files[0].md5), (1, None));
+        assert!(files[0].truncated);
+    }
+}
+
 #[test]
 fn a_wrong_checksum_is_told() {
     let mut zip = build(&[Entry { deflate: false, ..entry("a", b"hello") }]);

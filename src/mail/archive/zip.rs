@@ -9,7 +9,6 @@ use std::io::{Cursor, Read};
 use std::ops::Range;
 
 use memchr::memmem;
-use zip::CompressionMethod;
 use zip::read::{Config, ZipReadOptions, read_zipfile_from_stream_with_options};
 use zip::result::ZipError;
 use zip::unstable::read::ZipIterable;
@@ -31,7 +30,7 @@ pub fn list(data: &[u8], most: usize) -> Listing {
 }
 
 /// Unpacks an encrypted member (section 6.1; AES as in section 7) with a password and hands it to `read`. None when the
-/// password does not fit.
+/// password does not fit, or the member is packed with LZMA: the crate, asked to, would unpack that with any window.
 pub fn decrypt<T>(data: &[u8], member: &Member, password: &str, read: impl FnOnce(&mut dyn Read) -> T) -> Option<T> {
     let mut source = data.get(member.header?..member.packed.end)?;
     // What the local header leaves to a descriptor is known from the central directory.
@@ -63,9 +62,10 @@ fn list_central(data: &[u8], most: usize) -> Result<Listing, ZipError> {
         let start = usize::try_from(entry.header_start()).unwrap_or(usize::MAX);
         let local = Local::read(data, start);
         let name = entry.name().map_or_else(|_| name(entry.name_raw(), false), |name| name.into_owned());
-        let central_name = usize::try_from(entry.central_header_start()).ok().and_then(|at| raw_central_name(data, at));
-        if let (Some(local), Some(central)) = (&local, central_name)
-            && local.name != central
+        let central =
+            usize::try_from(entry.central_header_start()).ok().and_then(|at| data.get(at..)).unwrap_or_default();
+        if let (Some(local), Some(name_there)) = (&local, raw_central_name(central))
+            && local.name != name_there
         {
             let other = super::fields::name(local.name, local.flags & UTF8 != 0);
             let (name, other) = (bounded(name.clone()), bounded(other));
@@ -80,17 +80,17 @@ fn list_central(data: &[u8], most: usize) -> Result<Listing, ZipError> {
         if name.ends_with('/') && entry.size() == 0 {
             continue;
         }
+        let packing = u16_at(central, 10).unwrap_or_default();
+        if !entry.encrypted() {
+            tell_unopened(&mut listing, packing);
+        }
         listing.members.push(Member {
             name,
             size: Some(entry.size()),
             packed_size: Some(packed_size),
             encrypted: entry.encrypted(),
             crc: Some(entry.crc32()),
-            method: match entry.compression() {
-                CompressionMethod::Stored => Method::Stored,
-                CompressionMethod::Deflated => Method::Deflate,
-                _ => Method::Other,
-            },
+            method: method(packing),
             packed,
             cut,
             header: Some(start),
@@ -121,6 +121,9 @@ fn list_unlisted(data: &[u8], most: usize, mut known: Vec<Range<usize>>, listing
             }
             at = member.packed.end.max(at);
             listing.anomalies.push(("zip-member-unlisted", member.name.clone()));
+            if !member.encrypted {
+                tell_unopened(listing, local.method);
+            }
             listing.stated += 1;
             listing.members.push(member);
         }
@@ -140,6 +143,9 @@ fn list_local(data: &[u8], most: usize) -> Listing {
         let member = local.member(data);
         at = member.packed.end.max(at);
         if !(member.name.ends_with('/') && member.packed.is_empty()) {
+            if !member.encrypted {
+                tell_unopened(&mut listing, local.method);
+            }
             listing.members.push(member);
         }
         if listing.members.len() > most {
@@ -240,12 +246,8 @@ impl<'a> Local<'a> {
         } else {
             range(bytes, self.data, packed_size)
         };
-        let method = match self.method {
-            0 if unknown => Method::Other, // nothing says where stored bytes end
-            0 => Method::Stored,
-            8 => Method::Deflate,
-            _ => Method::Other,
-        };
+        // Nothing says where stored bytes end.
+        let method = if unknown && self.method == 0 { Method::Other } else { method(self.method) };
         Member {
             name: self.shown_name(),
             size: (!unknown).then_some(size),
@@ -254,11 +256,33 @@ impl<'a> Local<'a> {
             crc: (!unknown).then_some(self.crc),
             method,
             packed,
-            // Deflated bytes say themselves where they end.
-            cut: if unknown { method != Method::Deflate } else { cut },
+            // Packed bytes say themselves where they end.
+            cut: if unknown { matches!(method, Method::Stored | Method::Other) } else { cut },
             header: Some(self.start),
             linked: false,
         }
+    }
+}
+
+/// How a member is packed (section 4.4.5). With AES the method stands elsewhere, and such a member is encrypted anyway.
+fn method(number: u16) -> Method {
+    match number {
+        0 => Method::Stored,
+        8 => Method::Deflate,
+        9 => Method::Deflate64,
+        12 => Method::Bzip2,
+        14 => Method::Lzma,
+        93 => Method::Zstd,
+        95 => Method::Xz,
+        _ => Method::Other,
+    }
+}
+
+/// Notes, once for an archive, that a member is packed in a way that is not unpacked here.
+fn tell_unopened(listing: &mut Listing, packing: u16) {
+    let told = listing.anomalies.iter().any(|(name, _)| *name == NOT_OPENED);
+    if method(packing) == Method::Other && !told {
+        listing.anomalies.push((NOT_OPENED, format!("compression method {packing}")));
     }
 }
 
@@ -269,13 +293,13 @@ fn next_signature(data: &[u8]) -> Option<usize> {
         .find(|at| data.get(*at..).is_some_and(|rest| SIGNATURES.iter().any(|signature| rest.starts_with(signature))))
 }
 
-/// A member's name in the central directory as it stands there, before any extra field has its say.
-fn raw_central_name(data: &[u8], at: usize) -> Option<&[u8]> {
-    let length = usize::from(u16_at(data.get(at..)?, 28)?);
-    let start = at.checked_add(CENTRAL_BYTES)?;
-    data.get(start..start.checked_add(length)?)
+/// The name in a header of the central directory as it stands there, before any extra field has its say.
+fn raw_central_name(header: &[u8]) -> Option<&[u8]> {
+    let length = usize::from(u16_at(header, 28)?);
+    header.get(CENTRAL_BYTES..CENTRAL_BYTES + length)
 }
 
+const NOT_OPENED: &str = "archive-not-opened";
 const LOCAL: &[u8] = b"PK\x03\x04";
 const LOCAL_BYTES: usize = 30;
 const CENTRAL_BYTES: usize = 46;
