@@ -308,6 +308,7 @@ def archives():
         "deflated": zipped(method=zipfile.ZIP_DEFLATED),
         "bzip2": zipped(method=zipfile.ZIP_BZIP2),
         "lzma": zipped(method=zipfile.ZIP_LZMA),
+        "deflate64": base64.b64decode("UEsDBBUAAAAJAFByfl3FbpFLTAAAAJQCAAAFAAAAcC5leGXlwUUBgwAAAMANd3d3d5cMFKB/EFLw4u66f5/3eW/4AyAEIyiGEyRFMyzHC6IkK6qmG6ZlO67nB2EUJ2mWF2VVN23XD+M0L+u2H+cDUEsBAj8DFQAAAAkAUHJ+XcVukUtMAAAAlAIAAAUAJAAAAAAAAAAggKSBAAAAAHAuZXhlCgAgAAAAAAABABgAp/fWrNWA3QEAAAAAAAAAAAAAAAAAAAAAUEsFBgAAAAABAAEAVwAAAG8AAAAAAA=="),  # by 7-Zip
         "nested": zipped("in.zip", zipped("in2.zip", zipped("in3.zip", zipped()))),
         "utf8": zipped("фото.jpg.exe"),
         "many": many.getvalue(),
