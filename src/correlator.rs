@@ -4,8 +4,11 @@
 //! hash keys of the run. What is told of whom: only home hosts have state. An event is shown to the detectors once for
 //! each home host that has a part in it, the client first.
 
+mod account;
+mod closing;
 mod joint;
 mod kin;
+mod moment;
 mod roles;
 
 use std::collections::BTreeMap;
@@ -14,27 +17,26 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use account::Link;
 use joint::JointFloods;
+use moment::{Known, Moment, Parties};
 
 use crate::detect::chain::tells_exchangers;
 use crate::detect::files::Sightings;
 use crate::detect::host::{Facts, Host, Load};
 use crate::detect::hosts::{HostTable, Place};
 use crate::detect::identity::Identities;
-use crate::detect::incident::{View, host_report, incident};
+use crate::detect::incident::{View, incident};
 use crate::detect::mx_guessing::may_guess;
 use crate::detect::name_rule::ASKED_AS;
-use crate::detect::pace::apart;
-use crate::detect::{Detectors, Scene, Signal, Signals, content_rule};
+use crate::detect::{Detectors, Signal, Signals, content_rule};
 use crate::model::alert::{Alert, Incident, Severity, Verdict};
 use crate::model::event::{DnsMessage, Event, EventKind, QTYPE_MX};
 use crate::model::limits;
 use crate::model::mail::{Findings, RuleHit};
-use crate::model::net::{Direction, Flow, HomeNet, Side};
-use crate::model::report::{HostReport, Ignored, Report};
+use crate::model::net::{Direction, HomeNet, Side};
 use crate::model::rulebook::RuleBook;
 use crate::model::settings::{DetectSettings, Ignore, SensorSettings};
-use crate::model::stats::{CorrelateStats, SensorStats};
 use crate::model::time::Timestamp;
 
 /// What the correlator needs to know beforehand.
@@ -234,70 +236,6 @@ impl Correlator {
         out.extend(last.into_iter().map(|incident| Said::Incident(Box::new(incident))));
     }
 
-    /// The whole run so far. What the inspectors counted is left for the pipeline to fill in.
-    pub fn report(&self) -> Report {
-        Report {
-            span: self.span,
-            hosts: self.hosts_listed(limits::TOP_HOSTS, true),
-            verdicts: self.verdicts(Host::worst),
-            ignored: self.ignored(),
-            mailing_hosts: self.mailing_hosts,
-            alerts: self.alerts_by_rule(),
-            sensor: self.link.sum(),
-            correlate: self.stats(),
-            ..Report::default()
-        }
-    }
-
-    /// How many home hosts are under suspicion, by verdict in the order of [`Verdict::ALL`]; the clean are not counted.
-    pub fn suspects(&self) -> [u64; Verdict::ALL.len()] {
-        self.verdicts(Host::verdict)
-    }
-
-    fn verdicts(&self, verdict: impl Fn(&Host) -> Verdict) -> [u64; Verdict::ALL.len()] {
-        let mut counts = [0; Verdict::ALL.len()];
-        for verdict in self.hosts.iter().map(verdict).filter(|verdict| *verdict != Verdict::Clean) {
-            counts[verdict as usize] += 1;
-        }
-        counts
-    }
-
-    /// Hosts under suspicion, and the `top` by mail bytes among the rest that mailed; worst verdict first, then most
-    /// mail bytes, then by address. At most [`limits::REPORT_HOSTS`].
-    pub fn hosts_for_metrics(&self, top: usize) -> Vec<HostReport> {
-        self.hosts_listed(top, false)
-    }
-
-    /// The same; with `worst` each host as it stood worst in the whole run.
-    fn hosts_listed(&self, top: usize, worst: bool) -> Vec<HostReport> {
-        let verdict = |host: &Host| if worst { host.worst() } else { host.verdict() };
-        let rank = |host: &Host| (std::cmp::Reverse((verdict(host), host.facts.tally.bytes)), host.facts.addr);
-        let known = |host: &&Host| host.case.is_some() || host.past.is_some() || host.facts.first_mail.is_some();
-        let mut hosts: Vec<&Host> = self.hosts.iter().filter(known).collect();
-        hosts.sort_unstable_by_key(|host| rank(host));
-        let suspects = hosts.partition_point(|host| verdict(host) != Verdict::Clean);
-        hosts.truncate(suspects.saturating_add(top).min(limits::REPORT_HOSTS));
-        let view = view(&self.detectors, &self.settings, self.now, &self.link);
-        hosts.into_iter().map(|host| host_report(host, view, worst)).collect()
-    }
-
-    fn ignored(&self) -> Vec<Ignored> {
-        let times = self.ignored.iter().copied().chain(std::iter::repeat(0));
-        self.settings.ignore.iter().cloned().zip(times).map(|(wish, times)| Ignored { wish, times }).collect()
-    }
-
-    /// What it counted.
-    pub fn stats(&self) -> CorrelateStats {
-        CorrelateStats {
-            hosts: self.hosts.len() as u64,
-            hosts_evicted: self.hosts.evicted(),
-            hosts_shortened: self.hosts.shortened(),
-            entries: self.hosts.entries() as u64,
-            bytes: (self.hosts.memory() + self.identities.memory() + self.sightings.memory() + self.joint.memory())
-                as u64,
-        }
-    }
-
     fn open(&mut self, host: IpAddr) -> Place {
         self.hosts.open(host, &self.settings.mail_servers)
     }
@@ -389,82 +327,6 @@ impl Correlator {
             out.push(Said::Alert(Box::new(alert)));
         }
     }
-
-    /// Tells the end of the cases of hosts the table gave up.
-    fn close_gone(&mut self, out: &mut Vec<Said>) {
-        for host in self.gone.drain(..) {
-            let view = view(&self.detectors, &self.settings, self.now, &self.link);
-            if let Some(incident) = incident(&host, view, true) {
-                self.open.remove(&incident.id);
-                out.push(Said::Incident(Box::new(incident)));
-            }
-        }
-    }
-
-    /// The time by which incidents may close. A leap has to be borne out by another event, of its time or one further on:
-    /// one packet with a damaged time must not end everything that is under way.
-    fn believed(&mut self) -> Option<Timestamp> {
-        let leaps = |since, now| apart(since, now) >= limits::CLOCK_LEAP;
-        if !leaps(self.swept, self.now) {
-            self.leapt = None;
-            return Some(self.now);
-        }
-        match self.leapt {
-            Some(first) if first == self.now => None,
-            Some(first) if !leaps(first, self.now) => Some(self.now),
-            before => {
-                self.leapt = Some(self.now);
-                before.filter(|first| *first < self.now)
-            }
-        }
-    }
-
-    /// Closes the incidents of hosts that have calmed, in the order of their numbers. Looks every
-    /// [`limits::CALM_SWEEP`].
-    fn close_calm(&mut self, now: Timestamp, out: &mut Vec<Said>) {
-        if apart(now, self.swept) < limits::CALM_SWEEP {
-            return;
-        }
-        self.swept = now;
-        let weighing = &self.settings.detect.verdict;
-        let mut calmed = Vec::new();
-        for (&id, &addr) in &self.open {
-            let Some(place) = self.hosts.find(addr) else { continue };
-            let Some(host) = self.hosts.host_mut(place) else { continue };
-            if !host.case.as_ref().is_some_and(|case| case.is_calm(now, weighing)) {
-                continue;
-            }
-            if let Some(case) = &mut host.case {
-                case.close(now);
-            }
-            let last = incident(host, view(&self.detectors, &self.settings, now, &self.link), true);
-            host.case = None;
-            host.states.calm();
-            host.facts.role.judged(Verdict::Clean);
-            host.facts.role.settle(&self.settings.detect.roles);
-            calmed.push((id, place));
-            let Some(last) = last else { continue };
-            out.push(Said::Incident(Box::new(last.clone())));
-            if host.past.as_ref().is_none_or(|past| past.verdict <= last.verdict) {
-                host.past = Some(Box::new(last));
-            }
-        }
-        for (id, place) in calmed {
-            self.open.remove(&id);
-            self.hosts.settle(place, &mut self.gone);
-        }
-        self.close_gone(out);
-    }
-
-    fn alerts_by_rule(&self) -> Vec<(String, Severity, u64)> {
-        let counts = self.alerts.iter().flat_map(|(rule, counts)| {
-            Severity::ALL.into_iter().zip(counts).map(move |(severity, count)| (rule.clone(), severity, *count))
-        });
-        let mut alerts: Vec<_> = counts.filter(|(_, _, count)| *count > 0).collect();
-        // Stable: rules come by name from the map.
-        alerts.sort_by_key(|(_, severity, _)| *severity);
-        alerts
-    }
 }
 
 /// Adds a signal to the host's case; true when that changed its verdict. The first change opens an incident.
@@ -513,90 +375,6 @@ fn count(alerts: &mut BTreeMap<String, [u64; Severity::ALL.len()]>, alert: &Aler
 
 fn asks_mx(message: &DnsMessage) -> bool {
     message.queries.iter().any(|query| query.qtype == QTYPE_MX)
-}
-
-/// Who talks to whom.
-#[derive(Clone, Copy)]
-struct Parties {
-    client: IpAddr,
-    server: IpAddr,
-    direction: Direction,
-}
-
-impl Parties {
-    /// IPv4 addresses mapped into IPv6 (RFC 4291, section 2.5.5.2) are the IPv4 hosts they stand for.
-    fn of(flow: &Flow, home: &HomeNet) -> Self {
-        let (client, server) = (flow.client.ip().to_canonical(), flow.server.ip().to_canonical());
-        Self { client, server, direction: home.direction(client, server) }
-    }
-
-    fn client_is_home(&self) -> bool {
-        matches!(self.direction, Direction::Outbound | Direction::Internal)
-    }
-
-    fn server_is_home(&self) -> bool {
-        matches!(self.direction, Direction::Inbound | Direction::Internal)
-    }
-}
-
-/// An event with all that was found out about it before any host is looked at.
-struct Moment<'a> {
-    event: &'a Event,
-    flow: &'a Flow,
-    findings: &'a Findings,
-    hits: &'a [RuleHit],
-    parties: Parties,
-}
-
-impl<'a> Moment<'a> {
-    fn scene(&self, part: Side, peer: IpAddr, load: Load, known: Known<'a>) -> Scene<'a> {
-        Scene {
-            time: self.event.time,
-            kind: &self.event.kind,
-            flow: self.flow,
-            findings: self.findings,
-            peer,
-            part,
-            direction: self.parties.direction,
-            verdict: known.verdict,
-            load,
-            hits: self.hits,
-            rules: known.rules,
-            sightings: known.sightings,
-            captured: known.captured,
-        }
-    }
-}
-
-/// What is known beyond the event and the host's own facts.
-#[derive(Clone, Copy)]
-struct Known<'a> {
-    rules: &'a dyn RuleBook,
-    sightings: &'a Sightings,
-    captured: u64,
-    verdict: Verdict,
-}
-
-/// The last tick of each source.
-#[derive(Default)]
-struct Link {
-    sources: BTreeMap<u16, SensorStats>,
-    /// Bytes captured, all sources together.
-    captured: u64,
-}
-
-impl Link {
-    fn tick(&mut self, source: u16, stats: &SensorStats) {
-        let last = self.sources.entry(source).or_default();
-        self.captured = self.captured.saturating_sub(last.capture.bytes).saturating_add(stats.capture.bytes);
-        last.clone_from(stats);
-    }
-
-    fn sum(&self) -> SensorStats {
-        let mut sum = SensorStats::default();
-        self.sources.values().for_each(|stats| sum.add(stats));
-        sum
-    }
 }
 
 const SMTP_PORT: u16 = 25;

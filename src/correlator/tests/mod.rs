@@ -17,8 +17,10 @@ use std::sync::Arc;
 use super::*;
 use crate::model::alert::Figure;
 use crate::model::event::{ConnectOutcome, DnsData, DnsQuestion, Reply};
+use crate::model::net::Flow;
 use crate::model::rulebook::NoRules;
 use crate::model::settings;
+use crate::model::stats::SensorStats;
 
 use wire::*;
 
