@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::SIGHUP;
 
 use super::health::{Health, Pulse};
 use super::outputs::{self, Outputs};
 use super::reload::Reload;
 use super::service::Service;
+use super::stop::Stop;
 use super::{Failure, args, print, replay, settings};
 use crate::capture::{CaptureError, Fanout, LiveOptions, SteadySource};
 use crate::config::{Config, Destination, Format, LogLevel};
@@ -33,10 +34,9 @@ pub fn run(typed: args::Live, log_level: Option<LogLevel>, settings: settings::L
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
     let account = settings.user.as_deref().map(Account::named).transpose().map_err(|error| failed(&error))?;
     let (stop, reload) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    for (signal, flag) in [(SIGINT, &stop), (SIGTERM, &stop), (SIGHUP, &reload)] {
-        signal_hook::flag::register(signal, Arc::clone(flag))
-            .map_err(|error| Failure::Failed(format!("cannot handle signals: {error}")))?;
-    }
+    let signals = Stop::register(&stop)?;
+    signal_hook::flag::register(SIGHUP, Arc::clone(&reload))
+        .map_err(|error| Failure::Failed(format!("cannot handle signals: {error}")))?;
     let sources = open(&settings, &stop).map_err(|error| failed(&error))?;
     let listener = outputs::listen(config)?;
     if settings.confine {
@@ -55,6 +55,7 @@ pub fn run(typed: args::Live, log_level: Option<LogLevel>, settings: settings::L
         }
         tell(&confine::close_in(&grants(config, typed.common.config.as_deref())));
     }
+    signals.watch()?;
     outputs.begin()?;
     let rings = u64::from(settings.ring_mib) << 20;
     metrics.set_memory("rings", rings.saturating_mul(sources.len() as u64));

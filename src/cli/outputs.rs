@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,6 +15,7 @@ use super::{Failure, complain};
 use crate::config::{Config, Destination};
 use crate::correlator::{CorrelatorSettings, Said};
 use crate::detect::Detectors;
+use crate::detect::about::about;
 use crate::inspector::Inspector;
 use crate::mail::privacy::Privacy;
 use crate::model::alert::Severity;
@@ -23,6 +24,7 @@ use crate::model::event::{Event, EventKind};
 use crate::model::limits;
 use crate::model::mail::Findings;
 use crate::model::report::Report;
+use crate::model::settings::DetectSettings;
 use crate::model::stats::{InspectStats, SensorStats};
 use crate::model::time::Timestamp;
 use crate::output::eve::{Origin, Renderer};
@@ -75,7 +77,7 @@ impl Outputs {
         let told = Told::open(config, &origin)?;
         let writer = match &config.eve {
             None => None,
-            Some(Destination::Stdout) => Some(EveWriter::stdout()),
+            Some(Destination::Stdout) => Some(EveWriter::stdout(!live)),
             Some(Destination::File(path)) if live => Some(EveWriter::append(path)),
             Some(Destination::File(path)) => Some(EveWriter::create(path)),
         };
@@ -370,8 +372,19 @@ pub fn listen(config: &Config) -> Result<Option<TcpListener>, Failure> {
 pub fn load_rules(config: &Config) -> Result<RuleSet, Failure> {
     let rules = match &config.rules {
         None => RuleSet::builtin(),
-        Some(paths) => RuleSet::load(paths).map_err(|errors| Failure::Failed(sentences(&errors)))?,
+        Some(paths) => read_rules(paths)?,
     };
+    for rule in rules.rules() {
+        for hash in rule.hashes().into_iter().filter(|hash| !config.inspect.wants(*hash)) {
+            tracing::warn!(
+                "{}:{}: rule {} asks for a hash ({}) that hashes in [inspect] leaves out: by that it cannot match",
+                rule.file,
+                rule.line,
+                rule.id,
+                hash.name()
+            );
+        }
+    }
     let known: Vec<&str> =
         Detectors::names().iter().copied().chain(rules.rules().iter().map(|rule| rule.id.as_str())).collect();
     let unknown = config.ignore.iter().find(|wish| !known.contains(&wish.detector.as_str()));
@@ -382,6 +395,25 @@ pub fn load_rules(config: &Config) -> Result<RuleSet, Failure> {
         }
         None => Ok(rules),
     }
+}
+
+/// Reads rule files and folders.
+///
+/// # Errors
+/// Every fault of every file; a rule that calls itself as a detector does.
+pub fn read_rules(paths: &[PathBuf]) -> Result<RuleSet, Failure> {
+    let rules = RuleSet::load(paths).map_err(|errors| Failure::Failed(sentences(&errors)))?;
+    // Their alerts could not be told apart, nor one of them ignored without the other.
+    let detectors = about(&DetectSettings::default());
+    let taken = rules.rules().iter().filter_map(|rule| {
+        let detector = detectors.iter().find(|detector| detector.name == rule.id || detector.sid == Some(rule.sid))?;
+        let what = if detector.name == rule.id { format!("id {}", rule.id) } else { format!("sid {}", rule.sid) };
+        let message = format!("{what} is that of the detector {}", detector.name);
+        let hint = "give the rule one of its own; 'mailsnare rules list' shows the detectors".to_owned();
+        Some(RuleError { file: rule.file.clone(), line: rule.line, column: 1, message, hint })
+    });
+    let errors: Vec<_> = taken.collect();
+    if errors.is_empty() { Ok(rules) } else { Err(Failure::Failed(sentences(&errors))) }
 }
 
 /// What the stages need to know, from the configuration.

@@ -5,10 +5,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-
 use super::health::Health;
 use super::outputs::{self, Outputs};
+use super::stop::Stop;
 use super::{Failure, complain, print, settings};
 use crate::capture::{CaptureError, FindingKind, ReplayOptions, ReplaySource, Source, Step};
 use crate::config::{Destination, Format};
@@ -37,10 +36,7 @@ pub fn run(settings: &settings::Replay) -> Result<ExitCode, Failure> {
         Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")).map_err(|error| Failure::Failed(error.to_string()))?);
     let origin = Origin::Replay(source.file_names());
     let mut outputs = Outputs::open(config, origin, Arc::clone(&metrics), rules.get().rules().len())?;
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))
-            .map_err(|error| Failure::Failed(format!("cannot handle signals: {error}")))?;
-    }
+    Stop::register(&stop)?.watch()?;
     let health = Health { metrics, pulse: outputs.pulse() };
     let server = outputs::listen(config)?.map(|listener| Server { listener, endpoints: &health });
     let watched = Watched::new(source);

@@ -13,6 +13,7 @@ use super::{Batch, InForce, Job, Pressure, Shared, SharedRules, Slot};
 use crate::capture::{CaptureError, Source, Step};
 use crate::model::event::{Event, EventKind};
 use crate::model::limits;
+use crate::model::net::HomeNet;
 use crate::model::settings::TICK;
 use crate::model::time::Timestamp;
 use crate::sensor::Sensor;
@@ -53,9 +54,13 @@ pub(super) fn read<S: Source>(
         if live && sensor.waiting() == 0 {
             feed.tell(now);
         }
-        if live && now >= losses_due {
+        // The clock may have been set back: then what is due is so at once.
+        if live && (now >= losses_due || losses_due.since(now) > 2 * TICK) {
             losses_due = now.plus(TICK);
             sensor.note_losses(&source.stats());
+            if let Some(home) = feed.other_home() {
+                sensor.answer_for(home);
+            }
         }
     }
     sensor.note_losses(&source.stats());
@@ -82,6 +87,8 @@ pub(super) struct Feed<'a> {
     beat: Beat<'a>,
     /// Packet time last told as that up to which all is sent.
     told: Timestamp,
+    /// Edition of the policy that the sensor knows of.
+    edition: u64,
 }
 
 /// Ends the run when its thread panics.
@@ -107,7 +114,17 @@ impl<'a> Feed<'a> {
         source: u16,
     ) -> Self {
         let (backlog, beat, told) = (VecDeque::new(), shared.pulse.beat(source.into()), Timestamp::default());
-        Self { jobs, batches, rules, shared, pressure, backlog, waiting_since: None, source, beat, told }
+        Self { jobs, batches, rules, shared, pressure, backlog, waiting_since: None, source, beat, told, edition: 0 }
+    }
+
+    /// The networks that are answered for since the policy was changed, once.
+    fn other_home(&mut self) -> Option<HomeNet> {
+        let force = self.rules.in_force();
+        if force.edition <= self.edition {
+            return None;
+        }
+        self.edition = force.edition;
+        force.policy.as_ref().map(|policy| policy.correlator.home.clone())
     }
 
     /// Nothing waits here, and it is `now`: others need not wait for us up to then.
