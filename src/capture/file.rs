@@ -215,15 +215,23 @@ impl ReplaySource {
         let listing = folder::list(path)?;
         let looked_at = listing.files.len();
         for (skipped, why) in &listing.skipped {
-            self.skip(skipped, &format!("passed over: {why}"));
+            self.skip(skipped, FindingKind::Skipped, &format!("passed over: {why}"));
+        }
+        for (unread, why) in &listing.unread {
+            self.skip(unread, FindingKind::Damaged, &format!("passed over: {why}"));
         }
         let mut captures = Vec::new();
         for file in listing.files {
             match probe(&file).and_then(|first| Ok((first, fs::metadata(&file).map_err(OpenError::Io)?.len()))) {
                 Ok((first, size)) => captures.push((first, file, size)),
                 Err(OpenError::NotACapture(what)) if what == TEXT_FILE => {}
-                Err(OpenError::NotACapture(what)) => self.skip(&file, &format!("passed over: it {what}")),
-                Err(OpenError::Io(error)) => self.skip(&file, &format!("passed over: it could not be read ({error})")),
+                Err(OpenError::NotACapture(what)) => {
+                    self.skip(&file, FindingKind::Skipped, &format!("passed over: it {what}"));
+                }
+                Err(OpenError::Io(error)) => {
+                    let why = format!("passed over: it could not be read ({error})");
+                    self.skip(&file, FindingKind::Damaged, &why);
+                }
             }
         }
         if captures.is_empty() {
@@ -234,13 +242,11 @@ impl ReplaySource {
         captures.into_iter().try_for_each(|(_, file, size)| self.add_file(file, size))
     }
 
-    fn skip(&mut self, path: &Path, sentence: &str) {
-        self.tell(FileFinding {
-            path: folder::name(path),
-            packet: 0,
-            kind: FindingKind::Skipped,
-            sentence: sentence.to_owned(),
-        });
+    /// Passes something in a folder over. What could not be read may be a capture: without it the replay is incomplete.
+    fn skip(&mut self, path: &Path, kind: FindingKind, sentence: &str) {
+        self.damaged += u64::from(kind == FindingKind::Damaged);
+        let sentence = sentence.to_owned();
+        self.tell(FileFinding { path: folder::name(path), packet: 0, kind, sentence });
     }
 
     /// Goes to the next capture; false when there is none. One that cannot be opened any more is a finding.
