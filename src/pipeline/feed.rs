@@ -285,8 +285,13 @@ mod tests {
     use crossbeam_channel::Receiver;
 
     use super::*;
+    use crate::correlator::CorrelatorSettings;
+    use crate::inspector::Inspector;
     use crate::model::event::{Message, SmtpEvent};
     use crate::model::memory::{Memory, Shares};
+    use crate::model::settings::{InspectSettings, SensorSettings};
+    use crate::model::stats::CaptureStats;
+    use crate::pipeline::Policy;
     use crate::rules::RuleSet;
 
     /// A feed of a live source whose inspectors are all busy, the correlator's end, with room for one batch, and
@@ -296,6 +301,52 @@ mod tests {
         let (batches_in, batches_out) = bounded(1);
         let rules = SharedRules::new(RuleSet::builtin());
         (Feed::new(jobs, batches_in, rules, shared, Pressure::Shed, 0), batches_out, busy)
+    }
+
+    /// An idle wire whose clock is at these seconds in turn; counts how often it is asked for its counters.
+    struct Clock(Vec<i64>, usize);
+
+    impl Source for Clock {
+        fn next(&mut self) -> Result<Step<'_>, CaptureError> {
+            let now = self.0.pop();
+            Ok(now.map_or(Step::End, |seconds| Step::Idle(Timestamp::from_parts(seconds, 0))))
+        }
+
+        fn stats(&mut self) -> CaptureStats {
+            self.1 += 1;
+            CaptureStats::default()
+        }
+    }
+
+    /// Counters, and with them whether the interface is still there, are seen to every second of a clock that was set back.
+    #[test]
+    fn a_clock_that_is_set_back_holds_nothing_up() {
+        let shared = Shared::new(1, 1, &Shares::default());
+        let (feed, batches, _busy) = feed(&shared);
+        let seconds = vec![10_002, 10_001, 10_000, 50_001, 50_000];
+        let (asked, sensor) = (seconds.len() + 1, Sensor::new(SensorSettings::default(), 0));
+        let drain = std::thread::spawn(move || {
+            let slots = batches.iter().flat_map(|batch| batch.slots);
+            slots.filter(|slot| matches!(slot, Slot::Ready(event) if matches!(event.kind, EventKind::Tick(_)))).count()
+        });
+        let (clock, error) = read(Clock(seconds.into_iter().collect(), 0), sensor, feed, &AtomicBool::new(false));
+        // Once a second, and once at the end.
+        assert_eq!((clock.1, error.is_none()), (asked, true));
+        // The sensor tells its counters as often.
+        assert_eq!(drain.join().unwrap(), asked);
+    }
+
+    #[test]
+    fn other_networks_to_answer_for_are_told_once() {
+        let shared = Shared::new(1, 1, &Shares::default());
+        let (mut feed, _batches, _busy) = feed(&shared);
+        assert!(feed.other_home().is_none());
+        let home = HomeNet::new(vec!["192.0.2.0/24".parse().unwrap()]);
+        let inspector = Inspector::new(home.clone(), InspectSettings::default());
+        let correlator = CorrelatorSettings { home, ..CorrelatorSettings::default() };
+        feed.rules.replace(RuleSet::default(), Policy { inspector, correlator });
+        assert!(feed.other_home().is_some_and(|home| home.contains("192.0.2.7".parse().unwrap())));
+        assert!(feed.other_home().is_none());
     }
 
     fn mail(seq: u64, bytes: usize) -> Event {
