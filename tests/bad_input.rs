@@ -366,6 +366,23 @@ fn a_disk_that_fills_keeps_every_line_written_before_and_no_part_of_one() {
     assert_eq!(summary["hosts"][0]["verdict"], "infected");
 }
 
+/// As `--eve *.pcap` has it, where the shell names two captures.
+#[test]
+fn a_capture_is_never_overwritten() {
+    let dir = Dir::new();
+    fs::copy(sample("arrival"), dir.path("a.pcap")).unwrap();
+    let before = fs::read(dir.path("a.pcap")).unwrap();
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(&before).unwrap();
+    dir.write("a.pcap.gz", &packed.finish().unwrap());
+    for (option, file) in [("--eve", "a.pcap"), ("--eve", "a.pcap.gz"), ("--metrics-textfile", "a.pcap")] {
+        let kept = fs::read(dir.path(file)).unwrap();
+        let output = dir.run(&["replay", option, file, &sample("arrival")]);
+        assert_failure(&output, &format!("{file}: is a capture, which {option} would overwrite; name another file"));
+        assert!(fs::read(dir.path(file)).unwrap() == kept, "{option} {file}");
+    }
+}
+
 #[test]
 fn attachments_that_have_no_place_to_go() {
     let dir = Dir::new();

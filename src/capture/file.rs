@@ -13,7 +13,7 @@ use super::error::CaptureError;
 use super::finding::{FileFinding, FindingKind};
 use super::folder;
 use super::input::{Input, RawReader};
-use super::reader::{CaptureReader, Found, Frame, Loss, OpenError, TEXT_FILE};
+use super::reader::{self, CaptureReader, Found, Frame, Loss, OpenError, TEXT_FILE};
 use super::stoppable::Stoppable;
 use super::{Packet, Source, Step};
 use crate::model::limits;
@@ -380,6 +380,17 @@ fn open_file(path: &Path, progress: Arc<AtomicU64>, capacity: usize) -> Result<C
     let file = File::open(path).map_err(OpenError::Io)?;
     let input = Input::new(Box::new(file), progress).map_err(OpenError::Io)?;
     CaptureReader::open(input, capacity)
+}
+
+/// Whether a file begins as a capture does, plain or compressed: nothing that anyone would want overwritten.
+pub fn looks_like_capture(path: &Path) -> bool {
+    // Of a pipe nothing may be taken.
+    if !fs::metadata(path).is_ok_and(|about| about.is_file()) {
+        return false;
+    }
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(4).read_to_end(&mut start));
+    read.is_ok() && reader::is_start(&start)
 }
 
 /// Checks that a file is a capture, and finds the time of its first packet.

@@ -77,7 +77,7 @@ impl Read for Input {
 }
 
 impl Compression {
-    fn of(start: &[u8]) -> Self {
+    pub(super) fn of(start: &[u8]) -> Self {
         match start {
             // RFC 1952, section 2.3.1.
             [0x1f, 0x8b, ..] => Self::Gzip,

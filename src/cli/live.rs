@@ -12,7 +12,7 @@ use super::outputs::{self, Outputs};
 use super::reload::Reload;
 use super::service::Service;
 use super::stop::Stop;
-use super::{Failure, args, print, replay, settings};
+use super::{Failure, args, packs, print, replay, settings};
 use crate::capture::{CaptureError, Fanout, LiveOptions, SteadySource};
 use crate::config::{Config, Destination, Format, LogLevel};
 use crate::confine::{self, Account, Grants, Report};
@@ -43,7 +43,7 @@ pub fn run(typed: args::Live, log_level: Option<LogLevel>, settings: settings::L
         let given_up = confine::become_harmless(account.as_ref(), settings.reopen).map_err(|error| failed(&error))?;
         tell(&given_up);
     }
-    let rules = SharedRules::new(outputs::load_rules(config)?);
+    let rules = SharedRules::new(packs::load(config)?);
     let privacy = outputs::privacy(config)?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")).map_err(|error| failed(&error))?);
     let origin = Origin::Live(sources.iter().map(|source| source.interface().to_owned()).collect());

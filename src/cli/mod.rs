@@ -14,6 +14,7 @@ mod health;
 mod live;
 mod man;
 mod outputs;
+mod packs;
 mod reload;
 mod replay;
 mod rules;

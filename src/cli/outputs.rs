@@ -5,17 +5,16 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::health::Pulse;
 use super::told::Told;
 use super::{Failure, complain};
+use crate::capture;
 use crate::config::{Config, Destination};
 use crate::correlator::{CorrelatorSettings, Said};
-use crate::detect::Detectors;
-use crate::detect::about::about;
 use crate::inspector::Inspector;
 use crate::mail::privacy::Privacy;
 use crate::model::alert::Severity;
@@ -24,7 +23,6 @@ use crate::model::event::{Event, EventKind};
 use crate::model::limits;
 use crate::model::mail::Findings;
 use crate::model::report::Report;
-use crate::model::settings::DetectSettings;
 use crate::model::stats::{InspectStats, SensorStats};
 use crate::model::time::Timestamp;
 use crate::output::eve::{Origin, Renderer};
@@ -34,7 +32,6 @@ use crate::output::metrics::Metrics;
 use crate::output::summary::Notes;
 use crate::output::writer::{EveWriter, WriteError};
 use crate::pipeline::{Audience, Plan, Pressure, Run, View};
-use crate::rules::{RuleError, RuleSet};
 
 /// Everything a run writes while it goes on.
 pub struct Outputs {
@@ -73,6 +70,12 @@ impl Outputs {
             Origin::Live(interfaces) => (true, interfaces.clone()),
             Origin::Replay(_) => (false, vec!["replay".to_owned()]),
         };
+        if let Some(Destination::File(path)) = &config.eve {
+            no_capture(path, "--eve")?;
+        }
+        if let Some(path) = &config.metrics_textfile {
+            no_capture(path, "--metrics-textfile")?;
+        }
         let pulse = Pulse::new(if live { &sources } else { &[] });
         let told = Told::open(config, &origin)?;
         let writer = match &config.eve {
@@ -350,6 +353,17 @@ impl Audience for Outputs {
     }
 }
 
+/// A slip of the shell (`--eve *.pcap`) must not cost a capture.
+fn no_capture(path: &Path, option: &str) -> Result<(), Failure> {
+    if !capture::looks_like_capture(path) {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(Failure::Failed(format!(
+        "{path}: is a capture, which {option} would overwrite; name another file, or remove it first"
+    )))
+}
+
 /// Opens the metrics listener, where one is wanted.
 ///
 /// # Errors
@@ -363,57 +377,6 @@ pub fn listen(config: &Config) -> Result<Option<TcpListener>, Failure> {
     })?;
     tracing::info!("metrics on http://{}/metrics", listener.local_addr().unwrap_or(address));
     Ok(Some(listener))
-}
-
-/// Reads the rules that the configuration names.
-///
-/// # Errors
-/// Every fault of every file; a wish to ignore what does not exist.
-pub fn load_rules(config: &Config) -> Result<RuleSet, Failure> {
-    let rules = match &config.rules {
-        None => RuleSet::builtin(),
-        Some(paths) => read_rules(paths)?,
-    };
-    for rule in rules.rules() {
-        for hash in rule.hashes().into_iter().filter(|hash| !config.inspect.wants(*hash)) {
-            tracing::warn!(
-                "{}:{}: rule {} asks for a hash ({}) that hashes in [inspect] leaves out: by that it cannot match",
-                rule.file,
-                rule.line,
-                rule.id,
-                hash.name()
-            );
-        }
-    }
-    let known: Vec<&str> =
-        Detectors::names().iter().copied().chain(rules.rules().iter().map(|rule| rule.id.as_str())).collect();
-    let unknown = config.ignore.iter().find(|wish| !known.contains(&wish.detector.as_str()));
-    match unknown {
-        Some(wish) => {
-            let what = crate::config::unknown("detector or rule", &wish.detector, &known);
-            Err(Failure::Failed(format!("[[ignore]] in the configuration: {what}")))
-        }
-        None => Ok(rules),
-    }
-}
-
-/// Reads rule files and folders.
-///
-/// # Errors
-/// Every fault of every file; a rule that calls itself as a detector does.
-pub fn read_rules(paths: &[PathBuf]) -> Result<RuleSet, Failure> {
-    let rules = RuleSet::load(paths).map_err(|errors| Failure::Failed(sentences(&errors)))?;
-    // Their alerts could not be told apart, nor one of them ignored without the other.
-    let detectors = about(&DetectSettings::default());
-    let taken = rules.rules().iter().filter_map(|rule| {
-        let detector = detectors.iter().find(|detector| detector.name == rule.id || detector.sid == Some(rule.sid))?;
-        let what = if detector.name == rule.id { format!("id {}", rule.id) } else { format!("sid {}", rule.sid) };
-        let message = format!("{what} is that of the detector {}", detector.name);
-        let hint = "give the rule one of its own; 'mailsnare rules list' shows the detectors".to_owned();
-        Some(RuleError { file: rule.file.clone(), line: rule.line, column: 1, message, hint })
-    });
-    let errors: Vec<_> = taken.collect();
-    if errors.is_empty() { Ok(rules) } else { Err(Failure::Failed(sentences(&errors))) }
 }
 
 /// What the stages need to know, from the configuration.
@@ -465,11 +428,6 @@ pub fn privacy(config: &Config) -> Result<Option<Privacy>, Failure> {
         return Err(fail(format!("it has fewer than {least} bytes; make one with '{what}'")));
     }
     Ok(Some(Privacy::new(&key)))
-}
-
-/// Faults of rule files, one a line.
-pub fn sentences(errors: &[RuleError]) -> String {
-    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// How long ago a time on the wire was.

@@ -1,6 +1,6 @@
 //! Settings and rules read anew while the sensor runs (SIGHUP).
 
-use super::{Failure, args, outputs, settings};
+use super::{Failure, args, outputs, packs, settings};
 use crate::config::{Config, LogLevel};
 use crate::mail::privacy::Privacy;
 use crate::model::eve_type::EventType;
@@ -44,7 +44,7 @@ impl Reload {
     /// Something is broken: the file, with line and column; a rule file, with all that is wrong in it.
     pub fn read(&self) -> Result<Fresh, Failure> {
         let fresh = settings::Live::new(self.typed.clone(), self.log_level)?;
-        let rules = outputs::load_rules(&fresh.config).map_err(|error| self.within_reach(&fresh, error))?;
+        let rules = packs::load(&fresh.config).map_err(|error| self.within_reach(&fresh, error))?;
         let mut config = fresh.config.clone();
         // Whether attachments are kept is bound to the folder they are written to.
         config.inspect.keep_content = self.running.config.inspect.keep_content;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::health::Health;
 use super::outputs::{self, Outputs};
 use super::stop::Stop;
-use super::{Failure, complain, print, settings};
+use super::{Failure, complain, packs, print, settings};
 use crate::capture::{CaptureError, FindingKind, ReplayOptions, ReplaySource, Source, Step};
 use crate::config::{Destination, Format};
 use crate::model::report::Report;
@@ -26,7 +26,7 @@ use crate::pipeline::{self, Pressure, Server, SharedRules};
 /// [`Failure::Failed`]: what, which file, what to do.
 pub fn run(settings: &settings::Replay) -> Result<ExitCode, Failure> {
     let config = &settings.config;
-    let rules = SharedRules::new(outputs::load_rules(config)?);
+    let rules = SharedRules::new(packs::load(config)?);
     let privacy = outputs::privacy(config)?;
     let options = ReplayOptions { bpf: config.bpf.clone() };
     let stop = Arc::new(AtomicBool::new(false));

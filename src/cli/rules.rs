@@ -9,7 +9,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::args::RulesCommand;
-use super::{Failure, outputs, print};
+use super::{Failure, packs, print};
 use crate::config::Format;
 use crate::detect::about::{About, Parameter, about};
 use crate::inspector::Inspector;
@@ -63,7 +63,7 @@ fn load(paths: &[PathBuf]) -> Result<RuleSet, Failure> {
     if paths.is_empty() {
         return Ok(RuleSet::builtin());
     }
-    outputs::read_rules(paths)
+    packs::read(paths)
 }
 
 fn table(set: &RuleSet) -> String {
