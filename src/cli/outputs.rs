@@ -167,7 +167,9 @@ impl Outputs {
         let evidence = self.evidence.as_ref().and_then(EvidenceWriter::first_error);
         let written = [eve, extract, evidence].into_iter().flatten().map(str::to_owned);
         let defect = (run.failed > 0).then(|| SENSOR_FAILED.to_owned());
-        let all: Vec<_> = sources.chain(written).chain(defect).collect();
+        let mut all: Vec<_> = sources.chain(written).chain(defect).collect();
+        // All threads of an interface say the same.
+        all.dedup();
         all.iter().for_each(|sentence| complain(sentence));
         !all.is_empty()
     }

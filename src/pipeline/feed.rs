@@ -45,6 +45,9 @@ pub(super) fn read<S: Source>(
             Ok(Step::End) => break,
             Err(failure) => {
                 error = Some(failure);
+                if live {
+                    stop.store(true, Ordering::Relaxed);
+                }
                 break;
             }
         };
