@@ -24,8 +24,19 @@ pub(super) fn better(message: &str) -> String {
             return unknown(what, name, &known);
         }
     }
-    message.to_owned()
+    // Kinds of numbers go by the names that Rust has for them.
+    let kinds = NUMBERS.iter().find_map(|(kind, words)| Some((message.strip_suffix(kind)?, words)));
+    kinds.map_or_else(|| message.to_owned(), |(before, words)| format!("{before}{words}"))
 }
+
+const NUMBERS: [(&str, &str); 6] = [
+    ("expected i64", "expected a whole number"),
+    ("expected usize", "expected a whole number from 0"),
+    ("expected u64", "expected a whole number from 0"),
+    ("expected u32", "expected a whole number from 0 to 4294967295"),
+    ("expected u16", "expected a whole number from 0 to 65535"),
+    ("expected f64", "expected a number"),
+];
 
 /// The line and column of a place in a text, both from 1; columns count characters.
 pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {

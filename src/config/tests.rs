@@ -117,6 +117,12 @@ fn a_mistake_is_told_with_its_place_and_what_would_be_right() {
         ("metrics-textfile = \"\"", "test.toml:1:20: expected the name of a file or folder"),
         ("[detect.recipient-fanout]\ntheta0 = 2.0", "test.toml:2:10: 2.0 is out of range; use more than 0 and less"),
         ("[sensor]\nflows = 0", "test.toml:2:9: 0 is out of range; use 1 to 1073741824"),
+        ("workers = 1.5", "test.toml:1:11: invalid type: floating point `1.5`, expected a whole number"),
+        (
+            "[sensor]\nmail-ports = [70000]",
+            "test.toml:2:15: invalid value: integer `70000`, expected a whole number from 0 to",
+        ),
+        ("[detect.verdict]\ncalm-below = \"a\"", "test.toml:2:14: invalid type: string \"a\", expected a number"),
         ("eve = 1", "test.toml:1:7: invalid type: integer `1`, expected a string"),
         ("workers = 1\nworkers = 2", "test.toml:2:1: duplicate key"),
     ] {
