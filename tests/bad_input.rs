@@ -78,6 +78,24 @@ fn a_capture_corrupt_within_is_analysed_as_far_as_it_can_be_read() {
     assert_eq!(code(&dir.run(&["replay", "corrupt.pcap", "--fail-on", "critical"])), 1);
 }
 
+/// As `captures/ captures/today.pcap`, or a link to a file beside it.
+#[test]
+fn a_capture_that_is_named_twice_is_read_once() {
+    let dir = Dir::new();
+    fs::create_dir(dir.path("captures")).unwrap();
+    fs::copy(sample("arrival"), dir.path("captures/a.pcap")).unwrap();
+    std::os::unix::fs::symlink("a.pcap", dir.path("captures/latest.pcap")).unwrap();
+    let expected = dir.run(&["replay", "captures/a.pcap"]);
+    let output = dir.run(&["replay", "captures", "captures/../captures/a.pcap"]);
+    assert_eq!(code(&output), 0);
+    assert_eq!(
+        stderr(&output),
+        "mailsnare: warning: captures/latest.pcap: passed over: it is captures/a.pcap, which is read already\n\
+         mailsnare: warning: captures/../captures/a.pcap: passed over: it is captures/a.pcap, which is read already\n"
+    );
+    assert_eq!(stdout(&output), stdout(&expected));
+}
+
 /// As `zcat day-*.pcap.gz | mailsnare replay -` has them: each header within is a header, and no packet.
 #[test]
 fn captures_joined_end_to_end_are_read_one_after_the_other() {
