@@ -1,5 +1,6 @@
 //! `mailsnare live`.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -42,6 +43,9 @@ pub fn run(typed: args::Live, log_level: Option<LogLevel>, settings: settings::L
     if settings.confine {
         let given_up = confine::become_harmless(account.as_ref(), settings.reopen).map_err(|error| failed(&error))?;
         tell(&given_up);
+        if let Some(path) = typed.common.config.as_deref() {
+            still_readable(path);
+        }
     }
     let rules = SharedRules::new(packs::load(config)?);
     let privacy = outputs::privacy(config)?;
@@ -89,6 +93,16 @@ pub fn run(typed: args::Live, log_level: Option<LogLevel>, settings: settings::L
         print(replay::summary(&run.report, &notes, Format::Table).as_bytes())?;
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Better said at the start than at the first reload, months later.
+fn still_readable(config: &Path) {
+    if let Err(error) = File::open(config) {
+        let path = config.display();
+        tracing::warn!(
+            "{path}: cannot be read by the user that the sensor has become ({error}), so that SIGHUP will fail"
+        );
+    }
 }
 
 /// Opens every interface, with as many rings as there are to be threads.
