@@ -12,6 +12,7 @@ pub(super) fn fault(text: &str) -> Option<(usize, String)> {
     let mut faults: Vec<_> =
         RANGES.iter().filter_map(|(table, key, range)| outside(document.get_ref(), table, key, *range)).collect();
     faults.extend(unlikely(document.get_ref()));
+    faults.extend(nameless(document.get_ref()));
     faults.into_iter().min()
 }
 
@@ -22,6 +23,8 @@ enum Range {
     Whole(u64, u64),
     /// More than the first and less than the second.
     Between(f64, f64),
+    /// As much or more.
+    From(f64),
 }
 
 fn outside(document: &DeTable<'_>, table: &str, key: &str, range: Range) -> Option<(usize, String)> {
@@ -36,6 +39,7 @@ fn outside(document: &DeTable<'_>, table: &str, key: &str, range: Range) -> Opti
             Range::Whole(least, most) => {
                 (number >= least as f64 && number <= most as f64, format!("use {least} to {most}"))
             }
+            Range::From(least) => (number >= least && number.is_finite(), format!("use {least} or more")),
             Range::Between(above, f64::INFINITY) => {
                 (number > above && number.is_finite(), format!("use more than {above}"))
             }
@@ -60,6 +64,13 @@ fn unlikely(document: &DeTable<'_>) -> Option<(usize, String)> {
     let place = infected.or(honest)?.span().start;
     (theta1 >= theta0)
         .then(|| (place, format!("theta1 is {theta1}, and theta0 {theta0}; theta1 must be the smaller one")))
+}
+
+/// `self-propagation` knows a file again by its hash.
+fn nameless(document: &DeTable<'_>) -> Option<(usize, String)> {
+    let hashes = find(document, "inspect", "hashes")?;
+    let what = "it names no hash, without which self-propagation sees nothing; name one: md5, sha1, sha256";
+    hashes.get_ref().as_array().is_some_and(|list| list.is_empty()).then(|| (hashes.span().start, what.to_owned()))
 }
 
 fn find<'d, 'i>(document: &'d DeTable<'i>, table: &str, key: &str) -> Option<&'d toml::Spanned<DeValue<'i>>> {
@@ -115,7 +126,7 @@ const RANGES: &[(&str, &str, Range)] = &[
     // More are not kept of a host, so that it would never be compared with itself.
     ("detect.mail-volume", "baseline-windows", Range::Whole(1, 24)),
     ("detect.mail-volume", "baseline-deviations", Range::Between(0.0, f64::INFINITY)),
-    ("detect.mail-volume", "baseline-floor", Range::Between(-f64::MIN_POSITIVE, f64::INFINITY)),
+    ("detect.mail-volume", "baseline-floor", Range::From(0.0)),
     ("detect.flood-after-flag", "packets", COUNT),
     ("detect.flood-after-flag", "heavy", COUNT),
     ("detect.flood-after-flag", "window-seconds", WINDOW),
@@ -138,7 +149,7 @@ mod tests {
             let value = match range {
                 Range::Whole(..) if *key == "mail-ports" => "[26]",
                 Range::Whole(..) => "2",
-                Range::Between(..) => "0.25",
+                Range::Between(..) | Range::From(_) => "0.25",
             };
             let text = format!("{table}.{key} = {value}");
             let read = Layer::read(Path::new("test.toml"), &text).map(|_| ()).map_err(|error| error.to_string());
@@ -160,6 +171,13 @@ mod tests {
             ),
             ("detect.mail-volume.messages = 0", 30, "0 is out of range; use 1 or more"),
             ("[detect]\nverdict = { calm-below = -1 }", 34, "-1 is out of range; use more than 0"),
+            ("[detect.mail-volume]\nbaseline-floor = -0.1", 38, "-0.1 is out of range; use 0 or more"),
+            ("[detect.mail-volume]\nbaseline-deviations = inf", 43, "inf is out of range; use more than 0"),
+            (
+                "[inspect]\nhashes = []",
+                19,
+                "it names no hash, without which self-propagation sees nothing; name one: md5, sha1, sha256",
+            ),
             ("[inspect]\narchive-depth = 0x21", 26, "33 is out of range; use 0 to 32"),
         ] {
             assert_eq!(fault(text), Some((place, what.to_owned())), "{text}");
