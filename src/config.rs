@@ -4,6 +4,7 @@
 //! file, and [`Config::new`] fills the holes that stay with defaults. Keys of the file are named as the options;
 //! the tables `[detect]`, `[inspect]` and `[sensor]` are those of [`crate::model::settings`].
 
+mod range;
 mod read;
 mod told;
 mod value;
@@ -15,8 +16,8 @@ use ipnet::IpNet;
 use serde::Deserialize;
 
 use self::read::{
-    addresses, better, event_types, groups, names, networks, one_network, paths, position, reason, ring_mib, snaplen,
-    text, threads, workers,
+    addresses, better, event_types, groups, home_networks, names, networks, one_network, one_path, paths, position,
+    reason, ring_mib, snaplen, text, threads, workers,
 };
 pub use self::told::Alertmanager;
 pub use self::value::{Destination, Format, LogLevel, Metrics, events, network, unknown};
@@ -149,7 +150,7 @@ impl Config {
 pub struct Layer {
     #[serde(deserialize_with = "paths")]
     pub rules: Option<Vec<PathBuf>>,
-    #[serde(deserialize_with = "networks")]
+    #[serde(deserialize_with = "home_networks")]
     pub home_net: Option<Vec<IpNet>>,
     #[serde(deserialize_with = "networks")]
     pub mail_server: Option<Vec<IpNet>>,
@@ -164,14 +165,18 @@ pub struct Layer {
     pub memory: Option<Memory>,
     #[serde(deserialize_with = "text")]
     pub metrics: Option<Metrics>,
+    #[serde(deserialize_with = "one_path")]
     pub metrics_textfile: Option<PathBuf>,
     #[serde(deserialize_with = "text")]
     pub alertmanager: Option<Alertmanager>,
     #[serde(deserialize_with = "text")]
     pub syslog: Option<SyslogTarget>,
     pub privacy: Option<bool>,
+    #[serde(deserialize_with = "one_path")]
     pub privacy_key_file: Option<PathBuf>,
+    #[serde(deserialize_with = "one_path")]
     pub extract: Option<PathBuf>,
+    #[serde(deserialize_with = "one_path")]
     pub evidence: Option<PathBuf>,
     #[serde(deserialize_with = "text")]
     pub log_level: Option<LogLevel>,
@@ -216,10 +221,17 @@ impl Layer {
     /// # Errors
     /// As [`Layer::load`], but for reading.
     pub fn read(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        toml::from_str(text).map_err(|error| {
-            let (line, column) = position(text, error.span().map_or(0, |span| span.start));
-            ConfigError::Invalid { path: path.to_owned(), line, column, what: better(error.message()) }
-        })
+        let invalid = |offset: usize, what: String| {
+            let (line, column) = position(text, offset);
+            ConfigError::Invalid { path: path.to_owned(), line, column, what }
+        };
+        let layer = toml::from_str(text).map_err(|error: toml::de::Error| {
+            invalid(error.span().map_or(0, |span| span.start), better(error.message()))
+        })?;
+        match range::fault(text) {
+            Some((offset, what)) => Err(invalid(offset, what)),
+            None => Ok(layer),
+        }
     }
 
     /// What this layer says, and where it says nothing what `below` says. The tables are `below`'s: the command

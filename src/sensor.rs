@@ -28,7 +28,7 @@ use crate::flow::flood::Told;
 use crate::flow::{Clock, Entry, Floods, FlowTable, Flows, Key, Knock, Place, Room, TcpPart, Trust};
 use crate::model::event::{Anomaly, ConnectOutcome, EndReason, Event, EventKind, Layer};
 use crate::model::limits;
-use crate::model::net::{Flow, Mac, Side, Transport};
+use crate::model::net::{Flow, HomeNet, Mac, Side, Transport};
 use crate::model::settings::{SensorSettings, TICK};
 use crate::model::stats::{CaptureStats, SensorStats};
 use crate::model::time::Timestamp;
@@ -152,11 +152,19 @@ impl Sensor {
     /// The wire is idle, and it is `now`: ages flows.
     pub fn idle(&mut self, now: Timestamp) {
         self.core.at = At { time: now, before: now, packet: 0, ..self.core.at };
-        if self.core.next_tick.is_none_or(|due| now >= due) {
+        // As with a packet: the clock may have been set back.
+        if self.core.next_tick.is_none_or(|due| now >= due || due.since(now) > 2 * TICK) {
             self.core.stats.decode = self.decoder.stats().clone();
             self.core.tick(now);
         } else if self.core.to_sweep > 0 {
             self.core.sweep();
+        }
+    }
+
+    /// Packets of hosts in these networks are kept from here on, where any are kept.
+    pub fn answer_for(&mut self, home: HomeNet) {
+        if let Some(kept) = &mut self.core.settings.keep_packets_of {
+            *kept = home;
         }
     }
 

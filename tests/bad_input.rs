@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use flate2::{Compression, write::GzEncoder};
 use serde_json::Value;
@@ -77,6 +78,62 @@ fn a_capture_corrupt_within_is_analysed_as_far_as_it_can_be_read() {
     assert_eq!(code(&dir.run(&["replay", "corrupt.pcap", "--fail-on", "critical"])), 1);
 }
 
+/// As `captures/ captures/today.pcap`, or a link to a file beside it.
+#[test]
+fn a_capture_that_is_named_twice_is_read_once() {
+    let dir = Dir::new();
+    fs::create_dir(dir.path("captures")).unwrap();
+    fs::copy(sample("arrival"), dir.path("captures/a.pcap")).unwrap();
+    std::os::unix::fs::symlink("a.pcap", dir.path("captures/latest.pcap")).unwrap();
+    let expected = dir.run(&["replay", "captures/a.pcap"]);
+    let output = dir.run(&["replay", "captures", "captures/../captures/a.pcap"]);
+    assert_eq!(code(&output), 0);
+    assert_eq!(
+        stderr(&output),
+        "mailsnare: warning: captures/latest.pcap: passed over: it is captures/a.pcap, which is read already\n\
+         mailsnare: warning: captures/../captures/a.pcap: passed over: it is captures/a.pcap, which is read already\n"
+    );
+    assert_eq!(stdout(&output), stdout(&expected));
+}
+
+/// As `zcat day-*.pcap.gz | mailsnare replay -` has them: each header within is a header, and no packet.
+#[test]
+fn captures_joined_end_to_end_are_read_one_after_the_other() {
+    let dir = Dir::new();
+    let [first, second] = ["arrival", "office-day"].map(|name| fs::read(sample(name)).unwrap());
+    let packets = records(&first).count() + records(&second).count();
+    let output = dir.run_with(&["replay", "-", "--format", "json"], &[first, second].concat());
+    assert_eq!((code(&output), stderr(&output)), (0, ""));
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&summary["stats"]["decoder"]["pkts"], &summary["stats"]["decoder"]["invalid"]),
+        (&packets.into(), &0.into())
+    );
+}
+
+/// Others in the folder are read all the same; but who asks whether anyone is infected learns that not all was looked at.
+#[test]
+fn a_capture_in_a_folder_that_may_not_be_read() {
+    let dir = Dir::new();
+    fs::create_dir_all(dir.path("folder/closed")).unwrap();
+    for name in ["a.pcap", "b.pcap"] {
+        fs::copy(sample("arrival"), dir.path("folder").join(name)).unwrap();
+    }
+    fs::set_permissions(dir.path("folder/b.pcap"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(dir.path("folder/closed"), fs::Permissions::from_mode(0o700)).unwrap();
+    let Some(output) = dir.run_unprivileged(&["replay", "folder"]) else { return };
+    let said: Vec<_> = stderr(&output).lines().collect();
+    assert_eq!(
+        said,
+        [
+            "mailsnare: folder/closed: passed over: the folder could not be read (Permission denied (os error 13))",
+            "mailsnare: folder/b.pcap: passed over: it could not be read (Permission denied (os error 13))",
+        ]
+    );
+    assert_eq!(code(&output), 1);
+    assert!(stdout(&output).contains("2 damaged records in the capture files"), "{}", stdout(&output));
+}
+
 #[test]
 fn standard_input_brings_the_same_as_a_file() {
     let dir = Dir::new();
@@ -125,6 +182,88 @@ fn a_broken_rule_is_told_with_its_place_and_a_hint() {
         assert_eq!(stderr(&output), faults, "{typed:?}");
     }
     assert_failure(&dir.run(&["rules", "check", "none.toml"]), "none.toml: cannot be read: ");
+}
+
+#[test]
+fn a_rule_test_that_fails_is_told_with_its_place_and_name() {
+    let dir = Dir::new();
+    let rule = "[[rule]]\nid = \"mine\"\nsid = 9200000\nrev = 1\ntitle = \"Mine\"\nseverity = \"high\"\ncategory = \"worm\"\n\
+                remediation = \"Look at it.\"\nmatch.helo = \"x\"\n";
+    let tests = "[[test]]\nname = \"the worm\"\nmatch = \"mine\"\nhelo = \"y\"\n\
+                 [[test]]\nname = \"a friend\"\nno_match = \"mine\"\nhelo = \"x\"\n";
+    dir.write("mine.toml", format!("{rule}{tests}").as_bytes());
+    let output = dir.run(&["rules", "check", "mine.toml"]);
+    assert_eq!((code(&output), stdout(&output)), (1, ""));
+    let faults = "mailsnare: mine.toml:10:1: test \"the worm\": mine did not match\n\
+                  mine.toml:14:1: test \"a friend\": mine matched: helo \"x\"\n";
+    assert_eq!(stderr(&output), faults);
+}
+
+#[test]
+fn a_rule_that_calls_itself_as_a_detector_does() {
+    let dir = Dir::new();
+    let rule = "[[rule]]\nid = \"mine\"\nsid = 9200000\nrev = 1\ntitle = \"Mine\"\nseverity = \"high\"\ncategory = \"worm\"\n\
+                remediation = \"Look at it.\"\nmatch.helo = \"x\"\n";
+    for (from, to, what) in [
+        ("mine", "mail-volume", "mine.toml:1:1: id mail-volume is that of the detector mail-volume; hint: "),
+        ("9200000", "9000101", "mine.toml:1:1: sid 9000101 is that of the detector direct-to-mx; hint: "),
+    ] {
+        dir.write("mine.toml", rule.replace(from, to).as_bytes());
+        assert_failure(&dir.run(&["rules", "check", "mine.toml"]), what);
+        assert_failure(&dir.run(&["replay", &sample("arrival"), "--rules", "mine.toml"]), what);
+    }
+    // Those of the packs are no such.
+    let packs = Path::new(env!("CARGO_MANIFEST_DIR")).join("rules");
+    assert_eq!(code(&dir.run(&["rules", "check", packs.to_str().unwrap()])), 0);
+}
+
+#[test]
+fn a_rule_by_a_hash_that_is_not_computed_is_warned_of() {
+    let dir = Dir::new();
+    let rule = "[[rule]]\nid = \"mine\"\nsid = 9200000\nrev = 1\ntitle = \"Mine\"\nseverity = \"high\"\ncategory = \"worm\"\n\
+                remediation = \"Look at it.\"\nmatch.file.md5 = \"00112233445566778899aabbccddeeff\"\n";
+    dir.write("mine.toml", rule.as_bytes());
+    for (hashes, warned) in [("\"sha256\"", true), ("\"md5\"", false)] {
+        dir.write("mailsnare.toml", format!("rules = \"mine.toml\"\n[inspect]\nhashes = [{hashes}]\n").as_bytes());
+        let output = dir.run(&["replay", &sample("arrival"), "--config", "mailsnare.toml"]);
+        assert_eq!(code(&output), 0);
+        let said = stderr(&output)
+            .contains("mine.toml:1: rule mine asks for a hash (md5) that hashes in [inspect] leaves out");
+        assert_eq!(said, warned, "{}", stderr(&output));
+    }
+}
+
+/// A reader that is stuck holds up the end; who asks twice need not wait for it. timeout(1) sends its signal twice at once,
+/// which is one.
+#[test]
+fn a_second_signal_ends_a_run_that_is_held_up() {
+    let eve = ["--eve", "-", "--events", "flow,alert,smtp,dns"];
+    let mut held = Command::new(binary())
+        .args(["replay", &sample("office-day")])
+        .args(eve)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let signal = |name: &str| {
+        Command::new("kill").args([name, &held.id().to_string()]).status().unwrap();
+    };
+    // Its pipe is full long before that: nobody reads.
+    std::thread::sleep(Duration::from_secs(2));
+    signal("-TERM");
+    signal("-TERM");
+    std::thread::sleep(Duration::from_millis(1_000));
+    assert!(held.try_wait().unwrap().is_none(), "it was to finish");
+    Command::new("kill").args(["-INT", &held.id().to_string()]).status().unwrap();
+    let began = Instant::now();
+    while held.try_wait().unwrap().is_none() {
+        assert!(began.elapsed() < Duration::from_secs(30), "it does not end");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let output = held.wait_with_output().unwrap();
+    assert_eq!(code(&output), 1);
+    assert!(stderr(&output).starts_with("mailsnare: ended at once by a second signal: "), "{}", stderr(&output));
 }
 
 #[test]
@@ -243,6 +382,23 @@ fn a_disk_that_fills_keeps_every_line_written_before_and_no_part_of_one() {
     let lost = summary["lost"]["eve_lines"].as_u64().unwrap();
     assert_eq!(written.lines().count() as u64 + lost, stdout(&all).lines().count() as u64);
     assert_eq!(summary["hosts"][0]["verdict"], "infected");
+}
+
+/// As `--eve *.pcap` has it, where the shell names two captures.
+#[test]
+fn a_capture_is_never_overwritten() {
+    let dir = Dir::new();
+    fs::copy(sample("arrival"), dir.path("a.pcap")).unwrap();
+    let before = fs::read(dir.path("a.pcap")).unwrap();
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(&before).unwrap();
+    dir.write("a.pcap.gz", &packed.finish().unwrap());
+    for (option, file) in [("--eve", "a.pcap"), ("--eve", "a.pcap.gz"), ("--metrics-textfile", "a.pcap")] {
+        let kept = fs::read(dir.path(file)).unwrap();
+        let output = dir.run(&["replay", option, file, &sample("arrival")]);
+        assert_failure(&output, &format!("{file}: is a capture, which {option} would overwrite; name another file"));
+        assert!(fs::read(dir.path(file)).unwrap() == kept, "{option} {file}");
+    }
 }
 
 #[test]

@@ -99,7 +99,8 @@ while ((SECONDS - began < seconds)); do
     sleep "$pause"
     kill -0 "$sensor" 2>/dev/null || { echo "soak: the sensor ended" >&2; tail -5 "$work/log" >&2; exit 1; }
     kill -0 "$player" 2>/dev/null || { echo "soak: the player ended" >&2; tail -5 "$work/player" >&2; exit 1; }
-    page=$(ip netns exec "$to" curl --silent --fail --max-time 10 "http://$metrics/metrics")
+    page=$(ip netns exec "$to" curl --silent --fail --max-time 10 "http://$metrics/metrics") ||
+        { echo "soak: the sensor serves no metrics" >&2; tail -5 "$work/log" >&2; exit 1; }
     count() { awk -v name="$1" '$1 ~ "^" name "([{]|$)" { sum += $2 } END { printf "%.0f", sum }' <<<"$page"; }
     printf '%d\t%d\t%d\t%d\t%d\t%d\n' $((SECONDS - began)) \
         "$(awk '/^VmRSS:/ { print $2 }' "/proc/$sensor/status")" \

@@ -85,6 +85,8 @@ fn wrong_usage_exits_with_2_and_says_what_would_be_right() {
         (&["replay", "x.pcap", "--interface", "eth0"], "--interface"),
         (&["live"], "--interface eth0"),
         (&["live", "-i", "eth0", "--metrics", "9847"], "127.0.0.1:9847"),
+        (&["live", "-i", "eth0", "eth0"], "the interface 'eth0' is named twice; name each once"),
+        (&["live", "-i", "eth0", "any"], "'any' listens on every interface already"),
         (&["completions", "cmd.exe"], "bash"),
     ] {
         let (code, out, err) = mailsnare(typed);
@@ -124,16 +126,59 @@ fn completions_load_in_bash_and_complete() {
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "critical\n", "{:?}", String::from_utf8(output.stderr));
 }
 
+/// All of it, so that no figure goes stale: the command that stands in the README, on a terminal as wide as it says.
 #[test]
 fn the_readme_shows_what_is_printed() {
     let readme = include_str!("../README.md");
-    let (code, out, _) = mailsnare(&["replay", "pcaps/mimail-c-outbreak"]);
-    assert_eq!(code, 0);
-    let verdict = out.lines().next().unwrap();
-    let read = out.lines().find(|line| line.starts_with("Read: ")).unwrap();
-    for line in [verdict, read] {
-        assert!(readme.contains(&format!("\n    {line}\n")), "not in README.md: {line}");
+    let (_, shown) = readme.split_once("cargo run --release -- replay pcaps/mimail-c-outbreak\n").unwrap();
+    let (told, shown) = shown.split_once(" columns wide:\n\n").unwrap();
+    let columns = told.rsplit(' ').next().unwrap();
+    let output = Command::cargo_bin("mailsnare")
+        .unwrap()
+        .args(["replay", "pcaps/mimail-c-outbreak"])
+        .env("COLUMNS", columns)
+        .output()
+        .unwrap();
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(code_block(shown), printed.lines().collect::<Vec<_>>());
+}
+
+/// What stands below the replay of `docs/first-page.md`, with the settings that its reader has written by then.
+#[test]
+fn the_first_page_shows_what_is_printed() {
+    let page = include_str!("../docs/first-page.md");
+    let (_, settings) = page.split_once("grep -v \"^#\" /etc/mailsnare/mailsnare.toml | grep .\n").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("mailsnare.toml");
+    std::fs::write(&config, code_block(settings).join("\n")).unwrap();
+
+    let (typed, shown) = page
+        .split_once("mailsnare replay --config /etc/mailsnare/mailsnare.toml ")
+        .and_then(|(_, rest)| rest.split_once(" | head -n 4\n"))
+        .unwrap();
+    let try_out = dir.path().join("try");
+    let typed =
+        typed.replace("/usr/share/doc/mailsnare/pcaps/", "pcaps/").replace("/tmp/try", try_out.to_str().unwrap());
+    let command = format!("replay --config {} {typed}", config.to_str().unwrap());
+    let (code, out, err) = mailsnare(&command.split_whitespace().collect::<Vec<_>>());
+    assert_eq!((code, err.as_str()), (0, ""));
+    let printed: Vec<_> = out.lines().take(4).collect();
+    // On the page the lines end where those of the terminal do.
+    assert_eq!(code_block(shown), printed.iter().map(|line| line.trim_end()).collect::<Vec<_>>());
+}
+
+/// The lines of the indented block that a text begins with, without their indentation.
+fn code_block(text: &str) -> Vec<&str> {
+    let mut lines: Vec<_> = text
+        .lines()
+        .take_while(|line| line.is_empty() || line.starts_with("    "))
+        .map(|line| line.strip_prefix("    ").unwrap_or_default())
+        .collect();
+    while lines.last().is_some_and(|line| line.is_empty()) {
+        lines.pop();
     }
+    lines
 }
 
 #[test]

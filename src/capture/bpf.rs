@@ -13,13 +13,15 @@ use crate::model::limits;
 pub(super) struct Filter {
     text: String,
     programs: Vec<(u32, Option<BpfProgram>)>,
+    /// That there are more link types than programs was told.
+    told_of_more: bool,
 }
 
 impl Filter {
     /// Checks the filter's language. One that is right for some common link type passes: what it says of the others
     /// is found when they come.
     pub(super) fn new(text: &str) -> Result<Self, CaptureError> {
-        let mut filter = Self { text: text.to_owned(), programs: Vec::new() };
+        let mut filter = Self { text: text.to_owned(), programs: Vec::new(), told_of_more: false };
         match compile(text, ETHERNET) {
             Ok(program) => filter.programs.push((ETHERNET, Some(program))),
             Err(message) => {
@@ -43,7 +45,14 @@ impl Filter {
     #[cold]
     fn meet(&mut self, link: u32, data: &[u8]) -> Result<bool, String> {
         if self.programs.len() >= limits::FILTER_LINK_TYPES {
-            return Ok(false);
+            if std::mem::replace(&mut self.told_of_more, true) {
+                return Ok(false);
+            }
+            return Err(format!(
+                "packets of more than {} link types, too many for filter '{}'; those of others are left out",
+                limits::FILTER_LINK_TYPES,
+                self.text
+            ));
         }
         match compile(&self.text, link) {
             Ok(program) => {
@@ -128,9 +137,8 @@ mod tests {
     #[test]
     fn link_types_past_the_bound_do_not_pass() {
         let mut filter = Filter::new("ip").unwrap();
-        for link in 1_000..1_200 {
-            let _ = filter.passes(link, &[0; 60]);
-        }
+        let told = (1_000..1_200).filter_map(|link| filter.passes(link, &[0; 60]).err()).collect::<Vec<_>>();
+        assert_eq!(told.iter().filter(|said| said.contains("more than 64 link types")).count(), 1);
         assert!(filter.programs.len() <= limits::FILTER_LINK_TYPES);
         assert_eq!(filter.passes(101, &tcp_to(25, &[])), Ok(false));
     }

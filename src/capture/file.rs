@@ -1,9 +1,11 @@
 //! Replay: the packets of capture files, folders and standard input, one file after the other.
 
-use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::fs::{self, File, Metadata};
 use std::io::{self, IsTerminal, Read};
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,7 +15,7 @@ use super::error::CaptureError;
 use super::finding::{FileFinding, FindingKind};
 use super::folder;
 use super::input::{Input, RawReader};
-use super::reader::{CaptureReader, Found, Frame, Loss, OpenError, TEXT_FILE};
+use super::reader::{self, CaptureReader, Found, Frame, Loss, OpenError, TEXT_FILE};
 use super::stoppable::Stoppable;
 use super::{Packet, Source, Step};
 use crate::model::limits;
@@ -33,9 +35,11 @@ pub struct ReplayOptions {
 /// Packets from capture files: pcap and pcapng, plain or compressed with gzip or zstd.
 ///
 /// Files are given in the order named; those of a folder in the time order of their first packets. A damaged file
-/// does not end the replay: see [`ReplaySource::findings`].
+/// does not end the replay: see [`ReplaySource::findings`]. A file that is named again, or linked to, is read once.
 pub struct ReplaySource {
     names: Vec<String>,
+    /// Files by device and number, each with the name it is read under.
+    known: HashMap<(u64, u64), String>,
     waiting: VecDeque<Capture>,
     current: Option<Current>,
     /// Captures begun so far; the current one's index is one less.
@@ -144,6 +148,7 @@ impl ReplaySource {
     fn empty(options: &ReplayOptions) -> Result<Self, CaptureError> {
         Ok(Self {
             names: Vec::new(),
+            known: HashMap::new(),
             waiting: VecDeque::new(),
             current: None,
             begun: 0,
@@ -167,7 +172,7 @@ impl ReplaySource {
             self.add_folder(path)
         } else if about.is_file() {
             probe(path).map_err(|error| error.of(name))?;
-            self.add_file(path.to_owned(), about.len())
+            self.add_file(path.to_owned(), &about)
         } else {
             let stream = File::open(path).map_err(|error| CaptureError::from_io(name.clone(), error))?;
             self.add_stream(name, Box::new(Stoppable::new(stream, Arc::clone(&self.stop))))
@@ -198,8 +203,20 @@ impl ReplaySource {
         self.add(name, Capture { origin: Origin::Stream(Box::new(reader)), size: None })
     }
 
-    fn add_file(&mut self, path: PathBuf, size: u64) -> Result<(), CaptureError> {
-        self.add(folder::name(&path), Capture { origin: Origin::File(path), size: Some(size) })
+    /// Adds a file, but only once, under whatever names and links it was found: all in it would be counted twice.
+    fn add_file(&mut self, path: PathBuf, about: &Metadata) -> Result<(), CaptureError> {
+        let name = folder::name(&path);
+        match self.known.entry((about.dev(), about.ino())) {
+            Entry::Occupied(known) => {
+                let sentence = format!("passed over: it is {}, which is read already", known.get());
+                self.skip(&path, FindingKind::Skipped, &sentence);
+                Ok(())
+            }
+            Entry::Vacant(new) => {
+                new.insert(name.clone());
+                self.add(name, Capture { origin: Origin::File(path), size: Some(about.len()) })
+            }
+        }
     }
 
     fn add(&mut self, name: String, capture: Capture) -> Result<(), CaptureError> {
@@ -215,15 +232,23 @@ impl ReplaySource {
         let listing = folder::list(path)?;
         let looked_at = listing.files.len();
         for (skipped, why) in &listing.skipped {
-            self.skip(skipped, &format!("passed over: {why}"));
+            self.skip(skipped, FindingKind::Skipped, &format!("passed over: {why}"));
+        }
+        for (unread, why) in &listing.unread {
+            self.skip(unread, FindingKind::Damaged, &format!("passed over: {why}"));
         }
         let mut captures = Vec::new();
         for file in listing.files {
-            match probe(&file).and_then(|first| Ok((first, fs::metadata(&file).map_err(OpenError::Io)?.len()))) {
-                Ok((first, size)) => captures.push((first, file, size)),
+            match probe(&file).and_then(|first| Ok((first, fs::metadata(&file).map_err(OpenError::Io)?))) {
+                Ok((first, about)) => captures.push((first, file, about)),
                 Err(OpenError::NotACapture(what)) if what == TEXT_FILE => {}
-                Err(OpenError::NotACapture(what)) => self.skip(&file, &format!("passed over: it {what}")),
-                Err(OpenError::Io(error)) => self.skip(&file, &format!("passed over: it could not be read ({error})")),
+                Err(OpenError::NotACapture(what)) => {
+                    self.skip(&file, FindingKind::Skipped, &format!("passed over: it {what}"));
+                }
+                Err(OpenError::Io(error)) => {
+                    let why = format!("passed over: it could not be read ({error})");
+                    self.skip(&file, FindingKind::Damaged, &why);
+                }
             }
         }
         if captures.is_empty() {
@@ -231,16 +256,14 @@ impl ReplaySource {
         }
         // Files without a packet come last; the path decides among equals, so that the order is always the same.
         captures.sort_by_key(|(first, path, _)| (first.is_none(), *first, path.clone()));
-        captures.into_iter().try_for_each(|(_, file, size)| self.add_file(file, size))
+        captures.into_iter().try_for_each(|(_, file, about)| self.add_file(file, &about))
     }
 
-    fn skip(&mut self, path: &Path, sentence: &str) {
-        self.tell(FileFinding {
-            path: folder::name(path),
-            packet: 0,
-            kind: FindingKind::Skipped,
-            sentence: sentence.to_owned(),
-        });
+    /// Passes something in a folder over. What could not be read may be a capture: without it the replay is incomplete.
+    fn skip(&mut self, path: &Path, kind: FindingKind, sentence: &str) {
+        self.damaged += u64::from(kind == FindingKind::Damaged);
+        let sentence = sentence.to_owned();
+        self.tell(FileFinding { path: folder::name(path), packet: 0, kind, sentence });
     }
 
     /// Goes to the next capture; false when there is none. One that cannot be opened any more is a finding.
@@ -374,6 +397,17 @@ fn open_file(path: &Path, progress: Arc<AtomicU64>, capacity: usize) -> Result<C
     let file = File::open(path).map_err(OpenError::Io)?;
     let input = Input::new(Box::new(file), progress).map_err(OpenError::Io)?;
     CaptureReader::open(input, capacity)
+}
+
+/// Whether a file begins as a capture does, plain or compressed: nothing that anyone would want overwritten.
+pub fn looks_like_capture(path: &Path) -> bool {
+    // Of a pipe nothing may be taken.
+    if !fs::metadata(path).is_ok_and(|about| about.is_file()) {
+        return false;
+    }
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(4).read_to_end(&mut start));
+    read.is_ok() && reader::is_start(&start)
 }
 
 /// Checks that a file is a capture, and finds the time of its first packet.

@@ -19,7 +19,7 @@ pub struct FileFinding {
 pub enum FindingKind {
     /// The file ends within a record: the capture was interrupted. All before it was read. A warning.
     Cut,
-    /// The file is corrupt within. What could be read was read. The caller exits with 1.
+    /// The file is corrupt within, or could not be read at all. What could be read was read. The caller exits with 1.
     Damaged,
     /// Left out on purpose: no capture, or packets that the filter cannot judge. A warning.
     Skipped,

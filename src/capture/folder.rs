@@ -14,6 +14,8 @@ pub(super) struct Listing {
     pub(super) files: Vec<PathBuf>,
     /// What was passed over, and why (a clause).
     pub(super) skipped: Vec<(PathBuf, String)>,
+    /// What could not be looked at, and why: there may be captures in it.
+    pub(super) unread: Vec<(PathBuf, String)>,
 }
 
 /// Lists a folder. Links to files are followed, links to folders are not, so that no loop is possible; folders
@@ -26,7 +28,7 @@ pub(super) fn list(root: &Path) -> Result<Listing, CaptureError> {
             Ok(entries) => entries,
             Err(error) if depth == 0 => return Err(CaptureError::from_io(name(root), error)),
             Err(error) => {
-                listing.skipped.push((folder, format!("the folder could not be read ({error})")));
+                listing.unread.push((folder, format!("the folder could not be read ({error})")));
                 continue;
             }
         };
@@ -34,17 +36,21 @@ pub(super) fn list(root: &Path) -> Result<Listing, CaptureError> {
             match kind(&path) {
                 Ok(Kind::File) => listing.files.push(path),
                 Ok(Kind::Folder) if depth < limits::CAPTURE_FOLDER_DEPTH => folders.push((path, depth + 1)),
-                Ok(Kind::Folder) => listing.skipped.push((path, "the folder lies too deep".to_owned())),
+                Ok(Kind::Folder) => listing.unread.push((path, "the folder lies too deep".to_owned())),
                 Ok(Kind::Other(what)) => listing.skipped.push((path, what.to_owned())),
-                Err(error) => listing.skipped.push((path, format!("it could not be examined ({error})"))),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    listing.skipped.push((path, "a link to nothing".to_owned()));
+                }
+                Err(error) => listing.unread.push((path, format!("it could not be examined ({error})"))),
             }
-            if listing.files.len() + listing.skipped.len() > limits::CAPTURE_FILES {
+            if listing.files.len() + listing.skipped.len() + listing.unread.len() > limits::CAPTURE_FILES {
                 return Err(CaptureError::TooManyFiles { path: name(root) });
             }
         }
     }
     listing.files.sort();
     listing.skipped.sort();
+    listing.unread.sort();
     Ok(listing)
 }
 
@@ -111,6 +117,6 @@ mod tests {
         fs::write(path.join("deep.pcap"), b"x").unwrap();
         let listing = list(root.path()).unwrap();
         assert!(listing.files.is_empty());
-        assert!(listing.skipped[0].1.contains("too deep"));
+        assert!(listing.unread[0].1.contains("too deep"));
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
@@ -42,7 +42,7 @@ impl Input {
             Compression::None => Box::new(raw),
             Compression::Gzip => {
                 let packed = BufReader::with_capacity(PACKED_READ, raw);
-                Box::new(Sips(MultiGzDecoder::new(packed)))
+                Box::new(Sips(Members(Some(GzDecoder::new(packed)))))
             }
             Compression::Zstd => Box::new(ZstdReader::new(BufReader::with_capacity(PACKED_READ, raw))),
         };
@@ -77,7 +77,7 @@ impl Read for Input {
 }
 
 impl Compression {
-    fn of(start: &[u8]) -> Self {
+    pub(super) fn of(start: &[u8]) -> Self {
         match start {
             // RFC 1952, section 2.3.1.
             [0x1f, 0x8b, ..] => Self::Gzip,
@@ -123,6 +123,42 @@ impl<R: Read> Read for Sips<R> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let len = buf.len().min(SIP);
         self.0.read(buf.get_mut(..len).unwrap_or_default())
+    }
+}
+
+/// Unpacks gzip members, one after the other (RFC 1952, section 2.2). Zeros behind one, as tapes and whole blocks of a disk
+/// leave them, are nothing, as to gzip(1). None at the end.
+struct Members<R>(Option<GzDecoder<R>>);
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.0 {
+            let count = member.read(buf)?;
+            if count > 0 || buf.is_empty() {
+                return Ok(count);
+            }
+            self.0 = match self.0.take() {
+                Some(member) => next_member(member.into_inner())?.map(GzDecoder::new),
+                None => None,
+            };
+        }
+        Ok(0)
+    }
+}
+
+/// The packed bytes from the next one on that is no zero; none when there is none.
+fn next_member<R: BufRead>(mut packed: R) -> io::Result<Option<R>> {
+    loop {
+        let bytes = packed.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        let found = zeros < bytes.len();
+        packed.consume(zeros);
+        if found {
+            return Ok(Some(packed));
+        }
     }
 }
 
@@ -259,6 +295,7 @@ mod tests {
         for packed in [
             text.clone(),
             [gzip(front), gzip(back)].concat(),
+            [gzip(front), gzip(back), vec![0; 600_000]].concat(),
             [zstd(front), zstd(back)].concat(),
             [skippable.clone(), zstd(front), skippable, zstd(back)].concat(),
         ] {
@@ -286,6 +323,12 @@ mod tests {
         packed[crc] ^= 1;
         packed.extend([0; 32]);
         let (out, error, _) = unpack(&packed);
+        assert!(out == text() && error.is_some());
+    }
+
+    #[test]
+    fn what_is_no_member_behind_one_is_an_error_after_all_that_was_read() {
+        let (out, error, _) = unpack(&[gzip(&text()), vec![0; 512], b"something else".to_vec()].concat());
         assert!(out == text() && error.is_some());
     }
 

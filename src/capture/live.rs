@@ -67,6 +67,8 @@ pub struct LiveSource {
     link: u32,
     stop: Arc<AtomicBool>,
     draining: Option<Drain>,
+    /// More packets than the ring can hold.
+    most_left: u64,
     /// The ring was empty when last looked into.
     empty: bool,
     packets: u64,
@@ -131,6 +133,7 @@ impl LiveSource {
             capture,
             stop: Arc::clone(&options.stop),
             draining: None,
+            most_left: u64::from(options.ring_bytes) / limits::RING_PACKET,
             empty: true,
             packets: 0,
             now: before(wall_clock(), HELD_BACK),
@@ -141,11 +144,8 @@ impl LiveSource {
 
     fn notice_stop(&mut self) {
         if self.draining.is_none() && self.stop.load(Ordering::Relaxed) {
-            self.draining = Some(Drain {
-                stopped: wall_clock(),
-                deadline: Instant::now() + 3 * HELD_BACK,
-                left: limits::LIVE_DRAIN_PACKETS,
-            });
+            self.draining =
+                Some(Drain { stopped: wall_clock(), deadline: Instant::now() + 3 * HELD_BACK, left: self.most_left });
         }
     }
 
@@ -208,7 +208,7 @@ impl Source for LiveSource {
                 self.empty = true;
                 // Without a quiet wait before it this is not yet silence: the time stays, and the next call waits.
                 if quiet {
-                    self.now = self.now.max(before(asked, HELD_BACK));
+                    self.now = later(self.now, before(asked, HELD_BACK));
                 }
                 Ok(Step::Idle(self.now))
             }
@@ -306,6 +306,14 @@ fn before(time: Timestamp, by: Duration) -> Timestamp {
     Timestamp::from_nanos(time.as_nanos().saturating_sub(i64::try_from(by.as_nanos()).unwrap_or(i64::MAX)))
 }
 
+/// The time of an idle wire: it does not go back, but with the clock itself, where that was set.
+fn later(now: Timestamp, wall: Timestamp) -> Timestamp {
+    if now.since(wall) > SET_BACK { wall } else { now.max(wall) }
+}
+
+/// The kernel's times and the wall clock are one clock: when it is so much behind the last packet, it was set.
+const SET_BACK: Duration = Duration::from_secs(1);
+
 /// How long the kernel may hold a packet before it hands over a part-filled block of the ring. Shorter, alerts come sooner on
 /// a quiet link; but every block handed over takes a place in the ring, which at 64 MiB has 256 and so still outlasts a
 /// stall of five seconds.
@@ -328,6 +336,14 @@ mod tests {
         counter.see(0);
         counter.see(3);
         assert_eq!(counter.total, 19);
+    }
+
+    #[test]
+    fn the_time_of_an_idle_wire_goes_back_only_with_the_clock() {
+        let at = |millis: i64| Timestamp::from_nanos(millis * 1_000_000);
+        for (now, wall, expected) in [(5_000, 5_100, 5_100), (5_000, 4_500, 5_000), (3_605_000, 5_000, 5_000)] {
+            assert_eq!(later(at(now), at(wall)), at(expected));
+        }
     }
 
     #[test]

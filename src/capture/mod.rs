@@ -30,7 +30,7 @@ mod stoppable;
 
 pub use error::CaptureError;
 pub use fault::{FaultCounts, FaultSource, Faults};
-pub use file::{ReplayOptions, ReplaySource};
+pub use file::{ReplayOptions, ReplaySource, looks_like_capture};
 pub use finding::{FileFinding, FindingKind};
 pub use live::{Fanout, LiveOptions, LiveSource, SteadySource};
 pub use memory::{MemorySource, OwnedPacket};

@@ -43,6 +43,18 @@ impl PcapFile {
         matches!(u32::from_le_bytes(start), 0xa1b2_c3d4 | 0xa1b2_3c4d | 0xa1b2_cd34 | 0xd4c3_b2a1 | 0x4d3c_b2a1)
     }
 
+    /// Goes on with the file whose header `data` begins with.
+    fn go_over(&mut self, data: &[u8]) -> Parsed {
+        let Some(header) = data.get(..Self::HEADER) else { return Parsed::Need(Self::HEADER) };
+        match Self::open(header) {
+            Ok(next) => {
+                *self = next;
+                Parsed::Other(Self::HEADER)
+            }
+            Err(what) => Damage::fatal(format!("the file joined to it here {what}")),
+        }
+    }
+
     /// Reads the file's header; the error is a clause that says what is wrong with it.
     pub(super) fn open(header: &[u8]) -> Result<Self, String> {
         let (_, header) = parse_pcap_header(header).map_err(|_| "has a damaged pcap header".to_owned())?;
@@ -66,13 +78,17 @@ impl PcapFile {
         })
     }
 
-    /// Reads the record that `data` begins with.
-    pub(super) fn parse(&self, data: &[u8]) -> Parsed {
+    /// Reads the record that `data` begins with; or the header of another file, where files were joined end to end.
+    pub(super) fn parse(&mut self, data: &[u8]) -> Parsed {
         let (Some(seconds), Some(fraction), Some((captured, original))) =
             (self.order.u32(data, 0), self.order.u32(data, 4), self.lengths(data))
         else {
             return Parsed::Need(self.record_header);
         };
+        if captured | original == 0 && data.first_chunk().is_some_and(|magic| Self::is_magic(*magic)) {
+            // As a record it would be of a packet of no bytes at all, in 2055 or later.
+            return self.go_over(data);
+        }
         if captured > self.max_packet {
             return Damage::fatal(format!("a packet claims to be {captured} bytes long"));
         }
@@ -135,7 +151,7 @@ mod tests {
     fn lengths_of_old_versions_are_swapped() {
         let bytes = record([7, 8, 60, 3], b"abc");
         for (version, want) in [((2, 2), Some(3)), ((2, 3), Some(3)), ((2, 4), None)] {
-            let file = PcapFile::open(&header(0xa1b2_c3d4, version, 65_535, 1)).unwrap();
+            let mut file = PcapFile::open(&header(0xa1b2_c3d4, version, 65_535, 1)).unwrap();
             match (file.parse(&bytes), want) {
                 (Parsed::Packet(record), Some(len)) => assert_eq!((record.len, record.wire_len), (len, 60)),
                 (Parsed::Need(76), None) => {}
@@ -146,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_modified_format_has_longer_record_headers() {
-        let file = PcapFile::open(&header(0xa1b2_cd34, (2, 4), 65_535, 1)).unwrap();
+        let mut file = PcapFile::open(&header(0xa1b2_cd34, (2, 4), 65_535, 1)).unwrap();
         let mut bytes = record([1, 2, 3, 3], &[0; 8]);
         bytes.extend(b"abc");
         let Parsed::Packet(found) = file.parse(&bytes) else { panic!("no packet") };
@@ -162,17 +178,30 @@ mod tests {
 
     #[test]
     fn lengths_that_cannot_be_true_are_damage_not_a_wait_for_more() {
-        let file = PcapFile::open(&header(0xa1b2_c3d4, (2, 4), 0, 1)).unwrap();
+        let mut file = PcapFile::open(&header(0xa1b2_c3d4, (2, 4), 0, 1)).unwrap();
         assert!(matches!(file.parse(&record([1, 0, 262_145, 262_145], b"")), Parsed::Damaged(_)));
         assert!(matches!(file.parse(&record([1, 0, 262_144, 262_144], b"")), Parsed::Need(262_160)));
-        let jumbo = PcapFile::open(&header(0xa1b2_c3d4, (2, 4), u32::MAX, 1)).unwrap();
+        let mut jumbo = PcapFile::open(&header(0xa1b2_c3d4, (2, 4), u32::MAX, 1)).unwrap();
         assert!(matches!(jumbo.parse(&record([1, 0, 1 << 24, 1 << 24], b"")), Parsed::Need(_)));
         assert!(matches!(jumbo.parse(&record([1, 0, (1 << 24) + 1, 1], b"")), Parsed::Damaged(_)));
     }
 
     #[test]
+    fn a_file_joined_to_another_goes_on_in_its_own_way() {
+        let mut file = PcapFile::open(&header(0xa1b2_c3d4, (2, 4), 65_535, 1)).unwrap();
+        let mut next = header(0xa1b2_3c4d, (2, 4), 65_535, 101);
+        next.extend(record([1, 2, 3, 3], b"abc"));
+        assert_eq!(file.parse(&next), Parsed::Other(24));
+        let Parsed::Packet(found) = file.parse(&next[24..]) else { panic!("no packet") };
+        assert_eq!((found.link, found.time), (101, Timestamp::from_parts(1, 2)));
+        // A packet of that time is one.
+        let late = record([0xa1b2_c3d4, 0x0004_0002, 3, 3], b"abc........");
+        assert!(matches!(file.parse(&late), Parsed::Packet(_)));
+    }
+
+    #[test]
     fn zeros_are_no_packets() {
-        let file = PcapFile::open(&header(0xa1b2_c3d4, (2, 4), 65_535, 1)).unwrap();
+        let mut file = PcapFile::open(&header(0xa1b2_c3d4, (2, 4), 65_535, 1)).unwrap();
         assert!(matches!(file.parse(&[0; 64]), Parsed::Damaged(_)));
     }
 

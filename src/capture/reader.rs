@@ -241,6 +241,12 @@ impl Format {
     }
 }
 
+/// Whether a file that begins so is a capture, or compressed as one may be.
+pub(super) fn is_start(start: &[u8]) -> bool {
+    let is_magic = |magic: &[u8; 4]| *magic == PcapngFile::MAGIC || PcapFile::is_magic(*magic);
+    start.first_chunk().is_some_and(is_magic) || Compression::of(start) != Compression::None
+}
+
 /// Says of compressed files that it is their content that was looked at.
 fn within(input: &Input, what: String) -> String {
     match input.compression() {

@@ -276,6 +276,8 @@ Signals.
                    file, line and what is wrong. Settings that need a restart
                    are named.
   SIGTERM, SIGINT  finish what is under way, print the summary, exit with 0.
+                   A second one, half a second later or more, ends it at once
+                   with 1: when a reader of its lines is stuck.
 
 Interfaces. One that goes down, is renamed or deleted is logged, counted
 (mailsnare_interface_outages_total, mailsnare_interface_up) and looked for

@@ -1,17 +1,19 @@
 //! `mailsnare live`.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::SIGHUP;
 
 use super::health::{Health, Pulse};
 use super::outputs::{self, Outputs};
 use super::reload::Reload;
 use super::service::Service;
-use super::{Failure, args, print, replay, settings};
+use super::stop::Stop;
+use super::{Failure, args, packs, print, replay, settings};
 use crate::capture::{CaptureError, Fanout, LiveOptions, SteadySource};
 use crate::config::{Config, Destination, Format, LogLevel};
 use crate::confine::{self, Account, Grants, Report};
@@ -33,17 +35,19 @@ pub fn run(typed: args::Live, log_level: Option<LogLevel>, settings: settings::L
     let failed = |error: &dyn std::fmt::Display| Failure::Failed(error.to_string());
     let account = settings.user.as_deref().map(Account::named).transpose().map_err(|error| failed(&error))?;
     let (stop, reload) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    for (signal, flag) in [(SIGINT, &stop), (SIGTERM, &stop), (SIGHUP, &reload)] {
-        signal_hook::flag::register(signal, Arc::clone(flag))
-            .map_err(|error| Failure::Failed(format!("cannot handle signals: {error}")))?;
-    }
+    let signals = Stop::register(&stop)?;
+    signal_hook::flag::register(SIGHUP, Arc::clone(&reload))
+        .map_err(|error| Failure::Failed(format!("cannot handle signals: {error}")))?;
     let sources = open(&settings, &stop).map_err(|error| failed(&error))?;
     let listener = outputs::listen(config)?;
     if settings.confine {
         let given_up = confine::become_harmless(account.as_ref(), settings.reopen).map_err(|error| failed(&error))?;
         tell(&given_up);
+        if let Some(path) = typed.common.config.as_deref() {
+            still_readable(path);
+        }
     }
-    let rules = SharedRules::new(outputs::load_rules(config)?);
+    let rules = SharedRules::new(packs::load(config)?);
     let privacy = outputs::privacy(config)?;
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")).map_err(|error| failed(&error))?);
     let origin = Origin::Live(sources.iter().map(|source| source.interface().to_owned()).collect());
@@ -55,6 +59,7 @@ pub fn run(typed: args::Live, log_level: Option<LogLevel>, settings: settings::L
         }
         tell(&confine::close_in(&grants(config, typed.common.config.as_deref())));
     }
+    signals.watch()?;
     outputs.begin()?;
     let rings = u64::from(settings.ring_mib) << 20;
     metrics.set_memory("rings", rings.saturating_mul(sources.len() as u64));
@@ -88,6 +93,16 @@ pub fn run(typed: args::Live, log_level: Option<LogLevel>, settings: settings::L
         print(replay::summary(&run.report, &notes, Format::Table).as_bytes())?;
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Better said at the start than at the first reload, months later.
+fn still_readable(config: &Path) {
+    if let Err(error) = File::open(config) {
+        let path = config.display();
+        tracing::warn!(
+            "{path}: cannot be read by the user that the sensor has become ({error}), so that SIGHUP will fail"
+        );
+    }
 }
 
 /// Opens every interface, with as many rings as there are to be threads.

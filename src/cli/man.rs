@@ -15,7 +15,8 @@ pub fn page() -> Vec<u8> {
         .render_title(&mut page)
         .and_then(|()| main.render_name_section(&mut page))
         .and_then(|()| main.render_synopsis_section(&mut page))
-        .and_then(|()| main.render_description_section(&mut page));
+        .and_then(|()| main.render_description_section(&mut page))
+        .and_then(|()| main.render_options_section(&mut page));
     for (name, command) in leaves(command) {
         page.extend(format!(".SH \"{}\"\n", name.to_uppercase()).bytes());
         page.extend(section(&name, command));
@@ -62,6 +63,24 @@ mod tests {
         let page = String::from_utf8(page()).unwrap();
         for part in [".TH mailsnare 1", ".SH \"REPLAY\"", ".SH \"RULES CHECK\"", "\\-\\-home\\-net", "Exit codes"] {
             assert!(page.contains(part), "{part}");
+        }
+    }
+
+    #[test]
+    fn the_page_describes_every_option() {
+        let page = String::from_utf8(page()).unwrap();
+        let mut commands = vec![Cli::command()];
+        while let Some(command) = commands.pop() {
+            for long in command.get_arguments().filter_map(clap::Arg::get_long).filter(|long| *long != "help") {
+                let name = format!("\\-\\-{}", long.replace('-', "\\-"));
+                // A paragraph of its own (.TP), not only a word of the synopsis.
+                let told = page
+                    .split(".TP\n")
+                    .skip(1)
+                    .any(|part| part.lines().next().is_some_and(|line| line.contains(&name)));
+                assert!(told, "--{long}");
+            }
+            commands.extend(command.get_subcommands().cloned());
         }
     }
 }

@@ -14,11 +14,13 @@ mod health;
 mod live;
 mod man;
 mod outputs;
+mod packs;
 mod reload;
 mod replay;
 mod rules;
 mod service;
 pub mod settings;
+mod stop;
 mod told;
 
 /// Parses the command line, runs one command, and returns its exit code (0, 1, 2 or 3).

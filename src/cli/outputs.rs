@@ -12,9 +12,9 @@ use std::time::{Duration, Instant, SystemTime};
 use super::health::Pulse;
 use super::told::Told;
 use super::{Failure, complain};
+use crate::capture;
 use crate::config::{Config, Destination};
 use crate::correlator::{CorrelatorSettings, Said};
-use crate::detect::Detectors;
 use crate::inspector::Inspector;
 use crate::mail::privacy::Privacy;
 use crate::model::alert::Severity;
@@ -32,7 +32,6 @@ use crate::output::metrics::Metrics;
 use crate::output::summary::Notes;
 use crate::output::writer::{EveWriter, WriteError};
 use crate::pipeline::{Audience, Plan, Pressure, Run, View};
-use crate::rules::{RuleError, RuleSet};
 
 /// Everything a run writes while it goes on.
 pub struct Outputs {
@@ -71,11 +70,17 @@ impl Outputs {
             Origin::Live(interfaces) => (true, interfaces.clone()),
             Origin::Replay(_) => (false, vec!["replay".to_owned()]),
         };
+        if let Some(Destination::File(path)) = &config.eve {
+            no_capture(path, "--eve")?;
+        }
+        if let Some(path) = &config.metrics_textfile {
+            no_capture(path, "--metrics-textfile")?;
+        }
         let pulse = Pulse::new(if live { &sources } else { &[] });
         let told = Told::open(config, &origin)?;
         let writer = match &config.eve {
             None => None,
-            Some(Destination::Stdout) => Some(EveWriter::stdout()),
+            Some(Destination::Stdout) => Some(EveWriter::stdout(!live)),
             Some(Destination::File(path)) if live => Some(EveWriter::append(path)),
             Some(Destination::File(path)) => Some(EveWriter::create(path)),
         };
@@ -162,7 +167,9 @@ impl Outputs {
         let evidence = self.evidence.as_ref().and_then(EvidenceWriter::first_error);
         let written = [eve, extract, evidence].into_iter().flatten().map(str::to_owned);
         let defect = (run.failed > 0).then(|| SENSOR_FAILED.to_owned());
-        let all: Vec<_> = sources.chain(written).chain(defect).collect();
+        let mut all: Vec<_> = sources.chain(written).chain(defect).collect();
+        // All threads of an interface say the same.
+        all.dedup();
         all.iter().for_each(|sentence| complain(sentence));
         !all.is_empty()
     }
@@ -348,6 +355,17 @@ impl Audience for Outputs {
     }
 }
 
+/// A slip of the shell (`--eve *.pcap`) must not cost a capture.
+fn no_capture(path: &Path, option: &str) -> Result<(), Failure> {
+    if !capture::looks_like_capture(path) {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(Failure::Failed(format!(
+        "{path}: is a capture, which {option} would overwrite; name another file, or remove it first"
+    )))
+}
+
 /// Opens the metrics listener, where one is wanted.
 ///
 /// # Errors
@@ -361,27 +379,6 @@ pub fn listen(config: &Config) -> Result<Option<TcpListener>, Failure> {
     })?;
     tracing::info!("metrics on http://{}/metrics", listener.local_addr().unwrap_or(address));
     Ok(Some(listener))
-}
-
-/// Reads the rules that the configuration names.
-///
-/// # Errors
-/// Every fault of every file; a wish to ignore what does not exist.
-pub fn load_rules(config: &Config) -> Result<RuleSet, Failure> {
-    let rules = match &config.rules {
-        None => RuleSet::builtin(),
-        Some(paths) => RuleSet::load(paths).map_err(|errors| Failure::Failed(sentences(&errors)))?,
-    };
-    let known: Vec<&str> =
-        Detectors::names().iter().copied().chain(rules.rules().iter().map(|rule| rule.id.as_str())).collect();
-    let unknown = config.ignore.iter().find(|wish| !known.contains(&wish.detector.as_str()));
-    match unknown {
-        Some(wish) => {
-            let what = crate::config::unknown("detector or rule", &wish.detector, &known);
-            Err(Failure::Failed(format!("[[ignore]] in the configuration: {what}")))
-        }
-        None => Ok(rules),
-    }
 }
 
 /// What the stages need to know, from the configuration.
@@ -433,11 +430,6 @@ pub fn privacy(config: &Config) -> Result<Option<Privacy>, Failure> {
         return Err(fail(format!("it has fewer than {least} bytes; make one with '{what}'")));
     }
     Ok(Some(Privacy::new(&key)))
-}
-
-/// Faults of rule files, one a line.
-pub fn sentences(errors: &[RuleError]) -> String {
-    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// How long ago a time on the wire was.

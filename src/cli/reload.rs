@@ -1,6 +1,6 @@
 //! Settings and rules read anew while the sensor runs (SIGHUP).
 
-use super::{Failure, args, outputs, settings};
+use super::{Failure, args, outputs, packs, settings};
 use crate::config::{Config, LogLevel};
 use crate::mail::privacy::Privacy;
 use crate::model::eve_type::EventType;
@@ -28,6 +28,7 @@ pub struct Fresh {
 }
 
 impl Reload {
+    /// What was typed, and what runs now.
     pub fn new(
         typed: args::Live,
         log_level: Option<LogLevel>,
@@ -43,13 +44,25 @@ impl Reload {
     /// Something is broken: the file, with line and column; a rule file, with all that is wrong in it.
     pub fn read(&self) -> Result<Fresh, Failure> {
         let fresh = settings::Live::new(self.typed.clone(), self.log_level)?;
-        let rules = outputs::load_rules(&fresh.config)?;
+        let rules = packs::load(&fresh.config).map_err(|error| self.within_reach(&fresh, error))?;
         let mut config = fresh.config.clone();
         // Whether attachments are kept is bound to the folder they are written to.
         config.inspect.keep_content = self.running.config.inspect.keep_content;
         let plan = outputs::plan(&config, self.privacy.clone(), Pressure::Shed);
         let policy = Policy { inspector: plan.inspector, correlator: plan.correlator };
         Ok(Fresh { rules, policy, unheeded: unheeded(&self.running, &fresh), config })
+    }
+}
+
+impl Reload {
+    /// Adds to what is said of rules at another place that the sensor cannot get there any more.
+    fn within_reach(&self, fresh: &settings::Live, error: Failure) -> Failure {
+        if !self.running.confine || self.running.config.rules == fresh.config.rules {
+            return error;
+        }
+        let why =
+            "rules at another place than at the start can be read only after a restart, since the sensor is confined";
+        Failure::Failed(format!("{error}; {why}"))
     }
 }
 
@@ -137,6 +150,7 @@ mod tests {
         for (text, place) in [
             ("worker = 2\n".to_owned(), format!("{}:1:1: unknown key", path.display())),
             (format!("rules = {rules:?}\n"), rules.display().to_string()),
+            (format!("rules = {rules:?}\n"), "can be read only after a restart".to_owned()),
             (
                 "[[ignore]]\ndetector = \"x\"\nhost = \"::1\"\nreason = \"y\"\n".to_owned(),
                 "unknown detector".to_owned(),

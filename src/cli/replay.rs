@@ -5,11 +5,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-
 use super::health::Health;
 use super::outputs::{self, Outputs};
-use super::{Failure, complain, print, settings};
+use super::stop::Stop;
+use super::{Failure, complain, packs, print, settings};
 use crate::capture::{CaptureError, FindingKind, ReplayOptions, ReplaySource, Source, Step};
 use crate::config::{Destination, Format};
 use crate::model::report::Report;
@@ -27,7 +26,7 @@ use crate::pipeline::{self, Pressure, Server, SharedRules};
 /// [`Failure::Failed`]: what, which file, what to do.
 pub fn run(settings: &settings::Replay) -> Result<ExitCode, Failure> {
     let config = &settings.config;
-    let rules = SharedRules::new(outputs::load_rules(config)?);
+    let rules = SharedRules::new(packs::load(config)?);
     let privacy = outputs::privacy(config)?;
     let options = ReplayOptions { bpf: config.bpf.clone() };
     let stop = Arc::new(AtomicBool::new(false));
@@ -37,10 +36,7 @@ pub fn run(settings: &settings::Replay) -> Result<ExitCode, Failure> {
         Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")).map_err(|error| Failure::Failed(error.to_string()))?);
     let origin = Origin::Replay(source.file_names());
     let mut outputs = Outputs::open(config, origin, Arc::clone(&metrics), rules.get().rules().len())?;
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))
-            .map_err(|error| Failure::Failed(format!("cannot handle signals: {error}")))?;
-    }
+    Stop::register(&stop)?.watch()?;
     let health = Health { metrics, pulse: outputs.pulse() };
     let server = outputs::listen(config)?.map(|listener| Server { listener, endpoints: &health });
     let watched = Watched::new(source);

@@ -9,7 +9,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use super::args::RulesCommand;
-use super::{Failure, outputs, print};
+use super::{Failure, packs, print};
 use crate::config::Format;
 use crate::detect::about::{About, Parameter, about};
 use crate::inspector::Inspector;
@@ -40,13 +40,14 @@ fn check(paths: &[PathBuf]) -> Result<ExitCode, Failure> {
     print(format!("{} rules and {} tests: all good\n", set.rules().len(), set.tests().len()).as_bytes())
 }
 
-/// Holds one test against the rules; gives what it expected otherwise.
+/// Holds one test against the rules; gives what it expected otherwise, with its place.
 fn run_test(set: &RuleSet, inspector: &Inspector, test: &RuleTest) -> Vec<String> {
     let hits = match &test.dns {
         Some(name) => set.evaluate_dns(name, test.direction),
         None => inspector.inspect_mail(set, &mut test.smtp.clone(), test.direction).hits,
     };
-    test.faults(set, &hits)
+    let place = format!("{}:{}:1: test \"{}\"", test.file, test.line, test.name.escape_debug());
+    test.faults(set, &hits).into_iter().map(|fault| format!("{place}: {fault}")).collect()
 }
 
 fn list(paths: &[PathBuf], format: Format) -> Result<ExitCode, Failure> {
@@ -62,7 +63,7 @@ fn load(paths: &[PathBuf]) -> Result<RuleSet, Failure> {
     if paths.is_empty() {
         return Ok(RuleSet::builtin());
     }
-    RuleSet::load(paths).map_err(|errors| Failure::Failed(outputs::sentences(&errors)))
+    packs::read(paths)
 }
 
 fn table(set: &RuleSet) -> String {

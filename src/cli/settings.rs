@@ -92,6 +92,7 @@ impl Live {
                     .to_owned(),
             ));
         }
+        each_once(&interfaces)?;
         no_mail_itself(&layer)?;
         if layer.no_confinement == Some(true) && layer.user.is_some() {
             return Err(Failure::Usage(
@@ -120,6 +121,21 @@ fn file(common: &args::Common) -> Result<Layer, Failure> {
         Some(path) => Layer::load(path).map_err(|error| Failure::Failed(error.to_string())),
         None => Ok(Layer::default()),
     }
+}
+
+/// What is heard twice is counted twice, and every message would be told as two.
+fn each_once(interfaces: &[String]) -> Result<(), Failure> {
+    let again =
+        interfaces.iter().enumerate().find(|(at, name)| interfaces.iter().take(*at).any(|other| other == *name));
+    if let Some((_, name)) = again {
+        return Err(Failure::Usage(format!("the interface '{name}' is named twice; name each once")));
+    }
+    if interfaces.len() > 1 && interfaces.iter().any(|name| name == EVERY) {
+        return Err(Failure::Usage(format!(
+            "'{EVERY}' listens on every interface already; name it alone, or leave it out"
+        )));
+    }
+    Ok(())
 }
 
 /// Attachments and packets hold more of people's mail than all that `privacy` leaves out.
@@ -163,6 +179,9 @@ fn given<T>(values: Vec<T>) -> Option<Vec<T>> {
 fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
+
+/// Libpcap's name for all interfaces together.
+const EVERY: &str = "any";
 
 /// Where `live` serves metrics unless told otherwise: this machine only.
 const METRICS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9847);
@@ -224,6 +243,19 @@ mod tests {
         assert_eq!((settings.interfaces, settings.promiscuous), (vec!["eth0".to_owned(), "eth1".into()], false));
         assert_eq!(live(&["--config", path, "-i", "lo"]).unwrap().interfaces, ["lo"]);
         assert!(matches!(live(&[]), Err(Failure::Usage(why)) if why.contains("--interface")));
+    }
+
+    #[test]
+    fn an_interface_is_listened_on_once() {
+        for (typed, complaint) in [
+            (&["-i", "eth0", "eth1", "eth0"][..], "the interface 'eth0' is named twice; name each once"),
+            (&["-i", "eth0,any"], "'any' listens on every interface already; name it alone, or leave it out"),
+        ] {
+            assert_eq!(live(typed).map(|_| ()), Err(Failure::Usage(complaint.to_owned())));
+        }
+        let file = file("interface = [\"lo\", \"lo\"]\n");
+        assert!(matches!(live(&["--config", file.path().to_str().unwrap()]), Err(Failure::Usage(_))));
+        assert!(live(&["-i", "any"]).is_ok());
     }
 
     #[test]

@@ -24,8 +24,19 @@ pub(super) fn better(message: &str) -> String {
             return unknown(what, name, &known);
         }
     }
-    message.to_owned()
+    // Kinds of numbers go by the names that Rust has for them.
+    let kinds = NUMBERS.iter().find_map(|(kind, words)| Some((message.strip_suffix(kind)?, words)));
+    kinds.map_or_else(|| message.to_owned(), |(before, words)| format!("{before}{words}"))
 }
+
+const NUMBERS: [(&str, &str); 6] = [
+    ("expected i64", "expected a whole number"),
+    ("expected usize", "expected a whole number from 0"),
+    ("expected u64", "expected a whole number from 0"),
+    ("expected u32", "expected a whole number from 0 to 4294967295"),
+    ("expected u16", "expected a whole number from 0 to 65535"),
+    ("expected f64", "expected a number"),
+];
 
 /// The line and column of a place in a text, both from 1; columns count characters.
 pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
@@ -84,8 +95,30 @@ pub(super) fn networks<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<
     list(from, network)
 }
 
+/// The networks that are answered for: without any, nobody would be judged.
+pub(super) fn home_networks<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<IpNet>>, D::Error> {
+    some(networks(from)?, "it names no network, so that no host would be judged; leave it out for private networks")
+}
+
+/// Rule files and folders: without any, no rule would be in force.
 pub(super) fn paths<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<PathBuf>>, D::Error> {
-    list(from, |text| Ok(text.into()))
+    some(list(from, path)?, "it names no rule file; leave it out for the built-in rules")
+}
+
+pub(super) fn one_path<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PathBuf>, D::Error> {
+    from.deserialize_str(One(path)).map(Some)
+}
+
+/// The command line takes no empty name either.
+fn path(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("expected the name of a file or folder".to_owned()) } else { Ok(text.into()) }
+}
+
+fn some<T, E: serde::de::Error>(list: Option<Vec<T>>, complaint: &str) -> Result<Option<Vec<T>>, E> {
+    match list {
+        Some(list) if list.is_empty() => Err(E::custom(complaint)),
+        list => Ok(list),
+    }
 }
 
 pub(super) fn names<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<String>>, D::Error> {

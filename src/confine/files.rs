@@ -27,21 +27,29 @@ impl Grants {
     /// A file that is to be read again later: in place, or, since a file is often replaced by another of its name, in its
     /// folder. A folder that much else is in, as /etc, is not opened for it: see [`Grants::is_bound_to_file`].
     pub fn read_file(&mut self, path: &Path) {
-        self.read.push(path.to_owned());
-        if !Self::is_bound_to_file(path) {
-            self.read.push(folder(path));
+        for path in [Some(path.to_owned()), linked(path)].into_iter().flatten() {
+            if !Self::is_bound_to_file(&path) {
+                self.read.push(folder(&path));
+            }
+            self.read.push(path);
         }
     }
 
-    /// A folder that is to be read again later.
+    /// A folder that is to be read again later, and what links in it lead to.
     pub fn read_folder(&mut self, path: &Path) {
         self.read.push(path.to_owned());
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
+        let links: Vec<_> = entries.filter_map(|entry| linked(&entry.path())).collect();
+        links.iter().for_each(|link| self.read_file(link));
     }
 
     /// A file that is to be written, and made anew when it was moved away; or a device or pipe, for itself alone.
     pub fn write_file(&mut self, path: &Path) {
         let special = fs::metadata(path).is_ok_and(|meta| !meta.is_file());
-        self.write.push(if special { path.to_owned() } else { folder(path) });
+        if special {
+            return self.write.push(path.to_owned());
+        }
+        self.write.extend([Some(path.to_owned()), linked(path)].into_iter().flatten().map(|path| folder(&path)));
     }
 
     /// A folder in which files are made.
@@ -97,6 +105,13 @@ fn allow(ruleset: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Re
     let is_folder = fs::metadata(path).is_ok_and(|meta| meta.is_dir());
     let access = if is_folder { access } else { access & AccessFs::from_file(KNOWN) };
     ruleset.add_rule(PathBeneath::new(opened, access))
+}
+
+/// Where a link to a file leads, if it is one: Landlock goes by the files themselves, not by the names they are reached
+/// under, and a file that is made anew behind a link is made in the folder that it leads to.
+fn linked(path: &Path) -> Option<PathBuf> {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|meta| meta.is_symlink());
+    is_link.then(|| fs::canonicalize(path).ok())?
 }
 
 /// The folder a file is in.
@@ -213,11 +228,35 @@ mod tests {
         grants.read_file(Path::new("/etc/mailsnare.toml"));
         grants.read_file(Path::new("/etc/mailsnare/mailsnare.toml"));
         grants.read_file(Path::new("mine.toml"));
-        let read = ["/etc/mailsnare.toml", "/etc/mailsnare/mailsnare.toml", "/etc/mailsnare", "mine.toml", "."];
+        let read = ["/etc/mailsnare.toml", "/etc/mailsnare", "/etc/mailsnare/mailsnare.toml", ".", "mine.toml"];
         assert_eq!(grants.read, read.map(PathBuf::from));
         grants.write_file(Path::new("/dev/null"));
         grants.write_file(Path::new("/var/log/mailsnare/eve.json"));
         assert_eq!(grants.write, ["/dev/null", "/var/log/mailsnare"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn links_are_granted_with_what_they_lead_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = fs::canonicalize(dir.path()).unwrap();
+        for name in ["etc", "there", "rules", "shared", "log", "disk"] {
+            fs::create_dir(dir.join(name)).unwrap();
+        }
+        for (link, to) in [
+            ("etc/mailsnare.toml", "there/ours.toml"),
+            ("rules/a.toml", "shared/b.toml"),
+            ("log/eve.json", "disk/eve.json"),
+        ] {
+            fs::write(dir.join(to), "").unwrap();
+            std::os::unix::fs::symlink(dir.join(to), dir.join(link)).unwrap();
+        }
+        let mut grants = Grants::default();
+        grants.read_file(&dir.join("etc/mailsnare.toml"));
+        grants.read_folder(&dir.join("rules"));
+        grants.write_file(&dir.join("log/eve.json"));
+        let read = ["etc", "etc/mailsnare.toml", "there", "there/ours.toml", "rules", "shared", "shared/b.toml"];
+        assert_eq!(grants.read, read.map(|name| dir.join(name)));
+        assert_eq!(grants.write, ["log", "disk"].map(|name| dir.join(name)));
     }
 
     fn has_landlock() -> bool {

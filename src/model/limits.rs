@@ -55,8 +55,9 @@ pub const CAPTURE_FINDINGS: usize = 1_000;
 pub const FILTER_LINK_TYPES: usize = 64;
 /// Window of a zstd frame: what the zstd tool itself takes without being told to (`--long=27`).
 pub const ZSTD_WINDOW: u64 = 128 << 20;
-/// Packets still taken from the kernel's ring after the stop: about what the default ring can hold.
-pub const LIVE_DRAIN_PACKETS: u64 = 1_000_000;
+/// Bytes of the kernel's ring that a packet takes at least: its header and the shortest frame. After the stop so many are
+/// still taken as the ring can have held.
+pub const RING_PACKET: u64 = 64;
 
 /// An interface that is away is looked for at least this often: an operator who brings it back need not wait long, and
 /// one that stays away costs nothing.

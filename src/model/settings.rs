@@ -304,6 +304,17 @@ pub enum HashKind {
     Sha256,
 }
 
+impl HashKind {
+    /// Its name in settings and rules.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Md5 => "md5",
+            Self::Sha1 => "sha1",
+            Self::Sha256 => "sha256",
+        }
+    }
+}
+
 /// What `[sensor]` says; none where it leaves that to the budget of memory, or to the default.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]

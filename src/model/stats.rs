@@ -1,6 +1,5 @@
 //! Counters: everything seen and everything lost. Plain sums; each stage owns its own and hands out copies.
 
-use super::event::Layer;
 use super::mail::Findings;
 
 /// What the sensor counted since its start.
@@ -159,9 +158,19 @@ impl InspectStats {
         self.inspected += u64::from(findings.email.is_some());
         self.members += members;
         self.attachments += findings.files.len() as u64 - members;
-        self.bombs += findings.anomalies.iter().filter(|anomaly| anomaly.layer == Layer::Archive).count() as u64;
+        self.bombs += findings.anomalies.iter().filter(|anomaly| BOUNDS.contains(&anomaly.name)).count() as u64;
     }
 }
+
+/// Anomalies of archives that say that a bound was met. Others say what is wrong with them: one that was cut off or damaged,
+/// or is encrypted, met none.
+const BOUNDS: [&str; 5] = [
+    "archive-bomb-ratio",
+    "archive-members-overlap",
+    "archive-too-deep",
+    "archive-too-large",
+    "archive-too-many-members",
+];
 
 /// What the correlator counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -247,6 +256,17 @@ impl DnsStats {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::event::{Anomaly, Layer};
+
+    #[test]
+    fn only_bounds_are_counted_as_such() {
+        let mut stats = InspectStats::default();
+        for (name, bombs) in [("archive-damaged", 0), ("archive-too-deep", 1), ("archive-checksum-differs", 1)] {
+            let anomaly = Anomaly { name, layer: Layer::Archive, side: None, detail: String::new() };
+            stats.count(&Findings { anomalies: vec![anomaly], ..Findings::default() });
+            assert_eq!(stats.bombs, bombs, "{name}");
+        }
+    }
 
     #[test]
     fn sums_over_sources_saturate() {

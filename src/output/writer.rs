@@ -23,6 +23,8 @@ pub struct EveWriter {
     /// The rest of a line whose beginning is out and cannot be taken back.
     owed: Vec<u8>,
     failing: bool,
+    /// Of standard output: that nobody reads it any more is no error.
+    reader_may_leave: bool,
     closed: bool,
     lost_lines: u64,
     first_error: Option<String>,
@@ -52,18 +54,22 @@ impl EveWriter {
         Ok(Self::new(Target::File(path.to_owned()), Box::new(file), repaired))
     }
 
-    /// Standard output.
-    pub fn stdout() -> Result<Self, WriteError> {
+    /// Standard output. Of a replay its reader may have had enough (`| head`): a quiet end. A live sensor goes on, and what
+    /// nobody reads from there is lost as any other line.
+    pub fn stdout(reader_may_leave: bool) -> Result<Self, WriteError> {
         // A descriptor of our own: the standard library's would hold back lines in a buffer we cannot see into.
         let own = io::stdout().as_fd().try_clone_to_owned();
         let own = own.map_err(|source| WriteError { action: "use", target: Target::Stdout.to_string(), source })?;
-        Ok(Self::new(Target::Stdout, Box::new(File::from(own)), 0))
+        let mut writer = Self::new(Target::Stdout, Box::new(File::from(own)), 0);
+        writer.reader_may_leave = reader_may_leave;
+        Ok(writer)
     }
 
     fn new(target: Target, sink: Box<dyn Sink>, repaired: u64) -> Self {
         let buffer = Vec::with_capacity(EVE_BUFFER);
         let (owed, first_error) = (Vec::new(), None);
-        Self { target, sink, buffer, owed, failing: false, closed: false, lost_lines: 0, first_error, repaired }
+        let (failing, closed, reader_may_leave, lost_lines) = (false, false, false, 0);
+        Self { target, sink, buffer, owed, failing, reader_may_leave, closed, lost_lines, first_error, repaired }
     }
 
     /// Takes whole lines, each with its line end, and writes when enough have gathered.
@@ -92,8 +98,8 @@ impl EveWriter {
                 self.failing = false;
                 Ok(())
             }
-            // Whoever read along has had enough (`| head`): a quiet end. The reader of a named pipe may come back.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && matches!(self.target, Target::Stdout) => {
+            // The reader of a named pipe may come back.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe && self.reader_may_leave => {
                 self.closed = true;
                 self.lost_lines = lost_before;
                 Ok(())
@@ -456,16 +462,34 @@ mod tests {
         assert!(error.starts_with("cannot open the EVE file /nonexistent/eve.json: No such file"), "{error}");
     }
 
-    #[test]
-    fn a_reader_that_leaves_is_no_error() {
+    /// A writer to a standard output that nobody reads any more.
+    fn unread(reader_may_leave: bool) -> EveWriter {
         let (reader, pipe) = io::pipe().unwrap();
         drop(reader);
         let sink = File::from(std::os::fd::OwnedFd::from(pipe));
         let mut writer = EveWriter::new(Target::Stdout, Box::new(sink), 0);
+        writer.reader_may_leave = reader_may_leave;
+        writer
+    }
+
+    #[test]
+    fn a_reader_that_may_leave_is_no_error() {
+        let mut writer = unread(true);
         writer.write(b"{}\n").unwrap();
         writer.flush().unwrap();
         assert!(writer.is_closed());
         assert_eq!((writer.lost_lines(), writer.first_error()), (0, None));
+    }
+
+    #[test]
+    fn lines_of_a_sensor_that_goes_on_without_its_reader_are_lost_and_that_is_told_once() {
+        let mut writer = unread(false);
+        writer.write(b"{}\n").unwrap();
+        let error = writer.flush().unwrap_err().to_string();
+        assert!(error.starts_with("cannot write to standard output: Broken pipe"), "{error}");
+        writer.write(b"{}\n{}\n").unwrap();
+        writer.flush().unwrap();
+        assert_eq!((writer.lost_lines(), writer.is_closed(), writer.first_error()), (3, false, Some(error.as_str())));
     }
 
     /// A log shipper that reads a named pipe is started anew: what it missed is lost and counted, and it is told the rest.

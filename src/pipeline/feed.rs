@@ -13,6 +13,7 @@ use super::{Batch, InForce, Job, Pressure, Shared, SharedRules, Slot};
 use crate::capture::{CaptureError, Source, Step};
 use crate::model::event::{Event, EventKind};
 use crate::model::limits;
+use crate::model::net::HomeNet;
 use crate::model::settings::TICK;
 use crate::model::time::Timestamp;
 use crate::sensor::Sensor;
@@ -44,6 +45,9 @@ pub(super) fn read<S: Source>(
             Ok(Step::End) => break,
             Err(failure) => {
                 error = Some(failure);
+                if live {
+                    stop.store(true, Ordering::Relaxed);
+                }
                 break;
             }
         };
@@ -53,9 +57,13 @@ pub(super) fn read<S: Source>(
         if live && sensor.waiting() == 0 {
             feed.tell(now);
         }
-        if live && now >= losses_due {
+        // The clock may have been set back: then what is due is so at once.
+        if live && (now >= losses_due || losses_due.since(now) > 2 * TICK) {
             losses_due = now.plus(TICK);
             sensor.note_losses(&source.stats());
+            if let Some(home) = feed.other_home() {
+                sensor.answer_for(home);
+            }
         }
     }
     sensor.note_losses(&source.stats());
@@ -82,6 +90,8 @@ pub(super) struct Feed<'a> {
     beat: Beat<'a>,
     /// Packet time last told as that up to which all is sent.
     told: Timestamp,
+    /// Edition of the policy that the sensor knows of.
+    edition: u64,
 }
 
 /// Ends the run when its thread panics.
@@ -107,7 +117,17 @@ impl<'a> Feed<'a> {
         source: u16,
     ) -> Self {
         let (backlog, beat, told) = (VecDeque::new(), shared.pulse.beat(source.into()), Timestamp::default());
-        Self { jobs, batches, rules, shared, pressure, backlog, waiting_since: None, source, beat, told }
+        Self { jobs, batches, rules, shared, pressure, backlog, waiting_since: None, source, beat, told, edition: 0 }
+    }
+
+    /// The networks that are answered for since the policy was changed, once.
+    fn other_home(&mut self) -> Option<HomeNet> {
+        let force = self.rules.in_force();
+        if force.edition <= self.edition {
+            return None;
+        }
+        self.edition = force.edition;
+        force.policy.as_ref().map(|policy| policy.correlator.home.clone())
     }
 
     /// Nothing waits here, and it is `now`: others need not wait for us up to then.
@@ -268,8 +288,13 @@ mod tests {
     use crossbeam_channel::Receiver;
 
     use super::*;
+    use crate::correlator::CorrelatorSettings;
+    use crate::inspector::Inspector;
     use crate::model::event::{Message, SmtpEvent};
     use crate::model::memory::{Memory, Shares};
+    use crate::model::settings::{InspectSettings, SensorSettings};
+    use crate::model::stats::CaptureStats;
+    use crate::pipeline::Policy;
     use crate::rules::RuleSet;
 
     /// A feed of a live source whose inspectors are all busy, the correlator's end, with room for one batch, and
@@ -279,6 +304,52 @@ mod tests {
         let (batches_in, batches_out) = bounded(1);
         let rules = SharedRules::new(RuleSet::builtin());
         (Feed::new(jobs, batches_in, rules, shared, Pressure::Shed, 0), batches_out, busy)
+    }
+
+    /// An idle wire whose clock is at these seconds in turn; counts how often it is asked for its counters.
+    struct Clock(Vec<i64>, usize);
+
+    impl Source for Clock {
+        fn next(&mut self) -> Result<Step<'_>, CaptureError> {
+            let now = self.0.pop();
+            Ok(now.map_or(Step::End, |seconds| Step::Idle(Timestamp::from_parts(seconds, 0))))
+        }
+
+        fn stats(&mut self) -> CaptureStats {
+            self.1 += 1;
+            CaptureStats::default()
+        }
+    }
+
+    /// Counters, and with them whether the interface is still there, are seen to every second of a clock that was set back.
+    #[test]
+    fn a_clock_that_is_set_back_holds_nothing_up() {
+        let shared = Shared::new(1, 1, &Shares::default());
+        let (feed, batches, _busy) = feed(&shared);
+        let seconds = vec![10_002, 10_001, 10_000, 50_001, 50_000];
+        let (asked, sensor) = (seconds.len() + 1, Sensor::new(SensorSettings::default(), 0));
+        let drain = std::thread::spawn(move || {
+            let slots = batches.iter().flat_map(|batch| batch.slots);
+            slots.filter(|slot| matches!(slot, Slot::Ready(event) if matches!(event.kind, EventKind::Tick(_)))).count()
+        });
+        let (clock, error) = read(Clock(seconds.into_iter().collect(), 0), sensor, feed, &AtomicBool::new(false));
+        // Once a second, and once at the end.
+        assert_eq!((clock.1, error.is_none()), (asked, true));
+        // The sensor tells its counters as often.
+        assert_eq!(drain.join().unwrap(), asked);
+    }
+
+    #[test]
+    fn other_networks_to_answer_for_are_told_once() {
+        let shared = Shared::new(1, 1, &Shares::default());
+        let (mut feed, _batches, _busy) = feed(&shared);
+        assert!(feed.other_home().is_none());
+        let home = HomeNet::new(vec!["192.0.2.0/24".parse().unwrap()]);
+        let inspector = Inspector::new(home.clone(), InspectSettings::default());
+        let correlator = CorrelatorSettings { home, ..CorrelatorSettings::default() };
+        feed.rules.replace(RuleSet::default(), Policy { inspector, correlator });
+        assert!(feed.other_home().is_some_and(|home| home.contains("192.0.2.7".parse().unwrap())));
+        assert!(feed.other_home().is_none());
     }
 
     fn mail(seq: u64, bytes: usize) -> Event {

@@ -250,7 +250,7 @@ fn read_dns(source: &mut Source<'_>, value: &Value<'_>) -> Option<Condition> {
     let fields = source.table("dns", value)?;
     fields.allow(source, "`dns`", &["name"]);
     let name = fields.required(source, "`dns`", "name", hint)?;
-    Some(Condition::DnsName(words::text_test(source, "dns.name", name, words::Kind::Plain)?))
+    Some(Condition::DnsName(words::text_test(source, "dns.name", name, words::Kind::Name)?))
 }
 
 /// All of them, or none when any is missing; every one is read, so that every fault is noted.

@@ -3,6 +3,7 @@
 use super::matcher::NumberTest;
 use super::text::{Text, TextTest};
 use crate::model::mail::FileFact;
+use crate::model::settings::HashKind;
 
 /// Which files are asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +84,16 @@ impl FileTest {
     /// The first file for which all holds.
     pub fn first<'f, 'a>(&self, files: &'f [FileTexts<'a>]) -> Option<&'f FileTexts<'a>> {
         files.iter().find(|file| self.holds(file))
+    }
+
+    /// Hashes it asks for.
+    pub fn hashes(&self) -> impl Iterator<Item = HashKind> {
+        self.parts.iter().filter_map(|part| match part {
+            FilePart::Md5(_) => Some(HashKind::Md5),
+            FilePart::Sha1(_) => Some(HashKind::Sha1),
+            FilePart::Sha256(_) => Some(HashKind::Sha256),
+            _ => None,
+        })
     }
 
     fn holds(&self, file: &FileTexts<'_>) -> bool {

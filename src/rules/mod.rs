@@ -39,6 +39,7 @@ use crate::model::limits::RULE_FILE_BYTES;
 use crate::model::mail::RuleHit;
 use crate::model::net::Direction;
 use crate::model::rulebook::{RuleBook, RuleFacts};
+use crate::model::settings::HashKind;
 
 /// The packs built into the binary, by name and text.
 pub const BUILTIN: &[(&str, &str)] = &[
@@ -110,6 +111,17 @@ impl Severities {
 }
 
 impl Rule {
+    /// Hashes of files that it asks for: where they are not computed, that part of it never holds.
+    pub fn hashes(&self) -> Vec<HashKind> {
+        let mut kinds = Vec::new();
+        self.condition.visit_marks(&mut |mark| {
+            if let Condition::File(test) = mark {
+                kinds.extend(test.hashes().filter(|kind| !kinds.contains(kind)).collect::<Vec<_>>());
+            }
+        });
+        kinds
+    }
+
     /// How bad a match is that went this way.
     pub fn severity(&self, direction: Direction) -> Severity {
         self.severity.of(direction)

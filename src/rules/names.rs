@@ -133,7 +133,56 @@ mod tests {
         assert!(!RuleSet::default().wants_dns());
     }
 
+    /// Conditions of any shape over words that overlap, in either case, alone and in trees.
+    fn any_condition() -> impl Strategy<Value = String> {
+        let word = prop_oneof![
+            Just("evil"),
+            Just("EVIL.example"),
+            Just("vil"),
+            Just(".ex"),
+            Just("am"),
+            Just("mx"),
+            Just("x"),
+            Just("a.b"),
+            Just("\\\\032"),
+        ];
+        let test = (0..7_u8, word.clone(), word, any::<bool>()).prop_map(|(kind, one, other, case)| {
+            let text = match kind {
+                0 => format!("equals = \"{one}\""),
+                1 => format!("one_of = [\"{one}\", \"{other}\"]"),
+                2 => format!("contains = \"{one}\""),
+                3 => format!("starts_with = \"{one}\", ends_with = \"{other}\""),
+                4 => format!("glob = \"*{one}?{other}*\""),
+                5 => format!("glob = \"{{{one},{other}}}*\""),
+                _ => format!("regex = '^{}'", one.replace('\\', "")),
+            };
+            format!("{{ dns.name = {{ {text}, case = {case} }} }}")
+        });
+        test.prop_recursive(3, 12, 3, |inner| {
+            let list = prop::collection::vec(inner.clone(), 1..4).prop_map(|parts| parts.join(", "));
+            prop_oneof![
+                list.clone().prop_map(|list| format!("{{ all = [{list}] }}")),
+                list.clone().prop_map(|list| format!("{{ any = [{list}] }}")),
+                list.prop_map(|list| format!("{{ at_least = {{ count = 1, of = [{list}] }} }}")),
+                inner.prop_map(|one| format!("{{ not = {one} }}")),
+            ]
+        })
+    }
+
     proptest! {
+        /// The same for rules of any shape.
+        #[test]
+        fn the_filter_hides_nothing_whatever_the_rules(
+            conditions in prop::collection::vec(any_condition(), 1..6),
+            name in "(evil|EVIL|Evil\\.example|vil|mx|x|a\\.b|\\\\032|am|\\.ex|\\.|[a-zA-Z]){0,6}",
+        ) {
+            let all: Vec<String> = conditions.iter().map(|condition| format!("all = [{condition}]")).collect();
+            let set = set(&all.iter().map(String::as_str).collect::<Vec<_>>());
+            let bare = super::super::field::Context::of_dns(&name, Direction::Outbound);
+            let every: Vec<usize> = (0..all.len()).filter(|&at| set.rules()[at].condition.holds(&bare)).collect();
+            prop_assert_eq!(hits(&set, &name), every);
+        }
+
         /// What the filter leaves out would not have matched.
         #[test]
         fn the_filter_hides_nothing(name in "(www\\.)?(mx1|mail|smtp|[a-fA-F0-9]{8}|x)?(\\.(EVIL|evil|worse|b))?\\.(example|test|EX|am)\\.?") {

@@ -418,6 +418,30 @@ mod tests {
                 "at_least = »{ of = [{ helo = \"x\" }] }",
                 "`at_least` has no `count`; hint: write at_least = { count = 2, of = [ ... ] }",
             ),
+            (
+                "dns.name = »\"evil.example.\"",
+                "a DNS name with its final dot; hint: leave the dot out: names are tested without it",
+            ),
+            (
+                "dns.name = [\"a.example\", »\"münchen.example\"]",
+                "a DNS name with letters beyond ASCII; hint: names go over the wire in ASCII: write its labels as \"xn--...\" (the program idn2 prints them)",
+            ),
+            (
+                "dns.name = { ends_with = »\".example.\" }",
+                "a DNS name with its final dot; hint: leave the dot out: names are tested without it",
+            ),
+            (
+                "dns.name = { regex = »'^mü' }",
+                "a DNS name with letters beyond ASCII; hint: names go over the wire in ASCII: write its labels as \"xn--...\" (the program idn2 prints them)",
+            ),
+            (
+                "dns.name = { contains = \"x\", »raw = true }",
+                "`dns.name` has no raw form; hint: raw is for subject, header and body",
+            ),
+            (
+                "file = { md5 = { equals = \"00\", one_of = »[\"00\"] } }",
+                "`md5` has both `equals` and `one_of`; hint: keep one of them",
+            ),
             ("dns = »\"x\"", "`dns` is a string; hint: it must be a table, write dns.name = \"example.org\""),
         ] {
             let line = format!("match = {{ {condition} }}");

@@ -5,6 +5,7 @@ use super::condition;
 use super::parse::Claim;
 use super::sample::{self, Attachment};
 use super::source::{Fields, Source, Value};
+use super::words;
 use crate::model::event::{Dialect, Envelope, Message, SmtpEvent};
 use crate::model::limits::RULE_TEST_DEPTH;
 use crate::model::mail::RuleHit;
@@ -73,7 +74,13 @@ pub(super) fn read(source: &mut Source<'_>, value: &Value<'_>) -> Option<TestDra
             if let Some(entry) = fields.entries.iter().find(|entry| MAIL_KEYS.contains(&entry.key)) {
                 source.error(entry.at, format!("`{}` beside `dns`", entry.key), "a test is of a question or a message");
             }
-            Some(source.filled("dns", value)?.to_owned())
+            let name = source.filled("dns", value)?;
+            // With its final dot it is a name as people write it.
+            if let Some((message, hint)) = words::name_fault(name, false) {
+                source.error(value.span().start, message, hint);
+                return None;
+            }
+            Some(name.to_owned())
         }
         None => None,
     };

@@ -15,6 +15,8 @@ use crate::model::limits::RULE_REGEX_BYTES;
 pub(super) enum Kind {
     /// Names and addresses: tested as they are.
     Plain,
+    /// The name of a DNS question: ASCII, as on the wire, and without the final dot.
+    Name,
     /// Text for people: white space is folded, and there is a raw form.
     Prose,
 }
@@ -30,6 +32,7 @@ pub(super) fn text_test(source: &mut Source<'_>, key: &str, value: &Value<'_>, k
         return None;
     }
     let style = Style { kind, case: false, raw: false };
+    style.fitting(source, "equals", value)?;
     Some(TextTest { tests: vec![style.one_of(source, key, value)?], case: false, raw: false })
 }
 
@@ -58,7 +61,7 @@ impl Style {
         let mut flag = |name: &str| fields.get(name).map_or(Some(false), |value| source.boolean(name, value));
         let (case, raw) = (flag("case"), flag("raw"));
         let style = Self { kind, case: case?, raw: raw? };
-        if style.raw && kind == Kind::Plain {
+        if style.raw && kind != Kind::Prose {
             let at = fields.entries.iter().find(|entry| entry.key == "raw").map_or(fields.at, |entry| entry.at);
             source.error(at, format!("`{key}` has no raw form"), "raw is for subject, header and body");
             return None;
@@ -68,6 +71,7 @@ impl Style {
 
     fn test(self, source: &mut Source<'_>, field: &str, entry: &Entry<'_, '_>) -> Option<Test> {
         let Entry { key, value, .. } = *entry;
+        self.fitting(source, key, value)?;
         Some(match key {
             "equals" => {
                 source.string(key, value)?;
@@ -84,6 +88,30 @@ impl Style {
                 return None;
             }
         })
+    }
+
+    /// Words that no value could ever have, so that a rule would be silent for ever, are a mistake.
+    fn fitting(self, source: &mut Source<'_>, key: &str, value: &Value<'_>) -> Option<()> {
+        if self.kind != Kind::Name {
+            return Some(());
+        }
+        let words: Vec<_> = match value.get_ref().as_array() {
+            Some(items) => items.iter().collect(),
+            None => vec![value],
+        };
+        every(words.into_iter().map(|word| {
+            // What is no string is told by who reads it.
+            let Some(text) = word.get_ref().as_str() else { return Some(()) };
+            let ends = matches!(key, "equals" | "one_of" | "ends_with" | "glob");
+            match name_fault(text, ends) {
+                Some((message, hint)) => {
+                    source.error(word.span().start, message, hint);
+                    None
+                }
+                None => Some(()),
+            }
+        }))
+        .map(|_| ())
     }
 
     fn one_of(self, source: &mut Source<'_>, key: &str, value: &Value<'_>) -> Option<Test> {
@@ -160,6 +188,16 @@ impl Style {
         let bytes = word.into_bytes();
         if self.case { bytes.into() } else { folded(&bytes).unwrap_or(bytes).into() }
     }
+}
+
+/// What is wrong with a word for a name that is asked for, and what would be right; `ends` if the name is to end with it.
+pub(super) fn name_fault(word: &str, ends: bool) -> Option<(&'static str, &'static str)> {
+    if !word.is_ascii() {
+        let hint = "names go over the wire in ASCII: write its labels as \"xn--...\" (the program idn2 prints them)";
+        return Some(("a DNS name with letters beyond ASCII", hint));
+    }
+    let dotted = ends && word.len() > 1 && word.ends_with('.');
+    dotted.then_some(("a DNS name with its final dot", "leave the dot out: names are tested without it"))
 }
 
 /// What is wrong with an expression, and at which of its bytes.
@@ -240,6 +278,10 @@ pub(super) fn hashes<const N: usize>(source: &mut Source<'_>, key: &str, value: 
         Some(_) => {
             let fields = source.table(key, value)?;
             fields.allow(source, &format!("`{key}`"), &["equals", "one_of"]);
+            if let (Some(_), Some(both)) = (fields.get("equals"), fields.get("one_of")) {
+                source.error(both.span().start, format!("`{key}` has both `equals` and `one_of`"), "keep one of them");
+                return None;
+            }
             let chosen = fields.get("equals").or(fields.get("one_of"));
             if chosen.is_none() {
                 source.error(fields.at, format!("`{key}` tests nothing"), "use equals or one_of");

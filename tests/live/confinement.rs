@@ -121,6 +121,28 @@ fn a_plain_user_captures_with_a_capability_on_the_file_and_not_without() {
     sensor.stop();
 }
 
+/// Root could read it at the start, nobody cannot at a reload.
+#[test]
+fn a_configuration_that_cannot_be_read_again_is_told_at_the_start() {
+    let wire = match Wire::lay() {
+        Ok(wire) => wire,
+        Err(why) => return skip(&why),
+    };
+    let etc = wire.dir().join("etc");
+    fs::create_dir(&etc).unwrap();
+    fs::set_permissions(wire.dir(), fs::Permissions::from_mode(0o777)).unwrap();
+    for (name, mode, told) in [("closed.toml", 0o600, true), ("open.toml", 0o644, false)] {
+        let config = etc.join(name);
+        fs::write(&config, "workers = 1\n").unwrap();
+        fs::set_permissions(&config, fs::Permissions::from_mode(mode)).unwrap();
+        let sensor = Sensor::start(&wire, &["--user", "nobody", "--config", config.to_str().unwrap()]);
+        let said = format!("{}: cannot be read by the user that the sensor has become", config.display());
+        assert_eq!(sensor.log().contains(&said), told, "{}", sensor.log());
+        sensor.stop();
+        fs::remove_file(wire.dir().join("eve.json")).unwrap();
+    }
+}
+
 fn id(what: &str, user: &str) -> String {
     run("id", &[what, user]).unwrap().trim().to_owned()
 }

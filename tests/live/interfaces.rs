@@ -79,6 +79,21 @@ fn without_reopening_the_end_of_the_interface_is_the_end() {
     assert!(sensor.log().contains(&said), "{}", sensor.log());
 }
 
+/// Half of what was to be watched would go unseen, and nobody would start it again.
+#[test]
+fn without_reopening_the_end_of_one_interface_is_the_end_of_all() {
+    let wire = match Wire::lay() {
+        Ok(wire) => wire,
+        Err(why) => return skip(&why),
+    };
+    let second = Second::lay(&wire);
+    let mut sensor = Sensor::start(&wire, &["--no-reopen", "--interface", "two", "--threads", "2"]);
+    second.ip(&["link", "del", "far"]);
+    assert_eq!(sensor.end(), Some(1), "{}", sensor.log());
+    let said = "mailsnare: interface 'two' disappeared while capturing";
+    assert_eq!(sensor.log().matches(said).count(), 1, "{}", sensor.log());
+}
+
 /// A second cable, both of whose ends are at the receiver: `far` and `two`.
 struct Second<'a>(&'a Wire);
 

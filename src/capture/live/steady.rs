@@ -128,7 +128,14 @@ impl SteadySource {
                 return Err(error);
             }
             if self.spokesman {
-                tracing::warn!(interface = self.interface, %error, "interface is lost; looking for it until it is back");
+                let interface = self.interface.as_str();
+                match error {
+                    // That it is gone, and what to do where nobody looks for it, is all that this one says.
+                    CaptureError::InterfaceLost { .. } => {
+                        tracing::warn!(interface, "interface is lost; looking for it until it is back");
+                    }
+                    error => tracing::warn!(interface, %error, "interface is lost; looking for it until it is back"),
+                }
             }
         } else if self.is_left_alone() {
             self.let_go(Duration::ZERO);
