@@ -13,8 +13,10 @@
 //! source, the correlator or the audience the run, which ends as if stopped and says so in [`Run`], for whoever
 //! supervises the process to start it again; in the metrics server one answer.
 
+mod consumer;
 pub mod courier;
 mod feed;
+mod force;
 pub mod lookup;
 mod merge;
 mod pulse;
@@ -29,17 +31,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
+use consumer::Consumer;
 use feed::{Feed, read};
-use merge::Merge;
+use force::InForce;
+pub use force::{Policy, SharedRules};
 pub use pulse::Pulse;
 use room::{Room, Taken};
 
 use crate::capture::{CaptureError, Source};
 use crate::correlator::{Correlator, CorrelatorSettings, Said};
 use crate::inspector::Inspector;
-use crate::model::event::{Event, EventKind};
+use crate::model::event::Event;
 use crate::model::limits;
 use crate::model::mail::Findings;
 use crate::model::memory::Shares;
@@ -126,64 +130,6 @@ pub struct Run<S> {
     /// The correlator or the audience failed, which is a defect of ours too: the report is empty, and what was
     /// written by then is all there is.
     pub broken: bool,
-}
-
-/// The rules and settings in force. Each batch of events is held against those that were in force when it was made.
-#[derive(Clone, Debug)]
-pub struct SharedRules(Arc<Mutex<Arc<InForce>>>);
-
-/// Settings of the later stages that can be changed while they run.
-#[derive(Clone, Debug)]
-pub struct Policy {
-    pub inspector: Inspector,
-    /// Of these [`Correlator::set_settings`] says which are heeded.
-    pub correlator: CorrelatorSettings,
-}
-
-/// What is in force at one time.
-#[derive(Debug)]
-struct InForce {
-    rules: Arc<RuleSet>,
-    /// None for that of the plan.
-    policy: Option<Policy>,
-    /// Which policy this is; it never goes back.
-    edition: u64,
-}
-
-impl InForce {
-    fn new(rules: RuleSet) -> Self {
-        Self { rules: Arc::new(rules), policy: None, edition: 0 }
-    }
-}
-
-impl SharedRules {
-    /// Puts a first set in force.
-    pub fn new(rules: RuleSet) -> Self {
-        Self(Arc::new(Mutex::new(Arc::new(InForce::new(rules)))))
-    }
-
-    /// The rules in force.
-    pub fn get(&self) -> Arc<RuleSet> {
-        Arc::clone(&lock(&self.0).rules)
-    }
-
-    /// Puts other rules in force; the policy stays.
-    pub fn set(&self, rules: RuleSet) {
-        let mut force = lock(&self.0);
-        let (policy, edition) = (force.policy.clone(), force.edition);
-        *force = Arc::new(InForce { rules: Arc::new(rules), policy, edition });
-    }
-
-    /// Puts other rules and another policy in force, both at once.
-    pub fn replace(&self, rules: RuleSet, policy: Policy) {
-        let mut force = lock(&self.0);
-        let edition = force.edition + 1;
-        *force = Arc::new(InForce { rules: Arc::new(rules), policy: Some(policy), edition });
-    }
-
-    fn in_force(&self) -> Arc<InForce> {
-        Arc::clone(&lock(&self.0))
-    }
 }
 
 /// Runs the sources to their end, or until `stop` is set and what is under way is finished. Sets `stop` itself when
@@ -358,8 +304,6 @@ struct Batch {
 /// What a place in the order and the channel to fill it take besides the message, roughly.
 const WAITING_OVERHEAD: usize = 2_048;
 
-// --- inspectors -------------------------------------------------------------------------------------------------
-
 /// Works on messages until no more can come. `inspect` is [`Inspector::inspect`] but in tests.
 fn inspect_all(
     jobs: &Receiver<Job>,
@@ -381,199 +325,6 @@ fn inspect_all(
     }
 }
 
-// --- correlator -------------------------------------------------------------------------------------------------
-
-/// Takes events in order, has them correlated, and tells the audience.
-struct Consumer<'a> {
-    correlator: Correlator,
-    rules: Arc<RuleSet>,
-    /// Edition of the policy in force.
-    edition: u64,
-    shared: &'a Shared,
-    jobs: &'a Receiver<Job>,
-    inspector: &'a Inspector,
-    audience: &'a mut dyn Audience,
-    inspect: InspectStats,
-    said: Vec<Said>,
-    busy: Vec<Duration>,
-    /// Room for events that is free again, and not yet given back.
-    freed: usize,
-    /// Events of the batch at hand that were heard.
-    spent: Vec<Event>,
-    /// Whether they go back to the one source there is.
-    gives_back: bool,
-}
-
-impl<'a> Consumer<'a> {
-    fn new(
-        settings: CorrelatorSettings,
-        rules: &SharedRules,
-        shared: &'a Shared,
-        (jobs, inspector): (&'a Receiver<Job>, &'a Inspector),
-        audience: &'a mut dyn Audience,
-    ) -> Self {
-        let rules = rules.get();
-        Self {
-            correlator: Correlator::new(settings, rules.clone()),
-            rules,
-            edition: 0,
-            shared,
-            jobs,
-            inspector,
-            audience,
-            inspect: InspectStats::default(),
-            said: Vec::new(),
-            busy: Vec::new(),
-            freed: 0,
-            spent: Vec::new(),
-            gives_back: false,
-        }
-    }
-
-    fn run(mut self, batches: &Receiver<Batch>, merged: Option<Duration>) -> Report {
-        match merged {
-            Some(patience) => self.merge(batches, patience),
-            None => self.follow(batches),
-        }
-        self.correlator.finish(&mut self.said);
-        self.audience.hear_last(&self.said);
-        self.inspect.events_dropped = self.shared.dropped.load(Ordering::Relaxed);
-        self.inspect.packets_dropped = self.shared.packets_dropped.load(Ordering::Relaxed);
-        Report { inspect: self.inspect, ..self.correlator.report() }
-    }
-
-    /// Takes batches as they come, until no source is left.
-    fn follow(&mut self, batches: &Receiver<Batch>) {
-        self.gives_back = self.shared.pulse.sources() == 1;
-        loop {
-            match batches.recv_timeout(PAUSE) {
-                Ok(batch) => {
-                    self.enforce(&batch.force);
-                    batch.slots.into_iter().for_each(|slot| self.slot(slot, batches.len()));
-                    if !self.spent.is_empty() {
-                        // Where the source does not come to it, they are dropped here.
-                        let _ = self.shared.spent.0.try_send(std::mem::take(&mut self.spent));
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-            self.pause(batches);
-        }
-    }
-
-    /// The same with the events of all sources in the order of packet time.
-    fn merge(&mut self, batches: &Receiver<Batch>, patience: Duration) {
-        let (mut merge, mut told, mut open) = (Merge::new(self.shared.pulse.sources(), patience), Vec::new(), true);
-        while open || !merge.is_empty() {
-            // Before the channel is looked into, so that what is told is either taken in below or was before.
-            self.shared.pulse.told(&mut told);
-            let patience = if merge.is_empty() { PAUSE } else { MERGE_PAUSE };
-            match batches.recv_timeout(patience) {
-                Ok(batch) => {
-                    let now = Instant::now();
-                    merge.put(batch, now);
-                    batches.try_iter().take(limits::BATCHES).for_each(|batch| merge.put(batch, now));
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => open = false,
-            }
-            let now = Instant::now();
-            while let Some((slot, force)) = merge.next(&told, now) {
-                self.enforce(&force);
-                self.slot(slot, batches.len());
-            }
-            self.pause(batches);
-        }
-    }
-
-    /// Goes over to other rules or settings, if these are others.
-    fn enforce(&mut self, force: &InForce) {
-        if !Arc::ptr_eq(&force.rules, &self.rules) {
-            self.rules = Arc::clone(&force.rules);
-            self.correlator.set_rules(Arc::clone(&self.rules) as _);
-        }
-        // Merged sources may bring a few more events made under the old policy: what was given up stays given up.
-        if let Some(policy) = &force.policy
-            && force.edition > self.edition
-        {
-            self.edition = force.edition;
-            self.correlator.set_settings(&policy.correlator);
-        }
-    }
-
-    fn slot(&mut self, slot: Slot, waiting: usize) {
-        self.freed += slot.bytes();
-        // What is taken is given back once the event has been heard.
-        let (mut event, findings, _taken) = match slot {
-            Slot::Ready(event) => (event, None, None),
-            Slot::Kept(event, taken) => (event, None, Some(taken)),
-            Slot::Shed(event) => {
-                self.inspect.shed_queue += 1;
-                (event, None, None)
-            }
-            Slot::Waiting(filled, _) => match filled.recv() {
-                Ok(Inspected { event, findings, taken }) => {
-                    self.inspect.shed_failed += u64::from(findings.is_none());
-                    (event, findings, Some(taken))
-                }
-                // Only if an inspector thread died, which `catch_unwind` rules out.
-                Err(_) => {
-                    self.inspect.shed_failed += 1;
-                    return;
-                }
-            },
-        };
-        if findings.is_none() {
-            self.inspector.pass(&mut event);
-        }
-        self.hear(&event, findings.as_ref(), waiting);
-        // The most by far; of the others some came from an inspector's thread.
-        if self.gives_back && matches!(event.kind, EventKind::Dns(_)) {
-            self.spent.push(event);
-        }
-    }
-
-    fn hear(&mut self, event: &Event, findings: Option<&Findings>, waiting: usize) {
-        if let Some(findings) = findings {
-            self.inspect.count(findings);
-        }
-        self.correlator.take(event, findings.unwrap_or(&NOTHING), &mut self.said);
-        if matches!(event.kind, EventKind::Tick(_)) {
-            self.refresh();
-        }
-        let view = view(&self.correlator, &self.inspect, self.shared, &self.busy, self.jobs.len(), waiting);
-        self.audience.hear(event, findings, &self.said, &view);
-        self.said.clear();
-    }
-
-    fn pause(&mut self, batches: &Receiver<Batch>) {
-        self.shared.event_room.give_back(std::mem::take(&mut self.freed));
-        self.refresh();
-        let view = view(&self.correlator, &self.inspect, self.shared, &self.busy, self.jobs.len(), batches.len());
-        self.audience.pause(&view);
-    }
-
-    fn refresh(&mut self) {
-        self.inspect.events_dropped = self.shared.dropped.load(Ordering::Relaxed);
-        self.inspect.packets_dropped = self.shared.packets_dropped.load(Ordering::Relaxed);
-        self.busy.clear();
-        self.busy.extend(self.shared.busy.iter().map(|nanos| Duration::from_nanos(nanos.load(Ordering::Relaxed))));
-    }
-}
-
-fn view<'v>(
-    correlator: &'v Correlator,
-    inspect: &'v InspectStats,
-    shared: &'v Shared,
-    busy: &'v [Duration],
-    jobs: usize,
-    batches: usize,
-) -> View<'v> {
-    let (message_bytes, event_bytes) = (shared.room.taken(), shared.event_room.taken());
-    View { correlator, inspect, queues: [jobs, batches], message_bytes, event_bytes, busy, pulse: &shared.pulse }
-}
-
 /// A lock whose holder panicked guards a plain number or pointer, which is sound whatever happened.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -581,9 +332,3 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Batches of heard events on their way back.
 const SPENT: usize = 8;
-/// What is found in an event that carries no message.
-static NOTHING: Findings = Findings { email: None, files: Vec::new(), anomalies: Vec::new(), hits: Vec::new() };
-/// How often the audience gets a moment for housekeeping when nothing happens.
-const PAUSE: Duration = Duration::from_millis(100);
-/// How often held events are looked at again: what sources tell of their progress comes without a wake-up.
-const MERGE_PAUSE: Duration = Duration::from_millis(10);
