@@ -4,11 +4,13 @@
 //! decode and one look-up in the flow table; only flows that are, or may be, mail or DNS get a
 //! conversation of its own.
 
+mod aside;
 mod conversation;
 mod datagrams;
 mod ends;
 mod judge;
 mod keep;
+mod relief;
 mod smtp_account;
 #[cfg(test)]
 mod tests;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conversation::{App, Conversation, Heard, Listener, close_framers, detail, dns_anomaly};
-use judge::{PortSet, Wanted, is_believed_reset, is_reuse, is_served, is_verified, sender_is_client, wanted};
+use judge::{PortSet, Wanted, is_believed_reset, is_reuse, is_served, sender_is_client, wanted};
 use keep::Keep;
 use smtp_account::SmtpAccount;
 
@@ -329,41 +331,6 @@ impl Core {
         }
     }
 
-    /// Whether a segment is damaged, so that its receiver drops it, and what it says must not count. It is judged by
-    /// its checksum where that can be relied on: [`crate::flow::trust`].
-    fn is_set_aside(&mut self, place: Place, low: bool, segment: &Segment<'_>) -> bool {
-        let entry = self.table.get(place);
-        if !is_verified(entry, &self.mail_ports) {
-            return false;
-        }
-        let Some(holds) = segment.checksum_holds() else { return false };
-        let side = entry.side(low);
-        let trust = match entry.attached.as_deref_mut() {
-            Some(conversation) if segment.is_long() => &mut conversation.trust_long,
-            // None has held so far.
-            None if segment.is_long() => return false,
-            _ => &mut entry.trust,
-        };
-        let rejected = trust[side.index()].rejects(holds);
-        // A long one that was merged has no checksum of the wire to be wrong.
-        self.stats.flow.bad_checksums += u64::from(!holds && (rejected || !segment.is_long()));
-        if !rejected {
-            return false;
-        }
-        // It is followed from here on, so that an acknowledgement shows if the receiver took it all the same.
-        let attached = self.attach(place, low, segment);
-        let entry = self.table.get(place);
-        if attached
-            && let Some(conversation) = entry.attached.as_deref_mut()
-            && !conversation.stream.set_aside(side, segment.seq, segment.payload, &mut self.stats.flow)
-        {
-            return false;
-        }
-        entry.count(side, segment.ip.bytes, self.at.time);
-        self.stats.flow.set_aside += 1;
-        true
-    }
-
     /// Tells how an attempt to open a mail connection ended, and over which hardware the answer came.
     fn connect(&mut self, place: Place, side: Side, flags: u8, hardware: impl Fn() -> Option<[Mac; 2]>) {
         let entry = self.table.get(place);
@@ -405,9 +372,14 @@ impl Core {
                 }
             };
             if self.stats.flow.streams >= self.settings.shares.streams as u64 {
-                self.stats.flow.streams_refused += 1;
-                return false;
+                // A stranger's packets, each of another flow, must not keep out those who converse.
+                let Some(unanswered) = self.table.evict_unanswered() else {
+                    self.stats.flow.streams_refused += 1;
+                    return false;
+                };
+                self.end_flow(unanswered, EndReason::Evicted);
             }
+            let entry = self.table.get(place);
             self.stats.flow.streams += 1;
             entry.attached = Some(Box::new(Conversation::new(entry, app, Room::of(&self.settings.shares))));
         }
@@ -423,16 +395,17 @@ impl Core {
         }
         let entry = self.table.get(place);
         let side = entry.side(low);
-        let closed = entry.closed;
         let Some(conversation) = entry.attached.as_deref_mut() else { return };
         self.keep = Keep::of(&conversation.app);
         if conversation.is_followed() {
+            conversation.note_timestamps(side, segment);
             let part = TcpPart {
                 seq: segment.seq,
                 ack: (segment.flags & ACK != 0).then_some(segment.ack),
                 flags: segment.flags,
                 payload: segment.payload,
                 missing: segment.missing,
+                urgent: segment.urgent(),
             };
             let SensorStats { flow, smtp, dns, .. } = &mut self.stats;
             let (heard, detail) = (&mut self.heard, detail(&self.settings));
@@ -442,6 +415,8 @@ impl Core {
             let mut listener = Listener { app, smtp, dns, heard, now, detail, dns_bound, trust, delivered: 0 };
             conversation.stream.segment(side, &part, self.at.time, flow, &mut listener);
             let whole = listener.delivered == segment.payload.len() && segment.missing == 0;
+            // Who goes on after a reset did not mean it, or it did not get far.
+            entry.closed &= listener.delivered == 0 || entry.tcp_flags[side.index()] & RST == 0;
             if let App::Smtp(session) = &mut conversation.app
                 && session.unveil()
                 && whole
@@ -449,7 +424,9 @@ impl Core {
                 self.keep = Keep::Whole;
             }
         }
-        let over = closed || conversation.stream.finished();
+        // A reset may die on its way, and does for whoever wants us to look away: what follows it tells. Nothing does if it
+        // was meant, and then the flow has little time left.
+        let over = conversation.stream.finished();
         self.tell(place);
         if over {
             self.table.get(place).closed = true;
@@ -459,27 +436,10 @@ impl Core {
             conversation.settle(&mut self.smtp_account, &mut self.stats.smtp);
         }
         if self.smtp_account.is_full(&self.stats.smtp) {
-            self.relieve();
+            self.relieve_sessions();
         }
-    }
-
-    /// Has the sessions that hold most give way: each is told as far as it was read, and goes on as a flow only.
-    #[cold]
-    fn relieve(&mut self) {
-        let (wanted, from) = self.smtp_account.relief();
-        let charged = |entry: &Entry<Conversation>| entry.attached.as_ref().map_or(0, |c| c.charged);
-        let large = self.table.places().map(|(place, entry)| (charged(entry), place));
-        let mut large: Vec<(u64, Place)> = large.filter(|(charged, _)| *charged >= from.max(1)).collect();
-        // By slot where they hold the same (the sort is stable): the same capture must have the same outcome.
-        large.sort_by_key(|(charged, _)| std::cmp::Reverse(*charged));
-        let mut freed = 0;
-        for (charged, place) in large {
-            if freed >= wanted {
-                break;
-            }
-            self.conclude(place);
-            self.stats.smtp.given_up += 1;
-            freed += charged;
+        if self.stats.flow.held_bytes > self.settings.shares.stream_bytes as u64 {
+            self.relieve_streams();
         }
     }
 

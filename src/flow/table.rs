@@ -153,6 +153,8 @@ impl<T> Entry<T> {
         match self.key.transport {
             Transport::Udp | Transport::Other(_) => limits::TIMEOUT_UDP,
             Transport::Tcp if self.closed => limits::TIMEOUT_CLOSED,
+            // One packet is no conversation, whatever it says.
+            Transport::Tcp if self.packets[0].saturating_add(self.packets[1]) <= 1 => limits::TIMEOUT_NEW,
             Transport::Tcp if self.attached.is_some() => limits::TIMEOUT_MAIL,
             Transport::Tcp if self.packets[0] == 0 || self.packets[1] == 0 => limits::TIMEOUT_NEW,
             Transport::Tcp => limits::TIMEOUT_TCP,
@@ -271,6 +273,22 @@ impl<T> FlowTable<T> {
     pub fn reopen(&mut self, place: Place, sender_is_low: bool, now: Timestamp) -> Entry<T> {
         let key = self.slots[place.slot as usize].key;
         std::mem::replace(&mut self.slots[place.slot as usize], Entry::new(key, sender_is_low, now))
+    }
+
+    /// Ends, to make room for what is attached, a flow with something attached of which one side alone was heard: of those
+    /// among the slots after the hand one of a single packet, else the longest idle.
+    pub fn evict_unanswered(&mut self) -> Option<Entry<T>> {
+        let mut least: Option<(bool, Timestamp, usize)> = None;
+        for _ in 0..SAMPLE.min(self.slots.len()) {
+            self.hand = if self.hand + 1 < self.slots.len() { self.hand + 1 } else { 0 };
+            let entry = &self.slots[self.hand];
+            let [client, server] = entry.packets;
+            if entry.occupied && entry.attached.is_some() && (client == 0 || server == 0) {
+                let worth = (client.max(server) > 1, entry.last, self.hand);
+                least = Some(least.map_or(worth, |least| least.min(worth)));
+            }
+        }
+        self.remove(least?.2 as u32)
     }
 
     /// Looks at the next `count` slots for flows that timed out.

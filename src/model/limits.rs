@@ -101,6 +101,8 @@ pub const STREAM_HELD_BYTES: usize = 1 << 20;
 pub const STREAM_HELD_SEGMENTS: usize = 1_024;
 /// Out-of-order bytes held by all streams together.
 pub const STREAMS_HELD_BYTES: usize = 64 << 20;
+/// The part of them that is made free where they are used up (1 / this), by the streams that hold most.
+pub const STREAM_RELIEF: u64 = 8;
 /// Bytes of segments with wrong checksums kept for one direction, should they turn out to have been received: a first
 /// window (RFC 6928 and what Windows and Linux offer). They count among `STREAMS_HELD_BYTES`.
 pub const STREAM_DOUBTED_BYTES: usize = 64 << 10;
@@ -112,6 +114,9 @@ pub const STREAMS: usize = 65_536;
 pub const GAP_PATIENCE: Duration = Duration::from_millis(1_000);
 /// ... or after this many more packets of the flow.
 pub const GAP_PATIENCE_PACKETS: u32 = 64;
+/// ... and where the side that should have sent it is silent, and did not show that it had sent so much, after this long:
+/// it may have been acknowledged falsely, and the next word of that side tells.
+pub const SILENCE_PATIENCE: Duration = Duration::from_secs(10);
 /// Delivered bytes kept for comparison with later copies, per direction.
 pub const STREAM_TAIL: usize = 4_096;
 /// Delivered bytes kept by all streams together; past it late copies go unjudged. Some 3,000 busy sessions fit.
