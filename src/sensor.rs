@@ -18,6 +18,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aside::is_unfit;
 use conversation::{App, Conversation, Heard, Listener, close_framers, detail, dns_anomaly};
 use judge::{PortSet, Wanted, is_believed_reset, is_reuse, is_served, sender_is_client, wanted};
 use keep::Keep;
@@ -386,11 +387,17 @@ impl Core {
         true
     }
 
+    /// The same, where what its receiver drops must not decide what the flow is taken for.
+    fn attach_fit(&mut self, place: Place, low: bool, segment: &Segment<'_>) -> bool {
+        let entry = self.table.get(place);
+        !is_unfit(entry, entry.side(low), segment) && self.attach(place, low, segment)
+    }
+
     /// Gives a segment to the conversation of its flow, if it has or deserves one.
     fn follow(&mut self, place: Place, low: bool, segment: &Segment<'_>) {
         let entry = self.table.get(place);
         // What most packets belong to: nothing that is followed.
-        if entry.attached.is_none() && (entry.ignored || !self.attach(place, low, segment)) {
+        if entry.attached.is_none() && (entry.ignored || !self.attach_fit(place, low, segment)) {
             return;
         }
         let entry = self.table.get(place);

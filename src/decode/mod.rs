@@ -198,6 +198,22 @@ impl<'a> Segment<'a> {
         Some(Timestamps { value: be32(value, 0)?, echo: be32(value, 4)? })
     }
 
+    /// Whether its packet is as nearly all are: no options of IPv4, no extension headers of IPv6, hops to spare.
+    pub fn is_plain(&self) -> bool {
+        self.ip.ttl >= limits::TTL_PLAIN && !self.has_options()
+    }
+
+    /// Whether its packet may be dropped on its way to a host that takes plain ones, or by it.
+    pub fn is_odd(&self) -> bool {
+        self.ip.ttl < limits::TTL_ODD || self.has_options()
+    }
+
+    /// Whether something lies between IP's fixed header and its own; not known of a datagram put together from fragments.
+    fn has_options(&self) -> bool {
+        let fixed = if self.ip.src.is_ipv4() { 20 } else { 40 };
+        self.wire.transport > fixed
+    }
+
     /// Whether it comes in an IPv4 datagram of fragments that overlap, and not as exact copies.
     pub fn overlaps(&self) -> bool {
         self.wire.overlaps

@@ -196,9 +196,12 @@ impl Stream {
         self.halves.iter_mut().for_each(|half| half.forget_doubted(stats));
     }
 
-    /// Delivers all that is held, holes told as gaps, and forgets what was set aside: there is no room for it.
+    /// Delivers what is held or lets it go, and forgets what was set aside: there is no room for it.
     pub fn give_up_holes(&mut self, stats: &mut FlowStats, sink: &mut impl Sink) {
-        self.release_held(stats, sink);
+        self.pump(stats, sink);
+        while let Some(side) = SIDES.into_iter().find(|side| !self.halves[side.index()].held.is_empty()) {
+            self.make_room(side, stats, sink);
+        }
         self.halves.iter_mut().for_each(|half| half.forget_doubted(stats));
     }
 
@@ -288,6 +291,18 @@ impl Stream {
             sink.differs(side);
         }
         while self.halves[side.index()].over_bound() {
+            self.make_room(side, stats, sink);
+        }
+    }
+
+    /// Lets go of something that `side` holds. What was lost before it is given up only where the other side has received
+    /// more; else it is still to be sent, and the last that is held goes: it may lie beyond any window.
+    fn make_room(&mut self, side: Side, stats: &mut FlowStats, sink: &mut impl Sink) {
+        let [half, other] = self.pair(side);
+        let is_waited_for = half.held.first_key_value().is_some_and(|(offset, _)| *offset > half.next);
+        if is_waited_for && other.seen && half.acked <= half.next {
+            stats.invalid_segments += u64::from(half.drop_last(stats));
+        } else {
             self.release(side, stats, sink);
         }
     }

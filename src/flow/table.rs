@@ -72,6 +72,8 @@ pub struct Entry<T> {
     pub reopening_seq: u32,
     /// What the checksums of each side are worth, where they are looked at.
     pub trust: [Trust; 2],
+    /// Whether a side was seen to send packets as nearly all are, so that others stand out; where that is looked at.
+    pub plain: [bool; 2],
     pub vlans: Vlans,
     /// Which end of the key is the client.
     client_is_low: bool,
@@ -132,6 +134,7 @@ impl<T> Entry<T> {
         self.first_seq.swap(0, 1);
         self.tcp_flags.swap(0, 1);
         self.trust.swap(0, 1);
+        self.plain.swap(0, 1);
         self.reopening = self.reopening.map(Side::other);
     }
 
@@ -378,6 +381,7 @@ impl<T> Entry<T> {
             reopening: None,
             reopening_seq: 0,
             trust: [Trust::default(); 2],
+            plain: [false; 2],
             vlans: Vlans::default(),
             client_is_low,
             midstream: false,

@@ -68,8 +68,9 @@ pub const RINGS: u16 = 64;
 
 /// VLAN tags, MPLS labels and tunnels taken off one packet: real networks stack a handful; more is an attack.
 pub const MAX_ENCAPSULATION: usize = 16;
-/// IPv6 extension headers walked: RFC 8200 knows eight kinds, each but one expected once.
-pub const MAX_IPV6_EXTENSIONS: usize = 12;
+/// IPv6 extension headers walked: as many as fit before a TCP header into 1,500 bytes. RFC 8200 knows eight kinds and expects
+/// each but one once, but Linux takes any number.
+pub const MAX_IPV6_EXTENSIONS: usize = 180;
 /// Datagrams being put together at once. 8,192 * 64 KiB is bounded further by `FRAGMENT_BYTES`.
 pub const FRAGMENT_DATAGRAMS: usize = 8_192;
 /// Bytes of fragments held, all datagrams together.
@@ -83,6 +84,11 @@ pub const FRAGMENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// one was most likely never on it: offload merged it on its way in, or will cut it on its way out, and leaves checksums
 /// unfinished. Where networks have jumbo frames they are real; so checksums of long packets are trusted once some held.
 pub const WIRE_PACKET: usize = 1_500;
+
+/// Hops that a plain packet has left at least (hosts begin with 64 or more, and no path takes 32), and fewer than any path
+/// leaves of those: a packet with so few may be meant to die between the sensor and the host it is sent to.
+pub const TTL_PLAIN: u8 = 32;
+pub const TTL_ODD: u8 = 16;
 
 // --- flow -------------------------------------------------------------------------------------------------------
 

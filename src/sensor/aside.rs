@@ -19,8 +19,12 @@ impl Core {
         }
         let side = entry.side(low);
         let damaged = self.is_damaged(place, side, segment);
-        if !damaged && !is_unfit(self.table.get(place), side, segment) {
-            return false;
+        if !damaged {
+            let entry = self.table.get(place);
+            entry.plain[side.index()] |= segment.is_plain();
+            if !is_unfit(entry, side, segment) {
+                return false;
+            }
         }
         // It is followed from here on, so that an acknowledgement shows if the receiver took it all the same.
         let attached = self.attach(place, low, segment);
@@ -54,8 +58,9 @@ impl Core {
 
 /// Whether a segment with a good checksum is dropped all the same: it acknowledges nothing (RFC 9293, section 3.10.7.4,
 /// fifth), is signed for those who share a key (RFC 2385, RFC 5925), comes in a datagram whose fragments overlap, or is
-/// older than what was received (RFC 7323, section 5.3).
-fn is_unfit(entry: &mut Entry<Conversation>, side: Side, segment: &Segment<'_>) -> bool {
+/// older than what was received (RFC 7323, section 5.3). One that has hardly a hop left, or options before its header,
+/// while others of its sender have not, is dropped on its way or by whom it is sent to more likely than not.
+pub(super) fn is_unfit(entry: &Entry<Conversation>, side: Side, segment: &Segment<'_>) -> bool {
     let says_nothing = segment.payload.is_empty() && segment.flags & FIN == 0;
     if segment.flags & RST != 0 || says_nothing {
         return false;
@@ -63,5 +68,8 @@ fn is_unfit(entry: &mut Entry<Conversation>, side: Side, segment: &Segment<'_>) 
     if segment.flags & (ACK | SYN) == 0 || segment.is_signed() || segment.overlaps() {
         return true;
     }
-    entry.attached.as_deref_mut().is_some_and(|conversation| conversation.is_outdated(side, segment))
+    if entry.plain[side.index()] && segment.is_odd() {
+        return true;
+    }
+    entry.attached.as_deref().is_some_and(|conversation| conversation.is_outdated(side, segment))
 }

@@ -214,7 +214,9 @@ impl Half {
     /// Puts a segment aside that its receiver should drop.
     pub(super) fn set_aside(&mut self, start: i64, payload: &[u8], damaged: bool, stats: &mut FlowStats) {
         self.drop_doubted(stats);
-        let start = start.max(0) as u64;
+        // What lies before the first byte of data is none.
+        let before = usize::try_from(start.min(0).unsigned_abs()).unwrap_or(usize::MAX);
+        let (start, payload) = (start.max(0) as u64, payload.get(before..).unwrap_or_default());
         let len = payload.len() as u64;
         let held: usize = self.doubted.iter().map(|doubted| doubted.bytes.len()).sum();
         let ahead = start.saturating_sub(self.next);
@@ -326,6 +328,12 @@ impl Half {
         self.held_bytes -= held.bytes.len();
         stats.held_bytes -= held.cost();
         Some(held)
+    }
+
+    /// Forgets the last segment that waits; whether there was one.
+    pub(super) fn drop_last(&mut self, stats: &mut FlowStats) -> bool {
+        let last = self.held.last_key_value().map(|(&offset, _)| offset);
+        last.and_then(|offset| self.unhold(offset, stats)).is_some()
     }
 
     pub(super) fn over_bound(&self) -> bool {

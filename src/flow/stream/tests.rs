@@ -290,12 +290,35 @@ fn a_segment_of_which_nothing_was_captured_is_a_gap_and_no_data() {
 
 #[test]
 fn a_flood_of_tiny_segments_stays_within_the_bound() {
-    let mut t = Bench::new();
-    for n in 0..20_000_u32 {
-        t.client(1_001 + 2 * n, b"x");
-        assert!(t.stream.halves[0].held.len() <= limits::STREAM_HELD_SEGMENTS);
+    // Where the other side is not seen nobody tells what arrived.
+    for (server, gaps) in [(Some(5_000), false), (None, true)] {
+        let mut t = Bench::starting_at([Some(1_000), server]);
+        for n in 0..20_000_u32 {
+            t.client(1_001 + 2 * n, b"x");
+            assert!(t.stream.halves[0].held.len() <= limits::STREAM_HELD_SEGMENTS);
+        }
+        assert_eq!((t.stats.gaps > 0, t.stats.invalid_segments > 0), (gaps, !gaps));
     }
-    assert!(t.stats.gaps > 0);
+}
+
+#[test]
+fn segments_far_ahead_do_not_have_us_skip_what_is_still_to_come() {
+    let mut t = Bench::new();
+    t.client(1_000, b"ab");
+    for n in 0..3_000_u32 {
+        t.client(9_000_000 + 2 * n, b"x");
+    }
+    t.client(1_002, b"cd");
+    assert_eq!((t.log.0, t.stats.gaps), (vec![data(Side::Client, b"abcd")], 0));
+}
+
+#[test]
+fn what_is_set_aside_counts_from_the_first_byte_on() {
+    let mut t = Bench::new();
+    t.client(1_000, b"");
+    assert!(t.stream.set_aside(Side::Client, 995, b"xxxxxab", true, &mut t.stats));
+    t.send(Side::Server, 5_000, 1_002, b"");
+    assert_eq!(t.log.0, [data(Side::Client, b"ab")]);
 }
 
 #[test]

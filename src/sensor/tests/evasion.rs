@@ -9,6 +9,7 @@ use crate::flow::flags::{ACK, FIN, RST, SYN};
 struct Forged {
     time: Nanos,
     from_client: bool,
+    server_port: u16,
     seq: u32,
     ack: u32,
     flags: u8,
@@ -22,9 +23,12 @@ const PORTS: [u16; 2] = [1_025, 25];
 impl Forged {
     fn like(frame: &Frame) -> Self {
         let header = usize::from(frame.data[46] >> 4) * 4;
+        let from_client = sent_by(frame) == CLIENT;
+        let port = if from_client { 36 } else { 34 };
         Self {
             time: frame.time,
-            from_client: sent_by(frame) == CLIENT,
+            from_client,
+            server_port: u16::from_be_bytes([frame.data[port], frame.data[port + 1]]),
             seq: seq(frame),
             ack: u32::from_be_bytes([frame.data[42], frame.data[43], frame.data[44], frame.data[45]]),
             flags: tcp_flags(frame),
@@ -40,7 +44,7 @@ impl Forged {
     }
 
     fn frame(&self) -> Frame {
-        let [client, server] = ends(PORTS[0], PORTS[1]);
+        let [client, server] = ends(PORTS[0], self.server_port);
         let (from, to) = if self.from_client { (client, server) } else { (server, client) };
         let link = Link { src: from.mac, dst: to.mac, vlan: None };
         let ip = Ip { src: from.ip, dst: to.ip, ttl: 64, id: 7, df: true };
@@ -259,6 +263,64 @@ fn a_segment_with_an_old_timestamp_does_not_win() {
         vec![old.frame(), good.frame()]
     });
     assert_reads_the_letter("old", frames.collect());
+}
+
+/// A frame with other hops, or options of IPv4, and the checksum of its header anew.
+fn with_header(frame: &Frame, ttl: u8, options: &[u8]) -> Frame {
+    let mut data = frame.data[..34].to_vec();
+    data.extend(options);
+    data[14] = 0x45 + options.len() as u8 / 4;
+    let total = u16::from_be_bytes([frame.data[16], frame.data[17]]) + options.len() as u16;
+    data[16..18].copy_from_slice(&total.to_be_bytes());
+    data[22] = ttl;
+    data[24..26].copy_from_slice(&[0, 0]);
+    let sum = wire::checksum(0, &data[14..34 + options.len()]);
+    data[24..26].copy_from_slice(&sum.to_be_bytes());
+    data.extend(&frame.data[34..]);
+    Frame { time: frame.time, data }
+}
+
+/// One that dies before it reaches the server, and one whose options it does not take (a source route; a length that is
+/// wrong).
+#[test]
+fn a_packet_that_does_not_arrive_does_not_win() {
+    for (ttl, options) in [(3, &[][..]), (64, &[0x83, 3, 4, 0]), (64, &[7, 1, 0, 0])] {
+        for port in [25, 2_525] {
+            let frames = mail(start(), PORTS[0], port, 1).into_iter().flat_map(|frame| {
+                if !is_client_data(&frame) {
+                    return vec![frame];
+                }
+                let rubbish = Forged::rubbish(&frame).frame();
+                vec![with_header(&rubbish, ttl, options), frame]
+            });
+            assert_reads_the_letter(&format!("{ttl} {options:?} {port}"), frames.collect());
+        }
+    }
+}
+
+/// Where all packets have options there is nothing odd about them.
+#[test]
+fn a_session_of_packets_with_options_is_read() {
+    let frames = mail(start(), PORTS[0], PORTS[1], 1);
+    let frames = frames.iter().map(|frame| with_header(frame, 64, &[0x94, 4, 0, 0])).collect();
+    let told = assert_reads_the_letter("options", frames);
+    assert_eq!(told.stats.flow.set_aside, 0);
+}
+
+/// Tiny segments beyond the server's window, more than are held.
+#[test]
+fn segments_beyond_the_window_do_not_have_us_skip_the_session() {
+    let clean = mail(start(), PORTS[0], PORTS[1], 1);
+    let at = clean.iter().position(is_client_data).unwrap();
+    let like = Forged { payload: b"x".to_vec(), ..Forged::like(&clean[at]) };
+    let mut frames = clean.clone();
+    frames.extend((0..3_000_u32).map(|n| {
+        Forged { seq: like.seq.wrapping_add(5_000_000 + n * 2), time: clean[at].time - 1, ..like.clone() }.frame()
+    }));
+    let told = sense(frames);
+    assert_eq!(told.mails().len(), 1, "{:?}", told.stats.flow);
+    assert_is_the_letter(told.mails()[0]);
+    assert_eq!(told.stats.flow.invalid_segments, 3_000 - 1_024);
 }
 
 /// The source of a session's packets in fragments, as `cut` has them: where each begins and ends, and other bytes for it.
