@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use aside::is_unfit;
 use conversation::{App, Conversation, Heard, Listener, close_framers, detail, dns_anomaly};
-use judge::{PortSet, Wanted, is_believed_reset, is_reuse, is_served, sender_is_client, wanted};
+use judge::{PortSet, Wanted, is_believed_reset, is_copied_syn, is_reuse, is_served, sender_is_client, wanted};
 use keep::Keep;
 use smtp_account::SmtpAccount;
 
@@ -287,6 +287,8 @@ impl Core {
             entry.midstream = segment.flags & SYN == 0;
         }
         let side = entry.side(low);
+        let is_copy = !place.opened && is_copied_syn(entry, segment, side, now);
+        entry.syn_copied = is_copy;
         entry.count(side, segment.ip.bytes, now);
         // The first SYN-ACK names the SYN it answers; any other SYN before it was not taken.
         let before = entry.tcp_flags[side.index()];
@@ -300,6 +302,7 @@ impl Core {
         }
         if segment.flags & (SYN | ACK) == SYN
             && side == Side::Client
+            && !is_copy
             && !is_served(entry.server_port(), &self.mail_ports)
         {
             let identity = || entry.identity();

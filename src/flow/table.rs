@@ -85,6 +85,8 @@ pub struct Entry<T> {
     pub closed: bool,
     /// A connection attempt that was reported already.
     pub connect_told: bool,
+    /// Its last packet was taken for a mirror's copy of a SYN.
+    pub syn_copied: bool,
     /// DNS was spoken on it, over UDP; nothing needs to be attached for that.
     pub dns: bool,
     /// What claims to be DNS on it made no sense, and that was told.
@@ -388,6 +390,7 @@ impl<T> Entry<T> {
             ignored: false,
             closed: false,
             connect_told: false,
+            syn_copied: false,
             dns: false,
             defect_told: false,
             occupied: true,

@@ -132,6 +132,9 @@ pub const STREAMS_TAIL_BYTES: usize = 32 << 20;
 /// ping sends one a second; the floods of this family send a hundred a second.
 pub const FLOOD_PACKETS: u32 = 100;
 pub const FLOOD_WINDOW: Duration = Duration::from_secs(10);
+/// How far behind a SYN the copy may be that a mirror makes of it where it sends each packet twice: a SYN that is not
+/// answered is sent again after some hundred milliseconds at the earliest.
+pub const MIRROR_DELAY: Duration = Duration::from_millis(10);
 /// Pairs of hosts for which they are counted at once, some 600 KB: in buckets of four, so that at 10,000 new pairs a
 /// second a flood is still found in the place where it was counted last.
 pub const FLOOD_PAIRS: usize = 8_192;

@@ -4,7 +4,9 @@ use super::conversation::Conversation;
 use crate::decode::Segment;
 use crate::flow::Entry;
 use crate::flow::flags::{ACK, FIN, RST, SYN};
+use crate::model::limits;
 use crate::model::net::Side;
+use crate::model::time::Timestamp;
 use crate::protocol::{dns, smtp};
 
 /// What a flow's first payload says of it.
@@ -103,6 +105,15 @@ pub(super) fn is_reuse(entry: &mut Entry<Conversation>, segment: &Segment<'_>, l
         }
         _ => false,
     }
+}
+
+/// Whether a SYN is the copy that a mirror makes of the one before it. Each has one: of a flood of one SYN, over and over,
+/// every other one counts.
+pub(super) fn is_copied_syn(entry: &Entry<Conversation>, segment: &Segment<'_>, side: Side, now: Timestamp) -> bool {
+    let repeated = segment.flags & (SYN | ACK) == SYN
+        && entry.tcp_flags[side.index()] & SYN != 0
+        && segment.seq.wrapping_add(1) == entry.first_seq[side.index()];
+    repeated && !entry.syn_copied && now.since(entry.last) <= limits::MIRROR_DELAY
 }
 
 /// Whether a flow is over. A reset of what was open may have died on its way: what follows it tells.
