@@ -286,7 +286,7 @@ impl Stream {
         if start > half.next {
             stats.out_of_order += 1;
         }
-        if half.hold(start, payload, part.missing, after, stats) {
+        if half.hold(start, payload, part.missing, (after, after <= sent), stats) {
             stats.overlap_differs += 1;
             sink.differs(side);
         }

@@ -150,17 +150,18 @@ impl Half {
     }
 
     /// Keeps a segment for later; true if copies of a byte differ. Of those, that of the segment that begins first
-    /// counts, and of two that begin at one place, that of the longer: as Linux and the BSDs have it.
+    /// counts, and of two that begin at one place, that of the longer: as Linux and the BSDs have it. It is said after
+    /// what of the other side; one that acknowledges what that has not sent, as far as is known, takes no other's place.
     pub(super) fn hold(
         &mut self,
         mut start: u64,
         mut payload: &[u8],
         missing: u32,
-        after: u64,
+        (after, is_founded): (u64, bool),
         stats: &mut FlowStats,
     ) -> bool {
         let origin = start;
-        let mut differs = self.make_way(start, payload, stats);
+        let mut differs = is_founded && self.make_way(start, payload, stats);
         if let Some((&offset, held)) = self.held.range(..=start).next_back() {
             let covered = (offset + held.len()).saturating_sub(start).min(payload.len() as u64) as usize;
             let at = (start - offset) as usize;
