@@ -181,6 +181,12 @@ impl Stream {
         half.first_seq.is_none() || half.offset(seq) <= half.next as i64
     }
 
+    /// Whether the other side has sent what `side` acknowledges, as far as is known; a FIN may be part of it.
+    pub fn is_founded(&self, side: Side, ack: u32) -> bool {
+        let other = &self.halves[side.other().index()];
+        other.first_seq.is_none() || (0..=other.own_word() as i64 + 1).contains(&other.offset(ack))
+    }
+
     /// Delivers all that is held, holes told as gaps: the connection is over.
     pub fn flush(&mut self, stats: &mut FlowStats, sink: &mut impl Sink) {
         self.release_held(stats, sink);

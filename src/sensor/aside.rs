@@ -61,15 +61,15 @@ impl Core {
 /// older than what was received (RFC 7323, section 5.3). One that has hardly a hop left, or options before its header,
 /// while others of its sender have not, is dropped on its way or by whom it is sent to more likely than not.
 pub(super) fn is_unfit(entry: &Entry<Conversation>, side: Side, segment: &Segment<'_>) -> bool {
-    let says_nothing = segment.payload.is_empty() && segment.flags & FIN == 0;
-    if segment.flags & RST != 0 || says_nothing {
+    let resets = segment.flags & RST != 0;
+    if segment.payload.is_empty() && segment.flags & FIN == 0 && !resets {
         return false;
     }
-    if segment.flags & (ACK | SYN) == 0 || segment.is_signed() || segment.overlaps() {
+    if segment.is_signed() || segment.overlaps() || (entry.plain[side.index()] && segment.is_odd()) {
         return true;
     }
-    if entry.plain[side.index()] && segment.is_odd() {
-        return true;
-    }
-    entry.attached.as_deref().is_some_and(|conversation| conversation.is_outdated(side, segment))
+    // A reset may come without ACK, and is not judged by its timestamp.
+    !resets
+        && (segment.flags & (ACK | SYN) == 0
+            || entry.attached.as_deref().is_some_and(|conversation| conversation.is_outdated(side, segment)))
 }

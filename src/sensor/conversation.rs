@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::smtp_account::SmtpAccount;
 use crate::decode::Segment;
-use crate::flow::flags::{ACK, SYN};
+use crate::flow::flags::{ACK, RST, SYN};
 use crate::flow::{Entry, Room, Sink, Stream, Trust};
 use crate::model::event::{Anomaly, DnsMessage, Layer};
 use crate::model::net::{Flow, Side};
@@ -97,13 +97,14 @@ impl Conversation {
     pub(super) fn note_timestamps(&mut self, side: Side, segment: &Segment<'_>) {
         let Some(stamp) = segment.timestamp() else { return };
         self.stamps.sent[side.index()] = true;
+        if segment.flags & (SYN | RST | ACK) != ACK || !self.stream.is_founded(side, segment.ack) {
+            return;
+        }
         // One that comes before its turn does not count yet: others may have been sent before it.
         if self.stream.is_in_order(side, segment.seq) {
             self.stamps.note(side, stamp.value);
         }
-        if segment.flags & ACK != 0 {
-            self.stamps.note(side.other(), stamp.echo);
-        }
+        self.stamps.note(side.other(), stamp.echo);
     }
 
     /// Stops following: only the flow's identity and its account stay.

@@ -298,6 +298,23 @@ fn a_packet_that_does_not_arrive_does_not_win() {
     }
 }
 
+/// What dies on its way ends nothing, however exact.
+#[test]
+fn a_reset_that_does_not_arrive_ends_nothing() {
+    let clean = mail(start(), PORTS[0], PORTS[1], 1);
+    for at in 3..clean.len() - 4 {
+        let Some(next) = clean[at..].iter().find(|frame| sent_by(frame) == CLIENT) else { continue };
+        // The rest comes when the sensor would have forgotten a session that was reset.
+        let mut frames = clean.clone();
+        frames[at..].iter_mut().for_each(|frame| frame.time += 60 * SECOND);
+        let reset = Forged { time: clean[at - 1].time + 1, flags: RST | ACK, payload: vec![], ..Forged::like(next) };
+        frames.insert(at, with_header(&reset.frame(), 3, &[]));
+        frames.extend((1..60).map(|n| time_passes(clean[at - 1].time + n * SECOND)));
+        let told = assert_reads_the_letter(&format!("before {at}"), frames);
+        assert_eq!(told.end_reasons(), [EndReason::Finished]);
+    }
+}
+
 /// Where all packets have options there is nothing odd about them.
 #[test]
 fn a_session_of_packets_with_options_is_read() {
