@@ -1,5 +1,6 @@
 //! Packets that a server drops, or reads otherwise than one might think, sent by a host that wants to be misread. The
-//! judge is Linux, which most mail servers run on: what it makes of each is said beside it.
+//! judge is Linux, which most mail servers run on: what it makes of each is said beside it, and
+//! `tests/oracle/linux_receiver.py` asks it.
 
 use super::*;
 use crate::flow::flags::{ACK, FIN, RST, SYN};
