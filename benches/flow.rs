@@ -65,7 +65,7 @@ fn stream(c: &mut Criterion) {
                     let now = Timestamp::from_parts(1_000, 0);
                     for n in 0..segments {
                         let seq = 1 + (n ^ flipped) * 1_460;
-                        let part = TcpPart { seq, ack: Some(1), flags: 16, payload: &data, missing: 0 };
+                        let part = TcpPart { seq, ack: Some(1), flags: 16, payload: &data, missing: 0, urgent: None };
                         stream.segment(Side::Client, &part, now, &mut stats, &mut count);
                     }
                     assert_eq!(count.0, segments as usize * 1_460);

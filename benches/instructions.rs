@@ -114,7 +114,8 @@ fn stream() -> u64 {
         for number in 0..SEGMENTS {
             // The second half comes with neighbours swapped.
             let place = if number < SEGMENTS / 2 { number } else { number ^ 1 };
-            let part = TcpPart { seq: 1 + place * 1_460, ack: Some(1), flags: 16, payload: &data, missing: 0 };
+            let part =
+                TcpPart { seq: 1 + place * 1_460, ack: Some(1), flags: 16, payload: &data, missing: 0, urgent: None };
             stream.segment(Side::Client, &part, now, &mut stats, &mut bytes);
         }
     });

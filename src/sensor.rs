@@ -4,11 +4,13 @@
 //! decode and one look-up in the flow table; only flows that are, or may be, mail or DNS get a
 //! conversation of its own.
 
+mod aside;
 mod conversation;
 mod datagrams;
 mod ends;
 mod judge;
 mod keep;
+mod relief;
 mod smtp_account;
 #[cfg(test)]
 mod tests;
@@ -16,8 +18,9 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aside::is_unfit;
 use conversation::{App, Conversation, Heard, Listener, close_framers, detail, dns_anomaly};
-use judge::{PortSet, Wanted, is_believed_reset, is_reuse, is_served, is_verified, sender_is_client, wanted};
+use judge::{PortSet, Wanted, is_believed_reset, is_copied_syn, is_reuse, is_served, sender_is_client, wanted};
 use keep::Keep;
 use smtp_account::SmtpAccount;
 
@@ -308,6 +311,8 @@ impl Core {
             entry.midstream = segment.flags & SYN == 0;
         }
         let side = entry.side(low);
+        let is_copy = !place.opened && is_copied_syn(entry, segment, side, now);
+        entry.syn_copied = is_copy;
         entry.count(side, segment.ip.bytes, now);
         // The first SYN-ACK names the SYN it answers; any other SYN before it was not taken.
         let before = entry.tcp_flags[side.index()];
@@ -321,6 +326,7 @@ impl Core {
         }
         if segment.flags & (SYN | ACK) == SYN
             && side == Side::Client
+            && !is_copy
             && !is_served(entry.server_port(), &self.mail_ports)
         {
             let identity = || entry.identity();
@@ -351,41 +357,6 @@ impl Core {
         if !self.told.is_empty() {
             self.push_floods();
         }
-    }
-
-    /// Whether a segment is damaged, so that its receiver drops it, and what it says must not count. It is judged by
-    /// its checksum where that can be relied on: [`crate::flow::trust`].
-    fn is_set_aside(&mut self, place: Place, low: bool, segment: &Segment<'_>) -> bool {
-        let entry = self.table.get(place);
-        if !is_verified(entry, &self.mail_ports) {
-            return false;
-        }
-        let Some(holds) = segment.checksum_holds() else { return false };
-        let side = entry.side(low);
-        let trust = match entry.attached.as_deref_mut() {
-            Some(conversation) if segment.is_long() => &mut conversation.trust_long,
-            // None has held so far.
-            None if segment.is_long() => return false,
-            _ => &mut entry.trust,
-        };
-        let rejected = trust[side.index()].rejects(holds);
-        // A long one that was merged has no checksum of the wire to be wrong.
-        self.stats.flow.bad_checksums += u64::from(!holds && (rejected || !segment.is_long()));
-        if !rejected {
-            return false;
-        }
-        // It is followed from here on, so that an acknowledgement shows if the receiver took it all the same.
-        let attached = self.attach(place, low, segment);
-        let entry = self.table.get(place);
-        if attached
-            && let Some(conversation) = entry.attached.as_deref_mut()
-            && !conversation.stream.set_aside(side, segment.seq, segment.payload, &mut self.stats.flow)
-        {
-            return false;
-        }
-        entry.count(side, segment.ip.bytes, self.at.time);
-        self.stats.flow.set_aside += 1;
-        true
     }
 
     /// Tells how an attempt to open a mail connection ended, and over which hardware the answer came.
@@ -429,34 +400,46 @@ impl Core {
                 }
             };
             if self.stats.flow.streams >= self.settings.shares.streams as u64 {
-                self.stats.flow.streams_refused += 1;
-                return false;
+                // A stranger's packets, each of another flow, must not keep out those who converse.
+                let Some(unanswered) = self.table.evict_unanswered() else {
+                    self.stats.flow.streams_refused += 1;
+                    return false;
+                };
+                self.end_flow(unanswered, EndReason::Evicted);
             }
+            let entry = self.table.get(place);
             self.stats.flow.streams += 1;
             entry.attached = Some(Box::new(Conversation::new(entry, app, Room::of(&self.settings.shares))));
         }
         true
     }
 
+    /// The same, where what its receiver drops must not decide what the flow is taken for.
+    fn attach_fit(&mut self, place: Place, low: bool, segment: &Segment<'_>) -> bool {
+        let entry = self.table.get(place);
+        !is_unfit(entry, entry.side(low), segment) && self.attach(place, low, segment)
+    }
+
     /// Gives a segment to the conversation of its flow, if it has or deserves one.
     fn follow(&mut self, place: Place, low: bool, segment: &Segment<'_>) {
         let entry = self.table.get(place);
         // What most packets belong to: nothing that is followed.
-        if entry.attached.is_none() && (entry.ignored || !self.attach(place, low, segment)) {
+        if entry.attached.is_none() && (entry.ignored || !self.attach_fit(place, low, segment)) {
             return;
         }
         let entry = self.table.get(place);
         let side = entry.side(low);
-        let closed = entry.closed;
         let Some(conversation) = entry.attached.as_deref_mut() else { return };
         self.keep = Keep::of(&conversation.app);
         if conversation.is_followed() {
+            conversation.note_timestamps(side, segment);
             let part = TcpPart {
                 seq: segment.seq,
                 ack: (segment.flags & ACK != 0).then_some(segment.ack),
                 flags: segment.flags,
                 payload: segment.payload,
                 missing: segment.missing,
+                urgent: segment.urgent(),
             };
             let SensorStats { flow, smtp, dns, .. } = &mut self.stats;
             let (heard, detail) = (&mut self.heard, detail(&self.settings));
@@ -466,6 +449,8 @@ impl Core {
             let mut listener = Listener { app, smtp, dns, heard, now, detail, dns_bound, trust, delivered: 0 };
             conversation.stream.segment(side, &part, self.at.time, flow, &mut listener);
             let whole = listener.delivered == segment.payload.len() && segment.missing == 0;
+            // Who goes on after a reset did not mean it, or it did not get far.
+            entry.closed &= listener.delivered == 0 || entry.tcp_flags[side.index()] & RST == 0;
             if let App::Smtp(session) = &mut conversation.app
                 && session.unveil()
                 && whole
@@ -473,7 +458,9 @@ impl Core {
                 self.keep = Keep::Whole;
             }
         }
-        let over = closed || conversation.stream.finished();
+        // A reset may die on its way, and does for whoever wants us to look away: what follows it tells. Nothing does if it
+        // was meant, and then the flow has little time left.
+        let over = conversation.stream.finished();
         self.tell(place);
         if over {
             self.table.get(place).closed = true;
@@ -483,27 +470,10 @@ impl Core {
             conversation.settle(&mut self.smtp_account, &mut self.stats.smtp);
         }
         if self.smtp_account.is_full(&self.stats.smtp) {
-            self.relieve();
+            self.relieve_sessions();
         }
-    }
-
-    /// Has the sessions that hold most give way: each is told as far as it was read, and goes on as a flow only.
-    #[cold]
-    fn relieve(&mut self) {
-        let (wanted, from) = self.smtp_account.relief();
-        let charged = |entry: &Entry<Conversation>| entry.attached.as_ref().map_or(0, |c| c.charged);
-        let large = self.table.places().map(|(place, entry)| (charged(entry), place));
-        let mut large: Vec<(u64, Place)> = large.filter(|(charged, _)| *charged >= from.max(1)).collect();
-        // By slot where they hold the same (the sort is stable): the same capture must have the same outcome.
-        large.sort_by_key(|(charged, _)| std::cmp::Reverse(*charged));
-        let mut freed = 0;
-        for (charged, place) in large {
-            if freed >= wanted {
-                break;
-            }
-            self.conclude(place);
-            self.stats.smtp.given_up += 1;
-            freed += charged;
+        if self.stats.flow.held_bytes > self.settings.shares.stream_bytes as u64 {
+            self.relieve_streams();
         }
     }
 

@@ -15,10 +15,6 @@ use serde_json::Value;
 /// Cases that differ and may, each with the reason and who says so.
 const DIFFERING: &[(&str, &str)] = &[
     (
-        "libpcap-ipv6-ext-headers",
-        "A hundred extension headers in one packet, over MAX_IPV6_EXTENSIONS; RFC 8200, section 4.1 expects each kind once.",
-    ),
-    (
         "suricata-decode-too-small",
         "The UDP header has 4 bytes of its 8 (RFC 768); tshark shows the ports and says \"Malformed Packet\".",
     ),

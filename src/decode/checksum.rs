@@ -18,6 +18,8 @@ pub struct Wire<'a> {
     pub(super) packet: &'a [u8],
     /// Where the transport's header begins.
     pub(super) transport: u16,
+    /// It was put together from fragments that overlap.
+    pub(super) overlaps: bool,
 }
 
 impl Segment<'_> {
@@ -53,7 +55,12 @@ impl Datagram<'_> {
     }
 }
 
-impl Wire<'_> {
+impl<'a> Wire<'a> {
+    /// From the transport's header on.
+    pub(super) fn header(&self) -> Option<&'a [u8]> {
+        self.packet.get(usize::from(self.transport)..)
+    }
+
     fn transport(&self, longest: usize) -> Option<&[u8]> {
         if self.transport > 0 && self.packet.len() > longest {
             return None;

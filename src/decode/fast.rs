@@ -73,7 +73,7 @@ fn ipv6(bytes: &[u8], vlans: Vlans) -> Option<Decoded<'_>> {
 #[inline(always)]
 fn transport(protocol: u8, ip: IpFacts, packet: &[u8], at: usize) -> Option<Decoded<'_>> {
     let bytes = packet.get(at..)?;
-    let wire = Wire { packet, transport: at as u16 };
+    let wire = Wire { packet, transport: at as u16, overlaps: false };
     match protocol {
         6 => {
             let head: &[u8; 20] = bytes.first_chunk()?;

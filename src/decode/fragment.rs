@@ -4,7 +4,7 @@
 //! length however an attacker cuts it. Where fragments overlap:
 //!
 //! - IPv4: the first copy wins. Hosts differ (Ptacek and Newsham 1998), and Linux discards such datagrams since
-//!   4.19; what was read first can at least not be rewritten afterwards.
+//!   4.19; so it is told of the datagram that its fragments overlap ([`Whole::overlaps`]).
 //! - IPv6: the datagram is discarded, with every fragment of it still to come, except that an exact duplicate is
 //!   ignored (RFC 5722; RFC 8200, section 4.5). No conforming host reads it either.
 //!
@@ -64,7 +64,7 @@ impl fmt::Display for Key {
 }
 
 /// One fragment.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Fragment<'a> {
     pub(super) key: Key,
     pub(super) ip: IpFacts,
@@ -83,6 +83,8 @@ pub(super) struct Whole {
     /// As in the first fragment; `bytes` is the sum over all of them.
     pub(super) ip: IpFacts,
     pub(super) protocol: u8,
+    /// Some of its fragments overlap, and not as exact copies.
+    pub(super) overlaps: bool,
     pieces: Pieces,
 }
 
@@ -127,12 +129,21 @@ impl FragmentPool {
         anomalies: &mut Anomalies,
     ) -> Result<Option<Whole>, Fault> {
         self.expire(now, stats);
+        // Linux cuts one of IPv4 that is not the last to whole units of eight bytes, where RFC 8200 has it dropped.
+        let whole_units = fragment.bytes.len() / 8 * 8;
+        let cut = if fragment.more && fragment.key.src.is_ipv4() { whole_units } else { fragment.bytes.len() };
+        let fragment = &Fragment { bytes: fragment.bytes.get(..cut).unwrap_or_default(), ..*fragment };
         let end = fragment.offset + fragment.bytes.len();
         if end > MAX_DATAGRAM {
             anomalies.add("fragment-too-long", || format!("{}: ends at {end}", fragment.key));
             return Err(Fault::Invalid);
         }
-        // Only the last one may be of any length (RFC 791, section 3.2; RFC 8200, section 4.5).
+        if fragment.bytes.is_empty() && fragment.key.src.is_ipv4() {
+            // Linux gives its datagram up.
+            self.give_up(&fragment.key, stats);
+            return Err(Fault::Invalid);
+        }
+        // Only the last one may be of any length (RFC 8200, section 4.5).
         if fragment.bytes.is_empty() || (fragment.more && !fragment.bytes.len().is_multiple_of(8)) {
             return Err(Fault::Invalid);
         }
@@ -142,17 +153,23 @@ impl FragmentPool {
         let datagram = self.find_or_open(fragment, now, stats);
         let before = datagram.cost();
         let refusal = datagram.add(fragment, stats);
-        let (after, complete) = (datagram.cost(), datagram.is_complete());
+        let (after, complete, refused) = (datagram.cost(), datagram.is_complete(), datagram.refused);
         self.held = self.held - before + after;
         if let Some(refusal) = refusal {
             anomalies.add(refusal, || fragment.key.to_string());
+        }
+        if refused && fragment.key.src.is_ipv4() {
+            // Linux forgets it, and takes what comes next under its identification for another datagram.
+            self.give_up(&fragment.key, stats);
+            return Ok(None);
         }
         if complete {
             self.completions.note(fragment, now, self.datagrams.hasher());
             return Ok(self.take(&fragment.key).and_then(|whole| {
                 stats.fragments_reassembled += 1;
                 let (ip, protocol) = whole.first?;
-                Some(Whole { ip: IpFacts { bytes: whole.wire_bytes, ..ip }, protocol, pieces: whole.pieces })
+                let ip = IpFacts { bytes: whole.wire_bytes, ..ip };
+                Some(Whole { ip, protocol, overlaps: whole.overlaps, pieces: whole.pieces })
             }));
         }
         while self.held_bytes() > self.most && self.drop_oldest(stats) {}
@@ -191,6 +208,12 @@ impl FragmentPool {
         true
     }
 
+    fn give_up(&mut self, key: &Key, stats: &mut DecodeStats) {
+        if let Some(datagram) = self.take(key) {
+            stats.fragments_dropped += datagram.waiting;
+        }
+    }
+
     fn take(&mut self, key: &Key) -> Option<Assembly> {
         let datagram = self.datagrams.remove(key)?;
         self.ages.remove(&datagram.age);
@@ -219,8 +242,10 @@ struct Assembly {
     wire_bytes: u32,
     /// Fragments taken in, copies included: what is lost when it is given up.
     waiting: u64,
-    /// It was given up; it stays so that its later fragments do not open it again.
+    /// It was given up. In IPv6 it stays, so that its later fragments do not open it again (RFC 5722, section 4).
     refused: bool,
+    /// Some of its fragments overlap, and not as exact copies.
+    overlaps: bool,
 }
 
 impl Assembly {
@@ -235,6 +260,7 @@ impl Assembly {
             wire_bytes: 0,
             waiting: 0,
             refused: false,
+            overlaps: false,
         }
     }
 
@@ -271,6 +297,7 @@ impl Assembly {
         }
         let overlap = self.place(fragment.offset, fragment.bytes);
         let differs = overlap == Overlap::Differs;
+        self.overlaps |= matches!(overlap, Overlap::Differs | Overlap::Partial);
         stats.fragments_overlap += u64::from(differs);
         let anomaly = differs.then_some("fragment-overlap-differs");
         if fragment.key.src.is_ipv6() && matches!(overlap, Overlap::Differs | Overlap::Partial) {

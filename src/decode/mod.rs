@@ -172,6 +172,78 @@ pub struct Segment<'a> {
     pub wire: Wire<'a>,
 }
 
+/// The timestamps option of a segment (RFC 7323, section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timestamps {
+    /// By the sender's clock.
+    pub value: u32,
+    /// The latest that the sender received; it counts where the segment acknowledges something.
+    pub echo: u32,
+}
+
+impl<'a> Segment<'a> {
+    /// The urgent pointer, where the URG flag is set and the header is there.
+    pub fn urgent(&self) -> Option<u16> {
+        (self.flags & URG != 0).then(|| be16(self.wire.header()?, 18)).flatten()
+    }
+
+    /// Whether it is signed by its ends' key: by an option of RFC 2385 or RFC 5925.
+    pub fn is_signed(&self) -> bool {
+        self.options().any(|(kind, _)| kind == MD5 || kind == AO)
+    }
+
+    /// Its timestamps (RFC 7323, section 3).
+    pub fn timestamp(&self) -> Option<Timestamps> {
+        let (_, value) = self.options().find(|(kind, _)| *kind == TIMESTAMPS)?;
+        Some(Timestamps { value: be32(value, 0)?, echo: be32(value, 4)? })
+    }
+
+    /// Whether its packet is as nearly all are: no options of IPv4, no extension headers of IPv6, hops to spare.
+    pub fn is_plain(&self) -> bool {
+        self.ip.ttl >= limits::TTL_PLAIN && !self.has_options()
+    }
+
+    /// Whether its packet may be dropped on its way to a host that takes plain ones, or by it.
+    pub fn is_odd(&self) -> bool {
+        self.ip.ttl < limits::TTL_ODD || self.has_options()
+    }
+
+    /// Whether something lies between IP's fixed header and its own; not known of a datagram put together from fragments.
+    fn has_options(&self) -> bool {
+        let fixed = if self.ip.src.is_ipv4() { 20 } else { 40 };
+        self.wire.transport > fixed
+    }
+
+    /// Whether it comes in an IPv4 datagram of fragments that overlap, and not as exact copies.
+    pub fn overlaps(&self) -> bool {
+        self.wire.overlaps
+    }
+
+    /// The options of its header, as far as they are sound: kind and value (RFC 9293, section 3.1).
+    fn options(&self) -> impl Iterator<Item = (u8, &'a [u8])> {
+        let header = self.wire.header().unwrap_or_default();
+        let end = header.get(12).map_or(0, |offset| usize::from(offset >> 4) * 4);
+        let mut rest = header.get(20..end).unwrap_or_default();
+        std::iter::from_fn(move || {
+            while let [NO_OPERATION, after @ ..] = rest {
+                rest = after;
+            }
+            let (&kind, &len) = (rest.first().filter(|kind| **kind != END_OF_OPTIONS)?, rest.get(1)?);
+            let value = rest.get(2..usize::from(len))?;
+            rest = &rest[usize::from(len)..];
+            Some((kind, value))
+        })
+    }
+}
+
+const URG: u8 = 32;
+/// Kinds of TCP options (IANA).
+const END_OF_OPTIONS: u8 = 0;
+const NO_OPERATION: u8 = 1;
+const TIMESTAMPS: u8 = 8;
+const MD5: u8 = 19;
+const AO: u8 = 29;
+
 /// A UDP datagram (RFC 768).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Datagram<'a> {

@@ -127,7 +127,7 @@ fn a_segment_is_read_in_full_and_padding_is_no_payload() {
         window: 512,
         payload: b"QUIT\r\n",
         missing: 0,
-        wire: Wire { packet: mail_ip(b"QUIT\r\n").leak(), transport: 20 },
+        wire: Wire { packet: mail_ip(b"QUIT\r\n").leak(), transport: 20, overlaps: false },
     };
     assert_eq!(decode(&mut decoder, 1, &packet), Decoded::Tcp(expected));
     assert_eq!(*decoder.stats(), DecodeStats { ipv4: 1, tcp: 1, ..DecodeStats::default() });

@@ -37,6 +37,8 @@ pub(super) struct Walk {
     pub(super) found: Option<Found>,
     /// The bytes are those of a datagram put together.
     pub(super) resumed: bool,
+    /// ... from fragments that overlap.
+    overlaps: bool,
 }
 
 /// The header expected next.
@@ -125,6 +127,7 @@ pub(super) struct Found {
 pub(super) struct Place {
     packet: Range<usize>,
     transport: u16,
+    overlaps: bool,
 }
 
 impl Found {
@@ -137,7 +140,7 @@ impl Found {
     pub(super) fn over(self, bytes: &[u8]) -> Decoded<'_> {
         let payload = bytes.get(self.payload).unwrap_or_default();
         let packet = bytes.get(self.place.packet).unwrap_or_default();
-        let wire = Wire { packet, transport: self.place.transport };
+        let wire = Wire { packet, transport: self.place.transport, overlaps: self.place.overlaps };
         match self.decoded {
             Decoded::Tcp(segment) => Decoded::Tcp(Segment { payload, wire, ..segment }),
             Decoded::Udp(datagram) => Decoded::Udp(Datagram { payload, wire, ..datagram }),
@@ -164,6 +167,7 @@ impl Walk {
             depth: 0,
             found: None,
             resumed: false,
+            overlaps: false,
         }
     }
 
@@ -177,6 +181,7 @@ impl Walk {
         // It points into the last fragment's packet, and that fragment is not the datagram.
         self.found = None;
         self.resumed = true;
+        self.overlaps |= whole.overlaps;
     }
 
     /// Reads headers until a transport, the end of what can be read, or a fragment. A datagram that the fragment
@@ -263,7 +268,9 @@ impl Walk {
     pub(super) fn place(&self) -> Place {
         let start = self.ip_at.unwrap_or(self.at);
         match u16::try_from(self.at.saturating_sub(start)) {
-            Ok(transport) if self.lost == 0 && !self.unstated => Place { packet: start..self.end, transport },
+            Ok(transport) if self.lost == 0 && !self.unstated => {
+                Place { packet: start..self.end, transport, overlaps: self.overlaps }
+            }
             _ => Place::default(),
         }
     }

@@ -72,6 +72,8 @@ pub struct Entry<T> {
     pub reopening_seq: u32,
     /// What the checksums of each side are worth, where they are looked at.
     pub trust: [Trust; 2],
+    /// Whether a side was seen to send packets as nearly all are, so that others stand out; where that is looked at.
+    pub plain: [bool; 2],
     pub vlans: Vlans,
     /// Which end of the key is the client.
     client_is_low: bool,
@@ -83,6 +85,8 @@ pub struct Entry<T> {
     pub closed: bool,
     /// A connection attempt that was reported already.
     pub connect_told: bool,
+    /// Its last packet was taken for a mirror's copy of a SYN.
+    pub syn_copied: bool,
     /// DNS was spoken on it, over UDP; nothing needs to be attached for that.
     pub dns: bool,
     /// What claims to be DNS on it made no sense, and that was told.
@@ -132,6 +136,7 @@ impl<T> Entry<T> {
         self.first_seq.swap(0, 1);
         self.tcp_flags.swap(0, 1);
         self.trust.swap(0, 1);
+        self.plain.swap(0, 1);
         self.reopening = self.reopening.map(Side::other);
     }
 
@@ -153,6 +158,8 @@ impl<T> Entry<T> {
         match self.key.transport {
             Transport::Udp | Transport::Other(_) => limits::TIMEOUT_UDP,
             Transport::Tcp if self.closed => limits::TIMEOUT_CLOSED,
+            // One packet is no conversation, whatever it says.
+            Transport::Tcp if self.packets[0].saturating_add(self.packets[1]) <= 1 => limits::TIMEOUT_NEW,
             Transport::Tcp if self.attached.is_some() => limits::TIMEOUT_MAIL,
             Transport::Tcp if self.packets[0] == 0 || self.packets[1] == 0 => limits::TIMEOUT_NEW,
             Transport::Tcp => limits::TIMEOUT_TCP,
@@ -273,6 +280,22 @@ impl<T> FlowTable<T> {
         std::mem::replace(&mut self.slots[place.slot as usize], Entry::new(key, sender_is_low, now))
     }
 
+    /// Ends, to make room for what is attached, a flow with something attached of which one side alone was heard: of those
+    /// among the slots after the hand one of a single packet, else the longest idle.
+    pub fn evict_unanswered(&mut self) -> Option<Entry<T>> {
+        let mut least: Option<(bool, Timestamp, usize)> = None;
+        for _ in 0..SAMPLE.min(self.slots.len()) {
+            self.hand = if self.hand + 1 < self.slots.len() { self.hand + 1 } else { 0 };
+            let entry = &self.slots[self.hand];
+            let [client, server] = entry.packets;
+            if entry.occupied && entry.attached.is_some() && (client == 0 || server == 0) {
+                let worth = (client.max(server) > 1, entry.last, self.hand);
+                least = Some(least.map_or(worth, |least| least.min(worth)));
+            }
+        }
+        self.remove(least?.2 as u32)
+    }
+
     /// Looks at the next `count` slots for flows that timed out.
     pub fn sweep(&mut self, count: usize, now: Timestamp, mut ended: impl FnMut(Entry<T>)) {
         for _ in 0..count.min(self.slots.len()) {
@@ -360,12 +383,14 @@ impl<T> Entry<T> {
             reopening: None,
             reopening_seq: 0,
             trust: [Trust::default(); 2],
+            plain: [false; 2],
             vlans: Vlans::default(),
             client_is_low,
             midstream: false,
             ignored: false,
             closed: false,
             connect_told: false,
+            syn_copied: false,
             dns: false,
             defect_told: false,
             occupied: true,

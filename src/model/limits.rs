@@ -69,8 +69,9 @@ pub const RINGS: u16 = 64;
 
 /// VLAN tags, MPLS labels and tunnels taken off one packet: real networks stack a handful; more is an attack.
 pub const MAX_ENCAPSULATION: usize = 16;
-/// IPv6 extension headers walked: RFC 8200 knows eight kinds, each but one expected once.
-pub const MAX_IPV6_EXTENSIONS: usize = 12;
+/// IPv6 extension headers walked: as many as fit before a TCP header into 1,500 bytes. RFC 8200 knows eight kinds and expects
+/// each but one once, but Linux takes any number.
+pub const MAX_IPV6_EXTENSIONS: usize = 180;
 /// Datagrams being put together at once. 8,192 * 64 KiB is bounded further by `FRAGMENT_BYTES`.
 pub const FRAGMENT_DATAGRAMS: usize = 8_192;
 /// Bytes of fragments held, all datagrams together.
@@ -84,6 +85,11 @@ pub const FRAGMENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// one was most likely never on it: offload merged it on its way in, or will cut it on its way out, and leaves checksums
 /// unfinished. Where networks have jumbo frames they are real; so checksums of long packets are trusted once some held.
 pub const WIRE_PACKET: usize = 1_500;
+
+/// Hops that a plain packet has left at least (hosts begin with 64 or more, and no path takes 32), and fewer than any path
+/// leaves of those: a packet with so few may be meant to die between the sensor and the host it is sent to.
+pub const TTL_PLAIN: u8 = 32;
+pub const TTL_ODD: u8 = 16;
 
 // --- flow -------------------------------------------------------------------------------------------------------
 
@@ -102,6 +108,8 @@ pub const STREAM_HELD_BYTES: usize = 1 << 20;
 pub const STREAM_HELD_SEGMENTS: usize = 1_024;
 /// Out-of-order bytes held by all streams together.
 pub const STREAMS_HELD_BYTES: usize = 64 << 20;
+/// The part of them that is made free where they are used up (1 / this), by the streams that hold most.
+pub const STREAM_RELIEF: u64 = 8;
 /// Bytes of segments with wrong checksums kept for one direction, should they turn out to have been received: a first
 /// window (RFC 6928 and what Windows and Linux offer). They count among `STREAMS_HELD_BYTES`.
 pub const STREAM_DOUBTED_BYTES: usize = 64 << 10;
@@ -113,6 +121,9 @@ pub const STREAMS: usize = 65_536;
 pub const GAP_PATIENCE: Duration = Duration::from_millis(1_000);
 /// ... or after this many more packets of the flow.
 pub const GAP_PATIENCE_PACKETS: u32 = 64;
+/// ... and where the side that should have sent it is silent, and did not show that it had sent so much, after this long:
+/// it may have been acknowledged falsely, and the next word of that side tells.
+pub const SILENCE_PATIENCE: Duration = Duration::from_secs(10);
 /// Delivered bytes kept for comparison with later copies, per direction.
 pub const STREAM_TAIL: usize = 4_096;
 /// Delivered bytes kept by all streams together; past it late copies go unjudged. Some 3,000 busy sessions fit.
@@ -122,6 +133,9 @@ pub const STREAMS_TAIL_BYTES: usize = 32 << 20;
 /// ping sends one a second; the floods of this family send a hundred a second.
 pub const FLOOD_PACKETS: u32 = 100;
 pub const FLOOD_WINDOW: Duration = Duration::from_secs(10);
+/// How far behind a SYN the copy may be that a mirror makes of it where it sends each packet twice: a SYN that is not
+/// answered is sent again after some hundred milliseconds at the earliest.
+pub const MIRROR_DELAY: Duration = Duration::from_millis(10);
 /// Pairs of hosts for which they are counted at once, some 600 KB: in buckets of four, so that at 10,000 new pairs a
 /// second a flood is still found in the place where it was counted last.
 pub const FLOOD_PAIRS: usize = 8_192;

@@ -85,12 +85,13 @@ pub struct FlowStats {
     pub table_bytes: u64,
     /// Delivered bytes kept for comparison with later copies now.
     pub tail_bytes: u64,
-    /// Segments outside any plausible window, not followed.
+    /// Segments, or acknowledgments in them, outside any plausible window, not followed.
     pub invalid_segments: u64,
     /// Segments and datagrams of mail and DNS whose checksum, or that of their IPv4 header, is wrong: damaged, forged,
     /// or captured before the hardware filled it in.
     pub bad_checksums: u64,
-    /// Of these, segments set aside, because other checksums of their sender hold: their receiver drops them too.
+    /// Segments set aside, because their receiver drops them too: the checksum is wrong though others of the same sender
+    /// hold, they acknowledge nothing or what was never sent, they are out of date, signed, or of a SYN.
     pub set_aside: u64,
 }
 

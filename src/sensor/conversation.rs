@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::smtp_account::SmtpAccount;
-use crate::flow::flags::SYN;
+use crate::decode::Segment;
+use crate::flow::flags::{ACK, RST, SYN};
 use crate::flow::{Entry, Room, Sink, Stream, Trust};
 use crate::model::event::{Anomaly, DnsMessage, Layer};
 use crate::model::net::{Flow, Side};
@@ -25,6 +26,15 @@ pub(super) struct Conversation {
     pub(super) trust_long: [Trust; 2],
     /// Bytes it holds as a session of SMTP, as they stand in the account.
     pub(super) charged: u64,
+    stamps: Stamps,
+}
+
+/// The timestamps of a connection (RFC 7323), by side.
+#[derive(Debug, Default)]
+struct Stamps {
+    /// Whether it sends any.
+    sent: [bool; 2],
+    latest: [Option<u32>; 2],
 }
 
 #[derive(Debug)]
@@ -54,12 +64,47 @@ impl Conversation {
         });
         let flow = Arc::new(entry.identity());
         let stream = Stream::new(first_seq).within(room);
-        Self { flow, stream, app, told_bytes: 0, trust_long: [Trust::default(); 2], charged: 0 }
+        Self {
+            flow,
+            stream,
+            app,
+            told_bytes: 0,
+            trust_long: [Trust::default(); 2],
+            charged: 0,
+            stamps: Stamps::default(),
+        }
     }
 
     /// Whether what is said is still listened to.
     pub(super) fn is_followed(&self) -> bool {
         matches!(self.app, App::Smtp(_) | App::DnsOverTcp(_))
+    }
+
+    /// Whether a segment's timestamp is older than one that was received, so that its receiver drops it (RFC 7323,
+    /// section 5.3).
+    pub(super) fn is_outdated(&self, side: Side, segment: &Segment<'_>) -> bool {
+        // Both send them if both agreed to, and the other side does not lie for this one.
+        if !self.is_followed() || !self.stamps.sent[side.other().index()] {
+            return false;
+        }
+        let (Some(stamp), Some(latest)) = (segment.timestamp(), self.stamps.latest[side.index()]) else { return false };
+        // By one it may be older, for Linux.
+        latest.wrapping_sub(stamp.value).cast_signed() > 1
+            && self.stream.is_new(side, segment.seq, segment.payload.len())
+    }
+
+    /// Notes the timestamps of a segment: its own, and that of the other side which it echoes.
+    pub(super) fn note_timestamps(&mut self, side: Side, segment: &Segment<'_>) {
+        let Some(stamp) = segment.timestamp() else { return };
+        self.stamps.sent[side.index()] = true;
+        if segment.flags & (SYN | RST | ACK) != ACK || !self.stream.is_founded(side, segment.ack) {
+            return;
+        }
+        // One that comes before its turn does not count yet: others may have been sent before it.
+        if self.stream.is_in_order(side, segment.seq) {
+            self.stamps.note(side, stamp.value);
+        }
+        self.stamps.note(side.other(), stamp.echo);
     }
 
     /// Stops following: only the flow's identity and its account stay.
@@ -81,6 +126,15 @@ impl Conversation {
             self.told_bytes = bytes;
         }
         untold
+    }
+}
+
+impl Stamps {
+    fn note(&mut self, side: Side, value: u32) {
+        let latest = &mut self.latest[side.index()];
+        if latest.is_none_or(|latest| value.wrapping_sub(latest).cast_signed() > 0) {
+            *latest = Some(value);
+        }
     }
 }
 

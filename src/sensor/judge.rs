@@ -3,8 +3,10 @@
 use super::conversation::Conversation;
 use crate::decode::Segment;
 use crate::flow::Entry;
-use crate::flow::flags::{ACK, RST, SYN};
+use crate::flow::flags::{ACK, FIN, RST, SYN};
+use crate::model::limits;
 use crate::model::net::Side;
+use crate::model::time::Timestamp;
 use crate::protocol::{dns, smtp};
 
 /// What a flow's first payload says of it.
@@ -26,6 +28,16 @@ pub(super) fn wanted(
     mail_ports: &PortSet,
 ) -> Wanted {
     if mail_ports.contains(entry.server_port()) {
+        // Where the other port serves mail too, and the opening was not seen, what is said tells who serves.
+        let side = entry.side(low);
+        let greets = smtp::may_greet(segment.payload);
+        if entry.midstream
+            && mail_ports.contains(entry.client().port())
+            && (greets || smtp::opens_smtp(segment.payload))
+            && greets != (side == Side::Server)
+        {
+            entry.swap_sides();
+        }
         return Wanted::Smtp { expected: true };
     }
     if entry.server_port() == dns::PORT {
@@ -80,7 +92,7 @@ pub(super) fn is_reuse(entry: &mut Entry<Conversation>, segment: &Segment<'_>, l
             if repeated {
                 return false;
             }
-            let alive = !entry.closed && !entry.ignored && entry.packets[side.other().index()] > 0;
+            let alive = !is_over(entry) && !entry.ignored && entry.packets[side.other().index()] > 0;
             if alive {
                 (entry.reopening, entry.reopening_seq) = (Some(side), segment.seq);
             }
@@ -93,6 +105,22 @@ pub(super) fn is_reuse(entry: &mut Entry<Conversation>, segment: &Segment<'_>, l
         }
         _ => false,
     }
+}
+
+/// Whether a SYN is the copy that a mirror makes of the one before it. Each has one: of a flood of one SYN, over and over,
+/// every other one counts.
+pub(super) fn is_copied_syn(entry: &Entry<Conversation>, segment: &Segment<'_>, side: Side, now: Timestamp) -> bool {
+    let repeated = segment.flags & (SYN | ACK) == SYN
+        && entry.tcp_flags[side.index()] & SYN != 0
+        && segment.seq.wrapping_add(1) == entry.first_seq[side.index()];
+    repeated && !entry.syn_copied && now.since(entry.last) <= limits::MIRROR_DELAY
+}
+
+/// Whether a flow is over. A reset of what was open may have died on its way: what follows it tells.
+fn is_over(entry: &Entry<Conversation>) -> bool {
+    let [client, server] = entry.tcp_flags;
+    let was_open = client & server & SYN != 0 && client & server & FIN == 0;
+    entry.closed && !(was_open && entry.attached.as_deref().is_none_or(Conversation::is_followed))
 }
 
 /// Whether the checksums of a segment matter: those of a conversation, and of the handshake before one on its ports.

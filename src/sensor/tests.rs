@@ -4,6 +4,7 @@
 mod account;
 mod checksums;
 mod ends;
+mod evasion;
 mod floods;
 mod hostile;
 mod speech;

@@ -150,9 +150,44 @@ fn impossible_fragments_are_refused() {
     let mut bench = Bench::default();
     assert!(bench.insert(key(1), 65_528, false, &[0; 8]).is_err(), "past 65,535");
     assert_eq!(bench.names(), ["fragment-too-long"]);
-    assert!(bench.insert(key(1), 0, true, &[0; 12]).is_err(), "no multiple of eight");
+    assert!(bench.insert(key6(1), 0, true, &[0; 12]).is_err(), "no multiple of eight");
     assert!(bench.insert(key(1), 8, false, &[]).is_err(), "empty");
     assert!(bench.insert(key(1), 65_528, false, &[0; 7]).is_ok());
+}
+
+// What is said of IPv4 here, Linux does (`ip_frag_queue`).
+
+#[test]
+fn a_fragment_of_ipv4_is_cut_to_units_of_eight_bytes() {
+    let mut bench = Bench::default();
+    bench.put(key(1), 0, true, &[1; 15]);
+    assert_eq!(bench.put(key(1), 8, false, &[2; 3]).unwrap(), [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2]);
+    bench.check();
+}
+
+#[test]
+fn a_datagram_of_ipv4_that_was_given_up_can_come_again() {
+    // Two ends; a fragment of less than a unit, and of nothing.
+    for (more, len, dropped) in [(false, 8, 2), (true, 7, 1), (true, 0, 1)] {
+        let mut bench = Bench::default();
+        bench.put(key(1), 8, false, &[9; 16]);
+        let _ = bench.insert(key(1), 8, more, &vec![9; len]);
+        bench.check();
+        assert_eq!((bench.stats.fragments_dropped, bench.pool.datagrams.len()), (dropped, 0), "{more} {len}");
+        bench.put(key(1), 0, true, &[1; 8]);
+        assert_eq!(bench.put(key(1), 8, false, &[2]).unwrap(), [1, 1, 1, 1, 1, 1, 1, 1, 2]);
+    }
+}
+
+#[test]
+fn it_is_told_of_a_datagram_that_its_fragments_overlap() {
+    for (second, overlaps) in [(&[1; 8][..], false), (&[1; 16], true), (&[2; 8], true)] {
+        let mut bench = Bench::default();
+        bench.put(key(1), 0, true, &[1; 8]);
+        bench.put(key(1), 0, true, second);
+        let whole = bench.insert(key(1), 8, false, &[1; 20]).unwrap().unwrap();
+        assert_eq!(whole.overlaps, overlaps);
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Streams fed by hand: segments in, what was delivered out.
 
+mod linux;
+
 use super::*;
 use proptest::prelude::*;
 
@@ -57,7 +59,7 @@ impl Bench {
     }
 
     fn send_flags(&mut self, side: Side, seq: u32, ack: u32, payload: &[u8], flags: u8) {
-        let part = TcpPart { seq, ack: Some(ack), flags, payload, missing: 0 };
+        let part = TcpPart { seq, ack: Some(ack), flags, payload, missing: 0, urgent: None };
         self.stream.segment(side, &part, self.now, &mut self.stats, &mut self.log);
     }
 
@@ -91,7 +93,7 @@ fn a_retransmission_is_delivered_once_and_its_new_tail_is_kept() {
 }
 
 #[test]
-fn the_first_copy_wins_and_a_differing_second_is_told() {
+fn the_first_copy_wins_or_the_one_that_begins_first_and_that_they_differ_is_told() {
     let mut t = Bench::new();
     t.client(1_000, b"abcd");
     t.client(1_000, b"aXcd");
@@ -104,7 +106,7 @@ fn the_first_copy_wins_and_a_differing_second_is_told() {
             data(Side::Client, b"abcd"),
             (Side::Client, Said::Differs),
             (Side::Client, Said::Differs),
-            data(Side::Client, b"efghijkl"),
+            data(Side::Client, b"efghZjkl"),
         ]
     );
     assert_eq!(t.stats.overlap_differs, 2);
@@ -273,7 +275,7 @@ fn flush_tells_what_never_came() {
 #[test]
 fn bytes_cut_by_the_snaplen_are_a_gap() {
     let mut t = Bench::new();
-    let part = TcpPart { seq: 1_000, ack: Some(5_000), flags: 0, payload: b"ab", missing: 3 };
+    let part = TcpPart { seq: 1_000, ack: Some(5_000), flags: 0, payload: b"ab", missing: 3, urgent: None };
     t.stream.segment(Side::Client, &part, t.now, &mut t.stats, &mut t.log);
     t.client(1_005, b"fg");
     assert_eq!(t.log.0, [data(Side::Client, b"ab"), (Side::Client, Said::Gap(3)), data(Side::Client, b"fg")]);
@@ -283,19 +285,42 @@ fn bytes_cut_by_the_snaplen_are_a_gap() {
 #[test]
 fn a_segment_of_which_nothing_was_captured_is_a_gap_and_no_data() {
     let mut t = Bench::new();
-    let part = TcpPart { seq: 1_000, ack: Some(5_000), flags: 0, payload: b"", missing: 3 };
+    let part = TcpPart { seq: 1_000, ack: Some(5_000), flags: 0, payload: b"", missing: 3, urgent: None };
     t.stream.segment(Side::Client, &part, t.now, &mut t.stats, &mut t.log);
     assert_eq!(t.log.0, [(Side::Client, Said::Gap(3))]);
 }
 
 #[test]
 fn a_flood_of_tiny_segments_stays_within_the_bound() {
-    let mut t = Bench::new();
-    for n in 0..20_000_u32 {
-        t.client(1_001 + 2 * n, b"x");
-        assert!(t.stream.halves[0].held.len() <= limits::STREAM_HELD_SEGMENTS);
+    // Where the other side is not seen nobody tells what arrived.
+    for (server, gaps) in [(Some(5_000), false), (None, true)] {
+        let mut t = Bench::starting_at([Some(1_000), server]);
+        for n in 0..20_000_u32 {
+            t.client(1_001 + 2 * n, b"x");
+            assert!(t.stream.halves[0].held.len() <= limits::STREAM_HELD_SEGMENTS);
+        }
+        assert_eq!((t.stats.gaps > 0, t.stats.invalid_segments > 0), (gaps, !gaps));
     }
-    assert!(t.stats.gaps > 0);
+}
+
+#[test]
+fn segments_far_ahead_do_not_have_us_skip_what_is_still_to_come() {
+    let mut t = Bench::new();
+    t.client(1_000, b"ab");
+    for n in 0..3_000_u32 {
+        t.client(9_000_000 + 2 * n, b"x");
+    }
+    t.client(1_002, b"cd");
+    assert_eq!((t.log.0, t.stats.gaps), (vec![data(Side::Client, b"abcd")], 0));
+}
+
+#[test]
+fn what_is_set_aside_counts_from_the_first_byte_on() {
+    let mut t = Bench::new();
+    t.client(1_000, b"");
+    assert!(t.stream.set_aside(Side::Client, 995, b"xxxxxab", true, &mut t.stats));
+    t.send(Side::Server, 5_000, 1_002, b"");
+    assert_eq!(t.log.0, [data(Side::Client, b"ab")]);
 }
 
 #[test]
@@ -371,9 +396,9 @@ proptest! {
             let side = if client { Side::Client } else { Side::Server };
             let (seq, ack) = if near { (1_000 + seq % 2_000, ack.map(|a| 1_000 + a % 5_000)) } else { (seq, ack) };
             let payload = vec![flags; len];
-            let part = TcpPart { seq, ack, flags, payload: &payload, missing };
+            let part = TcpPart { seq, ack, flags, payload: &payload, missing, urgent: None };
             t.stream.segment(side, &part, t.now, &mut t.stats, &mut t.log);
-            prop_assert_eq!(t.stats.held_bytes as usize, t.stream.held_bytes());
+            prop_assert_eq!(t.stats.held_bytes, t.stream.memory());
         }
         t.stream.flush(&mut t.stats, &mut t.log);
         prop_assert_eq!(t.stats.held_bytes, 0);

@@ -106,7 +106,11 @@ const COUNTERS: &[Counter] = &[
     counter("bad_checksums_total", "Segments and datagrams of mail and DNS with a wrong checksum.", |s| {
         s.flow.bad_checksums
     }),
-    counter("segments_set_aside_total", "TCP segments not read because their checksum is wrong.", |s| s.flow.set_aside),
+    counter(
+        "segments_set_aside_total",
+        "TCP segments not read because their receiver drops them, most for a wrong checksum.",
+        |s| s.flow.set_aside,
+    ),
     counter("smtp_sessions_total", "SMTP sessions.", |s| s.smtp.sessions),
     counter("smtp_tls_sessions_total", "SMTP sessions that went to TLS.", |s| s.smtp.tls_sessions),
     counter("smtp_transactions_total", "SMTP transactions.", |s| s.smtp.transactions),

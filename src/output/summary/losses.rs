@@ -75,8 +75,8 @@ pub fn losses(report: &Report, notes: &Notes) -> Vec<Loss> {
         loss(
             "segments_set_aside",
             set_aside,
-            "TCP segment with a wrong checksum, not read",
-            "TCP segments with wrong checksums, not read",
+            "TCP segment not read, as its receiver drops it (a wrong checksum, mostly)",
+            "TCP segments not read, as their receivers drop them (wrong checksums, mostly)",
         ),
         loss("flows_evicted", evicted, "flow evicted before its end", "flows evicted before their end"),
         loss(

@@ -28,7 +28,7 @@ enum Place {
     Message(usize),
     /// Within a message that was given up, so many bytes before its end.
     Skip(usize),
-    /// Somewhere; the count is of pushes that did not begin with a message.
+    /// Somewhere; the count is of pushes that did not begin with a message. What is held may be the length of the next.
     Lost(u32),
 }
 
@@ -57,15 +57,30 @@ impl TcpFramer {
     /// Takes the stream's next bytes and hands on each message they complete.
     pub fn push(&mut self, mut bytes: &[u8], mut each: impl FnMut(&[u8])) {
         if let Place::Lost(tried) = self.place {
-            if self.gave_up() || !starts_with_message(bytes) {
+            let Some(found) = self.find(bytes).filter(|_| !self.gave_up()) else {
                 self.place = Place::Lost(tried.saturating_add(1));
+                self.held.clear();
+                // It may be the length of the next, which some programs send by itself (RFC 7766, section 8, tells why not).
+                self.held.extend(<[u8; 2]>::try_from(bytes).ok().into_iter().flatten());
                 return;
-            }
-            self.place = Place::Length(None);
+            };
+            self.place = found;
+            self.held.clear();
         }
         while !bytes.is_empty() {
             bytes = self.step(bytes, &mut each);
         }
+    }
+
+    /// Where the place is lost: the place at the front of `bytes`, if they or the two bytes before them tell it.
+    fn find(&self, bytes: &[u8]) -> Option<Place> {
+        if let [high, low] = self.held[..] {
+            let length = usize::from(u16::from_be_bytes([high, low]));
+            if length >= HEADER && looks_like_dns(bytes.get(..length).unwrap_or(bytes)) {
+                return Some(Place::Message(length));
+            }
+        }
+        starts_with_message(bytes).then_some(Place::Length(None))
     }
 
     /// Says that the next `bytes` of the stream were not captured.
@@ -78,7 +93,10 @@ impl TcpFramer {
             Place::Message(length) => length.saturating_sub(self.held.len()),
             Place::Skip(left) => left,
             Place::Length(_) => 0,
-            Place::Lost(_) => return,
+            Place::Lost(_) => {
+                self.held = Vec::new();
+                return;
+            }
         };
         self.lost += u64::from(!matches!(self.place, Place::Length(None) | Place::Skip(_)));
         self.held = Vec::new();
@@ -279,6 +297,25 @@ mod tests {
         assert!(framer.gave_up());
         framer.push(&whole, |_| panic!("given up"));
         assert_eq!(framed(&mut TcpFramer::midstream(), &whole, &[]), [mx_query()]);
+    }
+
+    #[test]
+    fn a_length_that_was_sent_by_itself_shows_where_a_message_begins() {
+        let (query, response) = (stream(&[mx_query()]), stream(&[mx_response()]));
+        let mut framer = TcpFramer::midstream();
+        assert!(framed(&mut framer, &query[7..], &[]).is_empty());
+        assert_eq!(framed(&mut framer, &response, &[2, 50]), [mx_response()]);
+        assert_eq!(framed(&mut framer, &query, &[2]), [mx_query()]);
+
+        for before in [&b"\0\x03"[..], b"ab", b"\0\x20x"] {
+            let mut framer = TcpFramer::midstream();
+            framer.push(before, |_| panic!("no message"));
+            assert_eq!(framed(&mut framer, &query, &[]), [mx_query()], "{before:?}");
+        }
+        let mut framer = TcpFramer::midstream();
+        framer.push(&query[..2], |_| panic!("no message"));
+        framer.gap(5);
+        framer.push(&query[2..], |_| panic!("its length was another's"));
     }
 
     proptest! {

@@ -52,6 +52,27 @@ fn a_flood_is_told_in_figures_with_who_and_to_whom() {
 }
 
 #[test]
+fn a_mirror_that_sends_each_packet_twice_makes_no_flood_of_half_a_one() {
+    for copied in [false, true] {
+        // A SYN with another number each time, from ports that come again; or one and the same, sent again after a while.
+        for numbers in [60, 1] {
+            let frames = (0..60).flat_map(|n| {
+                let at = start() + i64::from(n) * 100 * MILLI;
+                let frame = syn(n % numbers, 80, SYN).at(at);
+                let copy = Frame { time: at + 20_000, ..frame.clone() };
+                if copied { vec![frame, copy] } else { vec![frame] }
+            });
+            let told = sense(frames.collect());
+            assert_eq!(told.floods(), [], "{copied} {numbers}");
+        }
+    }
+    // Sent again and again at once it is one all the same.
+    let frames = (0..1_000).map(|n| syn(1, 80, SYN).at(start() + i64::from(n) * MILLI));
+    let told = sense(frames.collect());
+    assert!(told.floods().iter().map(|(_, flood)| flood.syns).sum::<u64>() >= 500);
+}
+
+#[test]
 fn what_is_answered_carried_or_told_elsewhere_is_no_flood() {
     let mut frames = Vec::new();
     for number in 0..1_000 {

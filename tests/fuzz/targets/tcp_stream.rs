@@ -128,6 +128,7 @@ impl Wire {
             flags: segment.flags,
             payload: &payload,
             missing: segment.missing,
+            urgent: None,
         };
         self.now = self.now.plus(segment.later);
         self.stream.segment(segment.side, &part, self.now, &mut self.stats, &mut self.heard);
