@@ -17,6 +17,7 @@ mod netns;
 mod on_call;
 #[path = "../netns/on_call.rs"]
 mod programs;
+mod receiver;
 mod reload;
 mod sensor;
 mod service;
