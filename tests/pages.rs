@@ -83,6 +83,26 @@ fn settings_in_pages_are_read_without_complaint() {
     }
 }
 
+/// The program tells its keys where one is unknown: the README has each as an option, or in its example.
+#[test]
+fn the_readme_names_every_setting() {
+    let readme = fs::read_to_string("README.md").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("mailsnare.toml");
+    for (table, least) in [("", 25), ("[inspect]\n", 4), ("[sensor]\n", 3)] {
+        fs::write(&config, format!("{table}xyz = 1")).unwrap();
+        let output = mailsnare().args(["replay", "pcaps/arrival", "--config"]).arg(&config).output().unwrap();
+        let complaint = String::from_utf8(output.stderr).unwrap();
+        let (_, keys) = complaint.trim_end().split_once("use one of ").unwrap();
+        let keys: Vec<_> = keys.split(", ").collect();
+        assert!(keys.len() >= least, "{complaint}");
+        for key in keys {
+            let places = [format!("| `--{key}"), format!("\n[{key}"), format!("\n[[{key}]]"), format!("\n{key} = ")];
+            assert!(places.iter().any(|place| readme.contains(place)), "{table}{key}");
+        }
+    }
+}
+
 /// The EVE lines in the README, but for what is left out at `…`, are those of the command above them.
 #[test]
 fn the_readme_shows_lines_that_are_written() {
