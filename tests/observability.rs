@@ -69,7 +69,12 @@ fn rules_dashboard_and_pages_name_only_metrics_there_are() {
         "rules/grafana/mailsnare.json",
         "docs/runbook.md",
         "docs/alerting.md",
+        "docs/deployment.md",
+        "docs/live.md",
+        "docs/first-page.md",
+        "docs/VERDICT.md",
         "README.md",
+        "CHANGELOG.md",
     ] {
         let text = fs::read_to_string(file(path)).unwrap();
         // Names of recording rules hold those of metrics.
@@ -200,5 +205,5 @@ fn file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Words that look like a metric: a file, a prefix, a folder.
-const NO_METRIC: &[&str] = &["mailsnare_test", "mailsnare_", "process_", "mailsnare_host_"];
+/// Words that look like a metric: a file, a prefix, a package, a folder.
+const NO_METRIC: &[&str] = &["mailsnare_test", "mailsnare_", "mailsnare_0", "process_", "mailsnare_host_"];

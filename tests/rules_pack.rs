@@ -27,6 +27,22 @@ fn the_built_in_packs_compile_and_pass_their_tests() {
     }
 }
 
+/// A pack that is not built in finds nothing, and one that is told of nowhere is not found.
+#[test]
+fn every_file_of_rules_is_built_in_and_told_of() {
+    let readme = std::fs::read_to_string("rules/README.md").unwrap();
+    let mut files = 0;
+    for entry in std::fs::read_dir("rules").unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".toml") {
+            assert!(BUILTIN.iter().any(|(path, _)| *path == format!("rules/{name}")), "{name} is not built in");
+            assert!(readme.contains(&format!("`{name}`")), "{name} is not in rules/README.md");
+            files += 1;
+        }
+    }
+    assert_eq!(files, BUILTIN.len());
+}
+
 #[test]
 fn the_worm_gives_all_its_evidence() {
     let set = RuleSet::builtin();

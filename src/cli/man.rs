@@ -17,11 +17,11 @@ pub fn page() -> Vec<u8> {
         .and_then(|()| main.render_synopsis_section(&mut page))
         .and_then(|()| main.render_description_section(&mut page))
         .and_then(|()| main.render_options_section(&mut page));
-    for (name, command) in leaves(command) {
+    for (name, command) in leaves(command.clone()) {
         page.extend(format!(".SH \"{}\"\n", name.to_uppercase()).bytes());
         page.extend(section(&name, command));
     }
-    let _ = main.render_extra_section(&mut page);
+    page.extend(notes(&command).into_bytes());
     page
 }
 
@@ -41,17 +41,29 @@ fn leaves(command: Command) -> Vec<(String, Command)> {
 
 /// A command's synopsis, options and examples, one level below the page's sections.
 fn section(name: &str, command: Command) -> Vec<u8> {
-    let (options, help) = (command.get_arguments().next().is_some(), command.get_after_help().is_some());
+    let (options, notes) = (command.get_arguments().next().is_some(), notes(&command));
     let man = Man::new(command.bin_name(format!("mailsnare {name}")));
     let mut text = Vec::new();
     let _ = man.render_description_section(&mut text).and_then(|()| man.render_synopsis_section(&mut text));
     if options {
         let _ = man.render_options_section(&mut text);
     }
-    if help {
-        let _ = man.render_extra_section(&mut text);
-    }
+    text.extend(notes.into_bytes());
     String::from_utf8_lossy(&text).replace("\n.SH ", "\n.SS ").replacen(".SH ", ".SS ", 1).into_bytes()
+}
+
+/// What stands below the options in a command's help, line by line: its examples and lists must not be filled.
+fn notes(command: &Command) -> String {
+    let Some(help) = command.get_after_help() else { return String::new() };
+    let mut text = String::from("\n.SH NOTES\n.nf\n.in 2n\n");
+    for line in help.to_string().lines() {
+        // A dot at the beginning would be a request. Quotes stay those that a shell takes.
+        text += if line.starts_with('.') { "\\&" } else { "" };
+        let plain = line.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq").replace('`', "\\(ga");
+        text += &plain;
+        text.push('\n');
+    }
+    text + ".in\n.fi\n"
 }
 
 #[cfg(test)]
@@ -64,6 +76,20 @@ mod tests {
         for part in [".TH mailsnare 1", ".SH \"REPLAY\"", ".SH \"RULES CHECK\"", "\\-\\-home\\-net", "Exit codes"] {
             assert!(page.contains(part), "{part}");
         }
+    }
+
+    #[test]
+    fn examples_and_lists_keep_their_lines() {
+        let page = String::from_utf8(page()).unwrap();
+        for lines in [
+            "\n.nf\n.in 2n\nExamples:\n  mailsnare replay trace.pcap\n  mailsnare replay captures/ \\-\\-home\\-net",
+            "\n  SIGHUP           re\\-opens the EVE file;",
+            "\n\\(aqport 25 or (vlan and port 25)\\(aq.",
+            "\n  0  done\n  1  could not do it;",
+        ] {
+            assert!(page.contains(lines), "{lines}: {page}");
+        }
+        assert_eq!(page.matches("\n.nf\n").count(), page.matches("\n.fi\n").count());
     }
 
     #[test]

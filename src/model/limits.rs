@@ -425,7 +425,7 @@ pub const INCIDENT_ENTRIES: usize = 64;
 
 // --- output -----------------------------------------------------------------------------------------------------
 
-/// Per-host metric series (`--top`): DESIGN section 8.
+/// Hosts with metric series of their own because they mail most.
 pub const TOP_HOSTS: usize = 50;
 /// Hosts in the report and with metric series, whatever the traffic: the worst come first.
 pub const REPORT_HOSTS: usize = 1_000;

@@ -11,7 +11,8 @@
 # recorded all the same.
 set -euo pipefail
 export RUST_BACKTRACE=0
-cd "$(dirname "$0")"
+here=$(realpath "$0")
+cd "$(dirname "$here")"
 
 seconds=60
 jobs=2
@@ -26,7 +27,10 @@ while [[ $# -gt 0 ]]; do
         --keep) keep=yes && shift ;;
         --record) record=yes && shift ;;
         --build) build=yes && shift ;;
-        -*) sed -n '2,14s/^# \{0,1\}//p' "$0" >&2 && exit 2 ;;
+        -*)
+            sed -n '2,12s/^# \{0,1\}//p' "$here" >&2
+            exit 2
+            ;;
         *) targets+=("$1") && shift ;;
     esac
 done
