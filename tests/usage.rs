@@ -192,3 +192,22 @@ fn the_readme_tells_of_every_option() {
         }
     }
 }
+
+/// The sample's servers talk in 225 sessions on port 25: `tshark -Y 'tcp.srcport == 25 && tcp.len > 0' -T fields -e
+/// tcp.stream | sort -u | wc -l`. Six others, on the port for submission, keep both their sides.
+#[test]
+fn a_capture_of_one_direction_is_told() {
+    for (filter, told) in [
+        ("tcp or udp", "Mail: 231 sessions, "),
+        ("not tcp src port 25", "Mail: 231 sessions (225 seen from one side alone), "),
+        ("not tcp dst port 25", "Mail: 231 sessions (225 seen from one side alone), "),
+    ] {
+        let done = Command::new(env!("CARGO_BIN_EXE_mailsnare"))
+            .args(["replay", "--bpf", filter, "pcaps/mimail-c-outbreak"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap();
+        let summary = String::from_utf8_lossy(&done.stdout);
+        assert!(summary.contains(told), "{filter}: {summary}");
+    }
+}

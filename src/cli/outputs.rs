@@ -1,7 +1,7 @@
 //! Where `replay` and `live` put what the pipeline says: EVE lines, extracted files, evidence, metrics, notes for the
 //! summary.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::net::TcpListener;
@@ -23,7 +23,7 @@ use crate::model::event::{Event, EventKind};
 use crate::model::limits;
 use crate::model::mail::Findings;
 use crate::model::report::Report;
-use crate::model::stats::{InspectStats, SensorStats};
+use crate::model::stats::{InspectStats, SensorStats, SmtpStats};
 use crate::model::time::Timestamp;
 use crate::output::eve::{Origin, Renderer};
 use crate::output::evidence::EvidenceWriter;
@@ -57,6 +57,8 @@ pub struct Outputs {
     capture_is_over: bool,
     busy_told: Vec<Duration>,
     hosts_told: Option<Instant>,
+    /// Interfaces, by their first source, of which it was said that they show one direction.
+    one_sided_told: BTreeSet<u16>,
     lines: Vec<u8>,
 }
 
@@ -108,6 +110,7 @@ impl Outputs {
             capture_is_over: false,
             busy_told: Vec::new(),
             hosts_told: None,
+            one_sided_told: BTreeSet::new(),
             lines: Vec::new(),
         })
     }
@@ -214,6 +217,13 @@ impl Outputs {
         let (first, stats) = self.together(event.source);
         let name = self.sources.get(usize::from(first)).map_or("", String::as_str);
         self.metrics.update_sensor(name, event.time, &stats);
+        let SmtpStats { sessions, one_sided, .. } = stats.smtp;
+        if self.live && one_sided >= ONE_SIDED && one_sided > sessions / 2 && self.one_sided_told.insert(first) {
+            tracing::warn!(
+                interface = name,
+                "of {one_sided} of {sessions} mail sessions one side alone was seen; does the mirror show both directions?"
+            );
+        }
         self.metrics.update_inspect(view.inspect);
         self.inspect = view.inspect.clone();
         let event = Event { kind: EventKind::Tick(Box::new(stats.clone())), flow: None, source: first, ..*event };
@@ -438,6 +448,8 @@ fn since(time: Timestamp) -> Option<Duration> {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?.checked_sub(wire)
 }
 
+/// Sessions seen from one side alone before that is worth a word.
+const ONE_SIDED: u64 = 20;
 /// Where a key comes from when none is given.
 const RANDOM: &str = "/dev/urandom";
 

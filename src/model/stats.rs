@@ -115,6 +115,8 @@ pub struct SmtpStats {
     pub resynchronised: u64,
     /// Sessions not read to their end, because all of them together held too much and these held most.
     pub given_up: u64,
+    /// Sessions of which one side alone was captured to their end.
+    pub one_sided: u64,
     /// Bytes held for sessions now, unfinished messages among them.
     pub held_bytes: u64,
 }
@@ -244,7 +246,7 @@ impl FlowStats {
 
 impl SmtpStats {
     fn add(&mut self, other: &Self) {
-        add_fields!(self, other: sessions, tls_sessions, transactions, messages, message_bytes, truncated, resynchronised, given_up, held_bytes);
+        add_fields!(self, other: sessions, tls_sessions, transactions, messages, message_bytes, truncated, resynchronised, given_up, one_sided, held_bytes);
     }
 }
 

@@ -33,6 +33,7 @@ impl Core {
         }
         self.stats.flow.ended[reason as usize] += 1;
         let is_mail = attached.as_ref().is_some_and(|c| matches!(c.app, App::SmtpDone));
+        self.stats.smtp.one_sided += u64::from(is_mail && entry.packets.contains(&0));
         let mail_port = entry.transport() == Transport::Tcp && self.mail_ports.contains(entry.server_port());
         let unanswered = mail_port && !entry.connect_told && entry.tcp_flags == [SYN, 0];
         // Also of one that never came to mail: what it took is part of what mailing costs, whether flows are told or not.

@@ -125,6 +125,7 @@ impl Serialize for Ours<'_> {
             ("truncated", smtp.truncated),
             ("resynchronised", smtp.resynchronised),
             ("given_up", smtp.given_up),
+            ("one_sided", smtp.one_sided),
             ("held_bytes", smtp.held_bytes),
         ]);
         map.serialize_entry("smtp", &of_smtp)?;

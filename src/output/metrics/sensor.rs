@@ -119,6 +119,11 @@ const COUNTERS: &[Counter] = &[
     counter("smtp_messages_truncated_total", "Messages of which not all was kept.", |s| s.smtp.truncated),
     counter("smtp_resynchronised_total", "Sessions lost and found again.", |s| s.smtp.resynchronised),
     counter("smtp_sessions_given_up_total", "Sessions not read to their end for want of memory.", |s| s.smtp.given_up),
+    counter(
+        "smtp_sessions_one_sided_total",
+        "Sessions of which one side alone was seen: where they are most, the mirror shows one direction.",
+        |s| s.smtp.one_sided,
+    ),
     counter("dns_queries_total", "DNS queries.", |s| s.dns.queries),
     counter("dns_responses_total", "DNS responses.", |s| s.dns.responses),
     counter("dns_malformed_total", "Messages on port 53 that are not DNS.", |s| s.dns.malformed),

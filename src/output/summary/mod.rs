@@ -356,12 +356,15 @@ fn read(report: &Report, style: Style) -> String {
     );
     let mut mail = String::from("Mail: none");
     if smtp.sessions + smtp.transactions + smtp.messages > 0 {
-        let hidden = match smtp.tls_sessions {
-            0 => String::new(),
-            some => format!(" ({} hidden by TLS)", count(some)),
-        };
+        let parts = [(smtp.tls_sessions, "hidden by TLS"), (smtp.one_sided, "seen from one side alone")];
+        let parts: Vec<_> = parts
+            .into_iter()
+            .filter(|(some, _)| *some > 0)
+            .map(|(some, what)| format!("{} {what}", count(some)))
+            .collect();
+        let parts = if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) };
         mail = format!(
-            "Mail: {}{hidden}, {}, {}, {} opened, {}",
+            "Mail: {}{parts}, {}, {}, {} opened, {}",
             counted(smtp.sessions, "session", "sessions"),
             counted(smtp.transactions, "transaction", "transactions"),
             counted(smtp.messages, "message", "messages"),
