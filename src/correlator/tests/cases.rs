@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::wire::*;
 use crate::correlator::{CorrelatorSettings, Said};
 use crate::model::alert::{CONTENT_FREE, Evidence, Figure, Incident, Verdict, WEIGHT};
-use crate::model::event::{Dialect, EventKind, SmtpEvent};
+use crate::model::event::{Dialect, EventKind, Flood, SmtpEvent};
 use crate::model::limits;
 use crate::model::mail::Findings;
 use crate::model::report::Ignored;
@@ -230,4 +230,36 @@ proptest! {
         };
         prop_assert_eq!(run(false), run(true));
     }
+}
+
+#[test]
+fn suspects_and_hosts_that_mail_are_counted_once_each() {
+    let mut wire = Wire::new();
+    for host in ["10.0.0.5", "10.0.0.6", "10.0.0.7"] {
+        for _ in 0..3 {
+            let flow = wire.connect(host, OUTSIDE, 25);
+            wire.message(&flow, 1, vec![]);
+        }
+    }
+    assert_eq!((wire.correlator.report().mailing_hosts, wire.correlator.suspects()), (3, [0; 3]));
+    worm(&mut wire, "10.0.0.5", 1);
+    (1..=3).for_each(|n| drop(wire.deliver("10.0.0.6", OUTSIDE_RESOLVER, n, false)));
+    assert_eq!(wire.correlator.suspects(), [0, 1, 1], "by verdict, the clean left out");
+}
+
+#[test]
+fn what_is_remembered_of_hosts_and_floods_is_accounted_for() {
+    let settings = CorrelatorSettings { joins_floods: true, ..CorrelatorSettings::default() };
+    let mut wire = Wire::with(settings, Arc::new(Book));
+    worm(&mut wire, HOST, 1);
+    let before = wire.correlator.stats();
+    assert!(before.bytes >= before.entries * limits::HOST_ENTRY_COST as u64, "{before:?}");
+    assert!(before.bytes < 1 << 20, "{before:?}");
+    let flood = Flood { syns: 30, echoes: 0, port: Some(80), since: wire.now, last: wire.now };
+    for n in 1..=100 {
+        let flow = wire.flow(HOST, &format!("203.0.113.{n}"), 80);
+        wire.feed(Some(&flow), EventKind::Flood(Box::new(flood)), &Findings::default());
+    }
+    let pairs = wire.correlator.stats().bytes - before.bytes;
+    assert!(pairs >= 100 * limits::HOST_ENTRY_COST as u64, "{pairs}");
 }

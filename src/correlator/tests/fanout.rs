@@ -225,3 +225,28 @@ fn a_relay_that_takes_mail_for_all_and_breaks_off_is_no_failure() {
     }
     assert!(said(&wire).is_empty());
 }
+
+/// With a short memory an incident closes within the hour in which an alert is not repeated.
+#[test]
+fn a_relapse_is_told_anew_and_dated_from_then_though_a_test_was_under_way() {
+    let mut detect = crate::model::settings::DetectSettings::default();
+    detect.verdict.half_life_seconds = 60;
+    let mut wire = Wire::with(CorrelatorSettings { detect, ..CorrelatorSettings::default() }, Arc::new(NoRules));
+    let mail = |wire: &mut Wire, servers: std::ops::RangeInclusive<u8>| {
+        for n in servers {
+            let flow = wire.connect(HOST, &server(n), 25);
+            wire.encrypted(&flow);
+        }
+    };
+    mail(&mut wire, 1..=10);
+    assert_eq!(said(&wire).len(), 2);
+    for _ in 0..2 {
+        wire.wait(1_000);
+        wire.tick(1_000);
+    }
+    assert!(wire.incidents().pop().unwrap().closed);
+    let again = wire.now;
+    mail(&mut wire, 11..=12);
+    assert_eq!(said(&wire).len(), 3, "two strangers before the incident closed, and two after");
+    assert_eq!(wire.incidents().pop().unwrap().first_seen, again);
+}

@@ -2,7 +2,7 @@
 
 use super::wire::*;
 use crate::model::alert::{Figure, Severity, Verdict};
-use crate::model::event::{ConnectOutcome, EventKind, SmtpEvent};
+use crate::model::event::{ConnectOutcome, Envelope, EventKind, Outcome, Reply, SmtpEvent};
 use crate::model::mail::Findings;
 
 #[test]
@@ -146,4 +146,33 @@ fn a_scanner_that_only_looks_is_suspicious_at_most() {
         wire.feed(Some(&refused), EventKind::Connect(ConnectOutcome::Refused), &Findings::default());
     }
     assert_eq!(wire.verdict(HOST), Verdict::Infected, "one that mails is none");
+}
+
+/// The capture lost its greetings: that it took mail says the same (RFC 5321, section 4.2: 2xx and 3xx are success).
+#[test]
+fn a_server_whose_greetings_were_lost_is_known_by_what_it_goes_on_to_serve() {
+    let role = |code: u16, port: u16, tls: bool| {
+        let mut wire = Wire::new();
+        for n in 1..=3 {
+            let flow = wire.connect(&format!("192.0.{n}.1"), SERVER, port);
+            let envelope = Envelope { rcpt_to: vec!["a@example.net".into()], ..Envelope::default() };
+            let smtp = SmtpEvent {
+                envelope: (!tls).then_some(envelope),
+                tls,
+                outcome: Outcome::Accepted,
+                reply: (code > 0).then(|| Reply { code, text: String::new() }),
+                ..SmtpEvent::default()
+            };
+            wire.feed(Some(&flow), EventKind::Smtp(Box::new(smtp)), &Findings::default());
+            wire.end_with(&flow, 0, [4_000, 2_000]);
+            wire.wait(300);
+        }
+        wire.connect(SERVER, OUTSIDE, 25);
+        wire.correlator.report().hosts.iter().find(|host| host.host == ip(SERVER)).unwrap().role.clone()
+    };
+    let server = "mail server: took 3 messages from 3 networks outside";
+    assert!(role(250, 25, false).unwrap().starts_with(server));
+    assert!(role(0, 587, true).unwrap().starts_with(server), "it agreed to encrypt");
+    assert_eq!(role(550, 25, false), None, "it refused");
+    assert_eq!(role(250, 80, false), None, "no port of mail");
 }
