@@ -364,7 +364,21 @@ impl FlowRing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::event::SmtpEvent;
     use crate::model::net::{FlowNames, Transport, Vlans};
+
+    /// A flow to that port outside, begun at that second.
+    fn flow(second: i64, port: u16) -> Flow {
+        Flow {
+            client: "10.0.0.1:40000".parse().unwrap(),
+            server: SocketAddr::new(IpAddr::from([203, 0, 113, 1]), port),
+            transport: Transport::Tcp,
+            vlans: Vlans::default(),
+            started: Timestamp::from_parts(second, 0),
+            midstream: false,
+            names: FlowNames::default(),
+        }
+    }
 
     /// 100,000 hosts within 50 MB, what they remember aside.
     #[test]
@@ -374,21 +388,12 @@ mod tests {
 
     #[test]
     fn a_flow_counts_once() {
-        let flow = |second| Flow {
-            client: "10.0.0.1:40000".parse().unwrap(),
-            server: "203.0.113.1:25".parse().unwrap(),
-            transport: Transport::Tcp,
-            vlans: Vlans::default(),
-            started: Timestamp::from_parts(second, 0),
-            midstream: false,
-            names: FlowNames::default(),
-        };
         let mut ring = FlowRing::default();
-        assert!(ring.enter(&flow(0)) && !ring.enter(&flow(0)));
+        assert!(ring.enter(&flow(0, 25)) && !ring.enter(&flow(0, 25)));
         for second in 1..=8 {
-            assert!(ring.enter(&flow(second)));
+            assert!(ring.enter(&flow(second, 25)));
         }
-        assert!(ring.enter(&flow(0)), "long gone, and no harm done");
+        assert!(ring.enter(&flow(0, 25)), "long gone, and no harm done");
     }
 
     #[test]
@@ -400,5 +405,46 @@ mod tests {
         assert_eq!(host.facts.share_of_link(3_000), 0.25);
         assert_eq!(host.facts.share_of_link(1_100), 1.0, "the tick is older than the bytes");
         assert_eq!(host.facts.share_of_link(0), 0.0, "a counter that went back");
+    }
+
+    #[test]
+    fn as_many_open_flows_are_told_apart_as_there_are_places() {
+        let mut ring = FlowRing::default();
+        // Twice around: the oldest gives way, and no other.
+        for second in 1..=20 {
+            assert!(ring.enter(&flow(second, 25)), "{second}");
+            assert!(((second - 7).max(1)..=second).all(|known| !ring.enter(&flow(known, 25))), "{second}");
+        }
+        assert!(ring.leave(&flow(20, 25)) && !ring.leave(&flow(20, 25)) && !ring.leave(&flow(12, 25)));
+    }
+
+    #[test]
+    fn a_host_is_worth_what_would_be_lost_with_it() {
+        let mut host = Host::new(IpAddr::from([10, 0, 0, 1]), &[]);
+        assert_eq!(host.worth(), Worth::Quiet);
+        host.facts.conversed = true;
+        assert_eq!(host.worth(), Worth::Mailing);
+        host.case = Some(Box::default());
+        assert_eq!(host.worth(), Worth::Known, "something was said about it");
+        let mut server = Host::new(IpAddr::from([10, 0, 0, 2]), &["10.0.0.2/32".parse().unwrap()]);
+        assert_eq!(server.worth(), Worth::Known);
+        server.case = Some(Box::new(Case::with_verdict(Verdict::Infected)));
+        assert_eq!(server.worth(), Worth::Infected);
+    }
+
+    /// A flow that was open before the capture has no `Connect`: its first message tells of it, and no later one.
+    #[test]
+    fn a_session_is_a_connection_where_its_opening_told_of_none() {
+        let mut facts = Host::new(IpAddr::from([10, 0, 0, 1]), &[]).facts;
+        let open = |second| Flow { midstream: true, ..flow(second, 25) };
+        let mut load = |flow: &Flow, tx_id: u32, unseen: [bool; 2]| {
+            let smtp = SmtpEvent { tx_id, unseen, ..SmtpEvent::default() };
+            let kind = EventKind::Smtp(Box::new(smtp));
+            facts.load(&kind, flow, &Findings::default(), &[25]).adds.connections
+        };
+        assert_eq!(load(&flow(1, 25), 0, [false; 2]), 0, "`Connect` told of it");
+        assert_eq!([load(&open(2), 0, [false; 2]), load(&open(2), 0, [false; 2])], [1, 0]);
+        assert_eq!([load(&open(3), 1, [false; 2]), load(&flow(4, 25), 0, [true, false])], [0, 1]);
+        assert_eq!(load(&flow(5, 2_525), 0, [false; 2]), 1, "a port that is none of mail");
     }
 }
