@@ -364,7 +364,7 @@ impl FlowRing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::event::SmtpEvent;
+    use crate::model::event::{EndReason, SmtpEvent};
     use crate::model::net::{FlowNames, Transport, Vlans};
 
     /// A flow to that port outside, begun at that second.
@@ -430,6 +430,31 @@ mod tests {
         assert_eq!(server.worth(), Worth::Known);
         server.case = Some(Box::new(Case::with_verdict(Verdict::Infected)));
         assert_eq!(server.worth(), Worth::Infected);
+    }
+
+    #[test]
+    fn a_session_that_could_not_be_read_may_have_been_mail() {
+        let mailed = |app_proto: &'static str, bytes: [u64; 2]| {
+            let mut facts = Host::new(IpAddr::from([10, 0, 0, 1]), &[]).facts;
+            let end = FlowEnd {
+                packets: [9; 2],
+                bytes,
+                last: Timestamp::default(),
+                app_proto,
+                reason: EndReason::Finished,
+                tcp_flags: [0x1b; 2],
+                wire_bytes: 0,
+            };
+            facts.conduct(&Load::default(), &EventKind::FlowEnd(Box::new(end)), &settings::Roles::default());
+            facts.role.has_mailed()
+        };
+        let enough = limits::FANOUT_SESSION_BYTES;
+        assert!(mailed("failed", [enough; 2]));
+        assert!(!mailed("smtp", [enough; 2]), "it could");
+        assert!(
+            !mailed("failed", [enough - 1, enough]) && !mailed("failed", [enough, enough - 1]),
+            "too short for one"
+        );
     }
 
     /// A flow that was open before the capture has no `Connect`: its first message tells of it, and no later one.

@@ -40,6 +40,8 @@ fn the_score_adds_up_by_hand_and_says_what_needed_no_content() {
     assert_eq!((weight(of("mimail-c")), weight(of("direct-to-mx"))), (100.0, 60.0));
     let sum: f64 = last.evidence.iter().map(weight).sum();
     assert!((last.score - sum).abs() < 0.001, "{} {sum}", last.score);
+    let report = &wire.correlator.report().hosts[0];
+    assert_eq!((report.score, report.verdict), (last.score, last.verdict));
     let free = |source| figure(of(source), CONTENT_FREE);
     assert_eq!((free("mimail-c"), free("direct-to-mx")), (&Figure::Text("no".into()), &Figure::Text("yes".into())));
 }

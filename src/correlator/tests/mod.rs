@@ -35,6 +35,7 @@ fn an_infected_host_is_named_with_its_figures_and_closed_at_the_end() {
     let worm = wire.alerts()[1];
     assert_eq!((worm.sid, worm.rev, worm.remediation.as_str()), (100, 2, "Delete unopened; patch (MS03-014)."));
     assert_eq!(*figure(&worm.evidence[0], "position"), Figure::Text("sender".into()));
+    assert!(worm.evidence[0].text.contains("10.0.0.5, which is no mail server, sent"), "{}", worm.evidence[0].text);
     assert_eq!(*figure(&worm.evidence[0], "matched"), Figure::List(vec![r#"attachment.name "photos.zip""#.into()]));
     let first = wire.incidents()[0];
     assert_eq!((first.id, first.host, first.verdict, first.closed), (1, ip(HOST), Verdict::Infected, false));
@@ -47,6 +48,7 @@ fn an_infected_host_is_named_with_its_figures_and_closed_at_the_end() {
     assert_eq!(last.share_of_link, 0.25, "1,200 of the 4,800 bytes since its first mail");
     assert_eq!(last.role, None);
     assert_eq!(last.evidence[0].source, "mimail-c", "strongest first");
+    assert!(!last.evidence[0].text.contains("alerts since"), "it was one: {}", last.evidence[0].text);
     let steps: Vec<&str> = last.timeline.iter().map(|moment| moment.text.as_str()).collect();
     assert_eq!(
         steps,

@@ -54,6 +54,24 @@ fn one_program_to_five_is_told_and_a_document_never_is() {
     assert!(said(&list, "self-propagation").is_empty(), "one message to many is how people send");
 }
 
+/// With a short memory an incident closes within the hour in which an alert is not repeated.
+#[test]
+fn a_program_that_goes_on_after_the_incident_closed_is_told_anew_from_the_start() {
+    let mut detect = crate::model::settings::DetectSettings::default();
+    detect.verdict.half_life_seconds = 60;
+    let mut wire = Wire::with(CorrelatorSettings { detect, ..CorrelatorSettings::default() }, Arc::new(NoRules));
+    for round in 1..=2 {
+        for number in 1..=5 {
+            assert_eq!(said(&wire, "self-propagation").len(), round - 1);
+            send(&mut wire, HOST, OUTSIDE, ("patch.exe", "pe", 1), &to(number));
+        }
+        assert_eq!(said(&wire, "self-propagation").len(), round);
+        wire.wait(1_500);
+        wire.tick(1_000);
+        assert!(wire.incidents().pop().unwrap().closed);
+    }
+}
+
 #[test]
 fn who_infected_whom_is_told_along_the_chain() {
     let second = "10.0.0.6";
