@@ -1,5 +1,7 @@
 //! Streams fed by hand: segments in, what was delivered out.
 
+mod aside;
+
 use super::*;
 use proptest::prelude::*;
 
