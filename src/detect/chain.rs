@@ -378,4 +378,18 @@ mod tests {
         chain.shorten(4);
         assert_eq!(chain.entries(), 2 * (4 + 1));
     }
+
+    #[test]
+    fn a_name_server_of_an_exchanger_is_no_alias_of_it() {
+        for (rtype, expected) in [(TYPE_CNAME, Some("example.net".to_owned())), (2, None)] {
+            let mut chain = Chain::default();
+            chain.answer(&answer("example.net", 15, vec![("example.net", mx("mx.example.net"))], vec![]), at(0));
+            let other = vec![("mx.example.net", DnsData::Name("other.example.org".into()))];
+            let mut named = answer("mx.example.net", 255, other, vec![]);
+            named.answers[0].rtype = rtype;
+            chain.answer(&named, at(0));
+            chain.answer(&answer("other.example.org", 1, vec![("other.example.org", a(3))], vec![]), at(0));
+            assert_eq!(domain(chain.connect(ip(3), at(0))), expected, "type {rtype}");
+        }
+    }
 }

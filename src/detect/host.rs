@@ -364,7 +364,7 @@ impl FlowRing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::event::{EndReason, SmtpEvent};
+    use crate::model::event::{ConnectOutcome, EndReason, SmtpEvent};
     use crate::model::net::{FlowNames, Transport, Vlans};
 
     /// A flow to that port outside, begun at that second.
@@ -471,5 +471,13 @@ mod tests {
         assert_eq!([load(&open(2), 0, [false; 2]), load(&open(2), 0, [false; 2])], [1, 0]);
         assert_eq!([load(&open(3), 1, [false; 2]), load(&flow(4, 25), 0, [true, false])], [0, 1]);
         assert_eq!(load(&flow(5, 2_525), 0, [false; 2]), 1, "a port that is none of mail");
+    }
+
+    #[test]
+    fn a_flow_whose_opening_is_told_twice_is_one_contact() {
+        let mut facts = Host::new(IpAddr::from([10, 0, 0, 1]), &[]).facts;
+        let mut contact =
+            |outcome| facts.load(&EventKind::Connect(outcome), &flow(1, 25), &Findings::default(), &[25]).contact;
+        assert_eq!([contact(ConnectOutcome::Answered), contact(ConnectOutcome::Answered)], [true, false]);
     }
 }

@@ -57,13 +57,15 @@ fn a_calm_host_is_let_go_and_a_relapse_is_another_incident() {
     assert_eq!(wire.incidents().len(), 1, "not yet");
     wire.wait(300);
     wire.tick(1_000);
-    let closed = wire.incidents().pop().unwrap();
+    let closed = wire.incidents().pop().unwrap().clone();
     assert_eq!((closed.id, closed.verdict, closed.closed), (1, Verdict::Infected, true));
     assert_eq!(closed.timeline.last().unwrap().text, "closed: nothing more was seen");
     assert!(weight(&closed.evidence[0]) < 10.0, "{closed:?}");
     assert!(wire.correlator.hosts_for_metrics(0).is_empty(), "calm");
     assert_eq!(wire.verdict(HOST), Verdict::Infected, "the report is of the whole run");
-    assert_eq!(wire.correlator.report().hosts[0].evidence[0].source, "mimail-c");
+    let report = wire.correlator.report();
+    assert_eq!((report.hosts[0].evidence[0].source.as_str(), report.hosts[0].score), ("mimail-c", closed.score));
+    assert_eq!(report.correlate, wire.correlator.stats());
 
     worm(&mut wire, HOST, 2);
     let again = wire.incidents().pop().unwrap();

@@ -250,3 +250,35 @@ fn a_relapse_is_told_anew_and_dated_from_then_though_a_test_was_under_way() {
     assert_eq!(said(&wire).len(), 3, "two strangers before the incident closed, and two after");
     assert_eq!(wire.incidents().pop().unwrap().first_seen, again);
 }
+
+#[test]
+fn where_no_recipient_is_seen_the_server_stands_for_the_domain() {
+    let first_contacts = |servers: [u8; 4]| {
+        let mut wire = wire();
+        for n in servers {
+            let flow = wire.connect(HOST, &server(n), 25);
+            wire.letter(&flow, &[], Outcome::Accepted);
+        }
+        said(&wire).first().map(|alert| figure(&alert.evidence[0], "first_contacts").clone())
+    };
+    assert_eq!(first_contacts([1, 2, 3, 4]), Some(Figure::Count(4)));
+    assert_eq!(first_contacts([1, 1, 1, 1]), None);
+}
+
+#[test]
+fn to_be_turned_away_before_a_transaction_is_a_refusal_once_a_server() {
+    let refused = |code: u16, port: u16, servers: [u8; 4]| {
+        let mut wire = wire();
+        for n in servers {
+            let flow = wire.connect(HOST, &server(n), port);
+            let reply = Some(Reply { code, text: "blocked".into() });
+            let smtp = SmtpEvent { reply, ..SmtpEvent::default() };
+            wire.feed(Some(&flow), EventKind::Smtp(Box::new(smtp)), &Findings::default());
+        }
+        said(&wire).first().map(|alert| figure(&alert.evidence[0], "refused").clone())
+    };
+    assert_eq!(refused(554, 25, [1, 2, 3, 4]), Some(Figure::Count(4)));
+    assert_eq!(refused(554, 25, [1, 1, 1, 1]), None);
+    assert_eq!(refused(250, 25, [1, 2, 3, 4]), None, "it was let in");
+    assert_eq!(refused(554, 587, [1, 2, 3, 4]), None, "its provider's affair");
+}

@@ -117,3 +117,34 @@ fn the_account_of_a_suspect_tells_its_guesses_as_they_stand_at_the_end() {
     let account = report.hosts[0].evidence.iter().find(|evidence| evidence.source == "mx-guessing").unwrap();
     assert_eq!(*figure(account, "questions"), Figure::Count(18));
 }
+
+#[test]
+fn a_guess_may_lead_to_an_ipv6_address() {
+    let mut wire = wire();
+    for n in 1..=5 {
+        let found = DnsData::Aaaa(format!("2001:db8:{n}::25").parse().unwrap());
+        wire.ask(HOST, RESOLVER, &format!("smtp.d{n}.example"), 28, Some(found), false);
+    }
+    wire.connect("fd00::5", "2001:db8:5::25", 25);
+    assert_ne!(worst(&wire), Some(Severity::High), "another host");
+    wire.connect(HOST, "2001:db8:5::25", 25);
+    assert_eq!(worst(&wire), Some(Severity::High));
+}
+
+#[test]
+fn questions_for_other_names_or_types_make_no_state() {
+    let mut wire = wire();
+    wire.ask(HOST, OUTSIDE_RESOLVER, "www.d.example", 1, None, false);
+    wire.ask(HOST, OUTSIDE_RESOLVER, "mail.d.example", 16, None, false);
+    assert_eq!(wire.correlator.stats().hosts, 0);
+    wire.ask(HOST, OUTSIDE_RESOLVER, "mail.d.example", 28, None, false);
+    assert_eq!(wire.correlator.stats().hosts, 1);
+}
+
+#[test]
+fn only_who_answers_is_a_resolver() {
+    let mut wire = wire();
+    wire.ask("10.0.0.99", HOST, "www.example.net", 1, None, false);
+    (1..=5).for_each(|n| guess(&mut wire, n));
+    assert_eq!(worst(&wire), Some(Severity::Low));
+}

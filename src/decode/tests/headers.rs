@@ -12,9 +12,14 @@ fn gre(head: &[u8], inner: &[u8]) -> Vec<u8> {
 
 /// Whether the decoder sees the mail within: else the carrier is told.
 fn leads_to_mail(packet: &[u8]) -> bool {
-    match decode(&mut Decoder::new(), 101, packet) {
+    let mut decoder = Decoder::new();
+    match decode(&mut decoder, 101, packet) {
         decoded @ Decoded::Tcp(_) => assert_mail(decoded, b"x").payload == b"x",
-        Decoded::Udp(_) | Decoded::Other(..) => false,
+        Decoded::Udp(_) => {
+            assert_eq!(decoder.stats().invalid, 0, "other traffic on a tunnel's port is no fault");
+            false
+        }
+        Decoded::Other(..) => false,
         decoded => panic!("{decoded:?}"),
     }
 }
@@ -113,6 +118,14 @@ fn a_packet_longer_than_what_carries_it_is_no_packet() {
         long[3] += 1;
         assert!(!leads_to_mail(&over(port, head, &long)), "{port}");
     }
+}
+
+/// RFC 8986: Ethernet in segment routing, which IPv4 has not.
+#[test]
+fn protocol_143_is_a_frame_in_ipv6_alone() {
+    assert_mail(decode(&mut Decoder::new(), 101, &ipv6(143, &mail(b"x"))), b"x");
+    let decoded = decode(&mut Decoder::new(), 101, &ipv4(143, &mail(b"x")));
+    assert!(matches!(decoded, Decoded::Other(_, 143)), "{decoded:?}");
 }
 
 #[test]

@@ -236,7 +236,14 @@ fn what_two_addresses_of_a_host_were_seen_to_do_adds_up() {
     assert!(fickle.is_fickle(), "the names of both count");
     assert_eq!(fickle.kind(), RoleKind::Ordinary);
 
-    let (mut many, more) = (served(10, 60, &needs), served(40, 60, &needs));
+    let mut unknown = Role::default();
+    unknown.join(served(3, 300, &needs));
+    unknown.settle(&needs);
+    assert!(unknown.is_mail_server(), "only the other was served");
+
+    let (mut many, mut more) = (served(10, 60, &needs), Role::default());
+    more.greets(25, at(0));
+    (0..10).for_each(|number| deliver(&mut more, [203, 0, number, 1], 0, &needs));
     many.join(more);
     assert_eq!(many.serves.unwrap().outside.len(), limits::ROLE_CLIENTS);
 }

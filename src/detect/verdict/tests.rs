@@ -190,6 +190,18 @@ fn a_joined_case_stays_within_its_bound_and_leaves_room_for_its_end() {
     one.join(other, Timestamp::from_parts(9_000, 0), &settings);
     assert_eq!(one.grounds().len(), limits::INCIDENT_ENTRIES);
     assert!(one.timeline().len() <= limits::INCIDENT_ENTRIES - KEPT_FREE);
+    let few = |from: i64| {
+        let mut case = Case::default();
+        for number in 0..12 {
+            let rule = format!("{from}-{number}");
+            case.note(&signal(&rule, "x", Severity::Low, Bearing::Behaviour, from + number), &settings);
+        }
+        case
+    };
+    let mut both = few(100);
+    both.join(few(0), Timestamp::from_parts(9_000, 0), &settings);
+    let steps: Vec<&str> = both.timeline().iter().map(|moment| moment.text.as_str()).collect();
+    assert_eq!((steps.len(), steps[0], steps[23]), (24, "first 0-0 at low", "first 100-11 at low"));
     let mut short = Case::default();
     short.note(&signal("worm", "x", Severity::Critical, Bearing::Proof, 9_500), &settings);
     one.join(short, Timestamp::from_parts(9_500, 0), &settings);
