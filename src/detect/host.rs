@@ -480,4 +480,46 @@ mod tests {
             |outcome| facts.load(&EventKind::Connect(outcome), &flow(1, 25), &Findings::default(), &[25]).contact;
         assert_eq!([contact(ConnectOutcome::Answered), contact(ConnectOutcome::Answered)], [true, false]);
     }
+
+    #[test]
+    fn the_first_mail_of_two_addresses_is_the_earlier_with_what_was_captured_before_it() {
+        let mailed = |second: Option<i64>| {
+            let mut host = Host::new(IpAddr::from([10, 0, 0, 1]), &[]);
+            if let Some(second) = second {
+                let load = Load { mail: true, ..Load::default() };
+                let (kind, now) = (EventKind::Connect(ConnectOutcome::Answered), Timestamp::from_parts(second, 0));
+                host.facts.note(&load, &kind, &flow(second, 25), now, second as u64 * 100);
+            }
+            host
+        };
+        for (one, other, first) in
+            [(None, Some(5), 5), (Some(5), None, 5), (Some(5), Some(3), 3), (Some(3), Some(5), 3)]
+        {
+            let mut host = mailed(one);
+            host.join(mailed(other), Timestamp::from_parts(9, 0), &settings::Verdict::default());
+            let (time, _) = host.facts.first_mail.unwrap();
+            assert_eq!((time, host.facts.captured_before), (Timestamp::from_parts(first, 0), first as u64 * 100));
+        }
+    }
+
+    #[test]
+    fn a_message_counts_where_it_was_carried_or_taken_and_the_first_is_remembered() {
+        let mut facts = Host::new(IpAddr::from([10, 0, 0, 1]), &[]).facts;
+        let opened = Findings { email: Some(Default::default()), ..Findings::default() };
+        let cases = [
+            (Outcome::Aborted, false, &Findings::default(), 0),
+            (Outcome::Aborted, true, &Findings::default(), 1),
+            (Outcome::Aborted, false, &opened, 1),
+            (Outcome::Accepted, false, &Findings::default(), 1),
+        ];
+        for (second, (outcome, kept, findings, expected)) in (0..).zip(cases) {
+            let message = kept.then(Default::default);
+            let smtp = SmtpEvent { envelope: Some(Default::default()), outcome, message, ..SmtpEvent::default() };
+            let kind = EventKind::Smtp(Box::new(smtp));
+            let load = facts.load(&kind, &flow(0, 25), findings, &[25]);
+            assert_eq!(load.adds.messages, expected, "{outcome:?} {kept}");
+            facts.note(&load, &kind, &flow(0, 25), Timestamp::from_parts(second, 0), 0);
+        }
+        assert_eq!((facts.tally.messages, facts.first_message), (3, Some(Timestamp::from_parts(1, 0))));
+    }
 }

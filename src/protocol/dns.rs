@@ -444,6 +444,9 @@ mod tests {
         let soa = [SAME, b"\x01h\xc0\x0c", &[0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5]].concat();
         assert_eq!(answer(6, &soa), text("example.com h.example.com 1 2 3 4 5"));
         assert_eq!(answer(13, b"\x03x86\x05Linux"), text(r#""x86" "Linux""#));
+        // RFC 4034, section 5.3: key tag, algorithm, digest type, digest in hexadecimal digits of either case.
+        let ds = [&[0xec, 0x45, 5, 1][..], &[0x2b; 20]].concat();
+        assert_eq!(answer(43, &ds), text(&format!("60485 5 1 {}", "2b".repeat(20))));
         assert_eq!(answer(65_280, &[1, 2, 3]), DnsData::Opaque(3));
     }
 

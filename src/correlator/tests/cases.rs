@@ -267,3 +267,12 @@ fn what_is_remembered_of_hosts_and_floods_is_accounted_for() {
     let pairs = wire.correlator.stats().bytes - before.bytes;
     assert!(pairs >= 100 * limits::HOST_ENTRY_COST as u64, "{pairs}");
 }
+
+#[test]
+fn a_message_that_breaks_a_policy_proves_no_infection() {
+    let mut wire = Wire::new();
+    let flow = wire.connect(HOST, OUTSIDE, 25);
+    (0..9).for_each(|_| wire.message(&flow, 1, vec![hit(POLICY)]));
+    assert_eq!((wire.verdict(HOST), wire.incidents().len()), (Verdict::Clean, 0));
+    assert!(wire.alerts().iter().any(|alert| alert.rule == "exe-in-zip"), "it is told all the same");
+}

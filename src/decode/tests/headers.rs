@@ -148,3 +148,12 @@ fn vlan_tags_are_bounded_as_all_encapsulation_is() {
     assert_eq!(decode(&mut decoder, 1, &tagged(limits::MAX_ENCAPSULATION + 1)), Decoded::Nothing);
     assert_eq!(decoder.take_anomalies()[0].name, "encapsulation-too-deep");
 }
+
+#[test]
+fn a_packet_of_nothing_but_its_header_is_sound() {
+    let mut decoder = Decoder::new();
+    for packet in [ipv4(254, b""), ipv6(254, b"")] {
+        assert!(matches!(decode(&mut decoder, 101, &packet), Decoded::Other(_, 254)));
+    }
+    assert_eq!(decoder.stats().invalid, 0);
+}

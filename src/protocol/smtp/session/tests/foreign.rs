@@ -133,3 +133,13 @@ fn a_reply_without_an_address_is_no_null_sender() {
     assert_eq!(senders("250 2.1.0 <a@x>... Sender ok"), Some((false, "a@x".into())));
     assert_eq!(senders("250 2.1.0 ... Sender ok").unwrap().0, true);
 }
+
+/// Some servers refuse a sender only when a recipient is named: it is the transaction that is open.
+#[test]
+fn a_sender_refused_late_begins_no_other_transaction() {
+    let mut t = Bench::new();
+    t.client_unseen = true;
+    t.play("S: 220 mx\nS: 250 mx\nS: 250 2.1.0 <a@x>... Sender ok\nS: 550 5.7.1 <a@x>... Sender blocked\nS: 221 bye");
+    let events = t.close();
+    assert_eq!((events.len(), from(&events[0])), (1, "a@x"));
+}

@@ -80,3 +80,12 @@ fn a_gap_within_a_block_of_exchange_takes_its_part_of_it() {
         assert_eq!(from(&t.close()[0]), next);
     }
 }
+
+#[test]
+fn within_a_message_whose_beginning_was_lost_only_capitals_are_commands() {
+    for (line, events) in [("BDAT 4 LAST", 1), ("bdat 4 last", 0)] {
+        let mut t = Bench::on(true, true);
+        t.client(format!("as we said,\r\n{line}\r\nhi\r\n").as_bytes());
+        assert_eq!(t.close().len(), events, "{line}");
+    }
+}
