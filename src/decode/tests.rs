@@ -2,6 +2,7 @@
 
 mod checksums;
 mod fragments;
+mod headers;
 mod properties;
 mod tunnels;
 

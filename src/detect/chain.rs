@@ -338,4 +338,58 @@ mod tests {
         chain.shorten(3);
         assert_eq!((chain.exchangers.len(), chain.addresses.len()), (3, 3));
     }
+
+    #[test]
+    fn an_exchanger_is_shared_by_the_eight_domains_asked_for_last() {
+        for (asked, known) in [(8, 8), (9, 8)] {
+            let mut chain = Chain::default();
+            for number in 1..=asked {
+                let name = format!("d{number}.example");
+                let glue = vec![("mx.provider.example", a(9))];
+                chain.answer(&answer(&name, 15, vec![(&name, mx("mx.provider.example"))], glue), at(0));
+            }
+            let first = domain(chain.connect(ip(9), at(1))).unwrap();
+            assert_eq!(first, format!("d{}.example", asked - known + 1));
+        }
+    }
+
+    #[test]
+    fn an_exchanger_learnt_anew_after_an_hour_stands_for_the_new_domain_alone() {
+        for (pause, first) in [(3_600, "old.example"), (3_601, "new.example")] {
+            let mut chain = Chain::default();
+            for (name, second) in [("old.example", 0), ("new.example", pause)] {
+                let glue = vec![("mx.provider.example", a(9))];
+                chain.answer(&answer(name, 15, vec![(name, mx("mx.provider.example"))], glue), at(second));
+            }
+            assert_eq!(domain(chain.connect(ip(9), at(pause))).unwrap(), first);
+        }
+    }
+
+    #[test]
+    fn what_it_remembers_counts_and_what_it_forgot_does_not() {
+        let mut chain = Chain::default();
+        assert_eq!(chain.entries(), 0);
+        for number in 1..=9 {
+            let (name, exchanger) = (format!("d{number}.example"), format!("mx{number}.example"));
+            let glue = vec![(&*exchanger, a(number))];
+            chain.answer(&answer(&name, 15, vec![(&name, mx(&exchanger))], glue), at(0));
+        }
+        assert_eq!(chain.entries(), 2 * (9 + 1), "nine exchangers, nine addresses, and a table for each");
+        chain.shorten(4);
+        assert_eq!(chain.entries(), 2 * (4 + 1));
+    }
+
+    #[test]
+    fn a_name_server_of_an_exchanger_is_no_alias_of_it() {
+        for (rtype, expected) in [(TYPE_CNAME, Some("example.net".to_owned())), (2, None)] {
+            let mut chain = Chain::default();
+            chain.answer(&answer("example.net", 15, vec![("example.net", mx("mx.example.net"))], vec![]), at(0));
+            let other = vec![("mx.example.net", DnsData::Name("other.example.org".into()))];
+            let mut named = answer("mx.example.net", 255, other, vec![]);
+            named.answers[0].rtype = rtype;
+            chain.answer(&named, at(0));
+            chain.answer(&answer("other.example.org", 1, vec![("other.example.org", a(3))], vec![]), at(0));
+            assert_eq!(domain(chain.connect(ip(3), at(0))), expected, "type {rtype}");
+        }
+    }
 }

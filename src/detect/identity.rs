@@ -202,6 +202,20 @@ mod tests {
         assert!(matches!(identities.note(0, mac(1), v6(0, 9), true), News::Tie(known) if known.len() == 9));
     }
 
+    /// A link between routers has a few hosts as well; who they are cannot be told there.
+    #[test]
+    fn where_as_many_route_as_are_hosts_nobody_is_tied() {
+        for (routers, tied) in [(2, true), (3, false)] {
+            let mut identities = office();
+            for last in 10..10 + routers {
+                identities.note(0, mac(last), v4(last), true);
+                identities.note(0, mac(last), v4(last + 100), true);
+            }
+            let news = identities.note(0, mac(1), v6(0, 1), true);
+            assert_eq!(matches!(news, News::Tie(_)), tied, "{routers}: {news:?}");
+        }
+    }
+
     proptest! {
         /// Whatever comes: no tie holds two IPv4 addresses, or more than its bound.
         #[test]

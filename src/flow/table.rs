@@ -486,6 +486,28 @@ mod tests {
     }
 
     #[test]
+    fn a_flow_may_be_idle_for_as_long_as_its_state_says() {
+        let idle = |packets: [u32; 2], closed: bool, mail: bool| {
+            let mut table = FlowTable::new(10);
+            let (place, _) = open(&mut table, 1, at(0));
+            let entry = table.get(place);
+            (entry.packets, entry.closed, entry.attached) = (packets, closed, mail.then(|| Box::new(0)));
+            let ends = |table: &mut FlowTable<u8>, seconds: u64| {
+                let mut ended = 0;
+                table.sweep(table.slots(), at(seconds as i64), |_| ended += 1);
+                ended == 1
+            };
+            (1..2_000).find(|seconds| ends(&mut table, *seconds)).map(|seconds| Duration::from_secs(seconds - 1))
+        };
+        assert_eq!(idle([1, 0], false, false), Some(limits::TIMEOUT_NEW), "nobody answered");
+        assert_eq!(idle([0, 1], false, false), Some(limits::TIMEOUT_NEW), "only the answer was captured");
+        assert_eq!(idle([1, 1], false, false), Some(limits::TIMEOUT_TCP));
+        assert_eq!(idle([1, 0], false, true), Some(limits::TIMEOUT_NEW), "one packet is no conversation");
+        assert_eq!(idle([2, 0], false, true), Some(limits::TIMEOUT_MAIL));
+        assert_eq!(idle([9, 9], true, true), Some(limits::TIMEOUT_CLOSED));
+    }
+
+    #[test]
     fn the_hand_finds_what_timed_out_and_nothing_else() {
         let mut table = FlowTable::new(100);
         for port in 0..50 {

@@ -443,6 +443,10 @@ mod tests {
         assert_eq!(answer(33, b"\x00\x01\x00\x02\x00\x19\x01a\xc0\x0c"), text("1 2 25 a.example.com"));
         let soa = [SAME, b"\x01h\xc0\x0c", &[0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5]].concat();
         assert_eq!(answer(6, &soa), text("example.com h.example.com 1 2 3 4 5"));
+        assert_eq!(answer(13, b"\x03x86\x05Linux"), text(r#""x86" "Linux""#));
+        // RFC 4034, section 5.3: key tag, algorithm, digest type, digest in hexadecimal digits of either case.
+        let ds = [&[0xec, 0x45, 5, 1][..], &[0x2b; 20]].concat();
+        assert_eq!(answer(43, &ds), text(&format!("60485 5 1 {}", "2b".repeat(20))));
         assert_eq!(answer(65_280, &[1, 2, 3]), DnsData::Opaque(3));
     }
 
@@ -520,6 +524,11 @@ mod tests {
         ] {
             assert!(!looks_like_dns(other), "{other:?}");
         }
+        let with = |flags: u16, counts: [u16; 4]| looks_like_dns(&message(flags, counts, &[&question(EXAMPLE, A)]));
+        assert!(with(0x0100, [1, 0, 0, 2]), "EDNS and TSIG");
+        assert!(!with(0x0100, [1, 0, 0, 3]) && !with(0x0100, [1, 1, 0, 0]), "a query brings no more");
+        // A record takes 11 bytes at the least, and a message 65,535 at the most.
+        assert!(with(0x8180, [1, 5_000, 457, 500]) && !with(0x8180, [1, 5_000, 458, 500]));
     }
 
     proptest! {

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::wire::*;
 use crate::correlator::{CorrelatorSettings, Said};
 use crate::model::alert::{CONTENT_FREE, Evidence, Figure, Incident, Verdict, WEIGHT};
-use crate::model::event::{Dialect, EventKind, SmtpEvent};
+use crate::model::event::{Dialect, EventKind, Flood, SmtpEvent};
 use crate::model::limits;
 use crate::model::mail::Findings;
 use crate::model::report::Ignored;
@@ -40,6 +40,8 @@ fn the_score_adds_up_by_hand_and_says_what_needed_no_content() {
     assert_eq!((weight(of("mimail-c")), weight(of("direct-to-mx"))), (100.0, 60.0));
     let sum: f64 = last.evidence.iter().map(weight).sum();
     assert!((last.score - sum).abs() < 0.001, "{} {sum}", last.score);
+    let report = &wire.correlator.report().hosts[0];
+    assert_eq!((report.score, report.verdict), (last.score, last.verdict));
     let free = |source| figure(of(source), CONTENT_FREE);
     assert_eq!((free("mimail-c"), free("direct-to-mx")), (&Figure::Text("no".into()), &Figure::Text("yes".into())));
 }
@@ -55,13 +57,15 @@ fn a_calm_host_is_let_go_and_a_relapse_is_another_incident() {
     assert_eq!(wire.incidents().len(), 1, "not yet");
     wire.wait(300);
     wire.tick(1_000);
-    let closed = wire.incidents().pop().unwrap();
+    let closed = wire.incidents().pop().unwrap().clone();
     assert_eq!((closed.id, closed.verdict, closed.closed), (1, Verdict::Infected, true));
     assert_eq!(closed.timeline.last().unwrap().text, "closed: nothing more was seen");
     assert!(weight(&closed.evidence[0]) < 10.0, "{closed:?}");
     assert!(wire.correlator.hosts_for_metrics(0).is_empty(), "calm");
     assert_eq!(wire.verdict(HOST), Verdict::Infected, "the report is of the whole run");
-    assert_eq!(wire.correlator.report().hosts[0].evidence[0].source, "mimail-c");
+    let report = wire.correlator.report();
+    assert_eq!((report.hosts[0].evidence[0].source.as_str(), report.hosts[0].score), ("mimail-c", closed.score));
+    assert_eq!(report.correlate, wire.correlator.stats());
 
     worm(&mut wire, HOST, 2);
     let again = wire.incidents().pop().unwrap();
@@ -230,4 +234,45 @@ proptest! {
         };
         prop_assert_eq!(run(false), run(true));
     }
+}
+
+#[test]
+fn suspects_and_hosts_that_mail_are_counted_once_each() {
+    let mut wire = Wire::new();
+    for host in ["10.0.0.5", "10.0.0.6", "10.0.0.7"] {
+        for _ in 0..3 {
+            let flow = wire.connect(host, OUTSIDE, 25);
+            wire.message(&flow, 1, vec![]);
+        }
+    }
+    assert_eq!((wire.correlator.report().mailing_hosts, wire.correlator.suspects()), (3, [0; 3]));
+    worm(&mut wire, "10.0.0.5", 1);
+    (1..=3).for_each(|n| drop(wire.deliver("10.0.0.6", OUTSIDE_RESOLVER, n, false)));
+    assert_eq!(wire.correlator.suspects(), [0, 1, 1], "by verdict, the clean left out");
+}
+
+#[test]
+fn what_is_remembered_of_hosts_and_floods_is_accounted_for() {
+    let settings = CorrelatorSettings { joins_floods: true, ..CorrelatorSettings::default() };
+    let mut wire = Wire::with(settings, Arc::new(Book));
+    worm(&mut wire, HOST, 1);
+    let before = wire.correlator.stats();
+    assert!(before.bytes >= before.entries * limits::HOST_ENTRY_COST as u64, "{before:?}");
+    assert!(before.bytes < 1 << 20, "{before:?}");
+    let flood = Flood { syns: 30, echoes: 0, port: Some(80), since: wire.now, last: wire.now };
+    for n in 1..=100 {
+        let flow = wire.flow(HOST, &format!("203.0.113.{n}"), 80);
+        wire.feed(Some(&flow), EventKind::Flood(Box::new(flood)), &Findings::default());
+    }
+    let pairs = wire.correlator.stats().bytes - before.bytes;
+    assert!(pairs >= 100 * limits::HOST_ENTRY_COST as u64, "{pairs}");
+}
+
+#[test]
+fn a_message_that_breaks_a_policy_proves_no_infection() {
+    let mut wire = Wire::new();
+    let flow = wire.connect(HOST, OUTSIDE, 25);
+    (0..9).for_each(|_| wire.message(&flow, 1, vec![hit(POLICY)]));
+    assert_eq!((wire.verdict(HOST), wire.incidents().len()), (Verdict::Clean, 0));
+    assert!(wire.alerts().iter().any(|alert| alert.rule == "exe-in-zip"), "it is told all the same");
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::wire::*;
 use crate::correlator::CorrelatorSettings;
 use crate::model::alert::{Alert, Figure, Severity, Verdict};
-use crate::model::event::{ConnectOutcome, DnsMessage, DnsQuestion, EventKind, Outcome, QTYPE_MX, SmtpEvent};
+use crate::model::event::{
+    ConnectOutcome, DnsMessage, DnsQuestion, EndReason, Envelope, EventKind, FlowEnd, Outcome, QTYPE_MX, Rejected,
+    Reply, SmtpEvent,
+};
 use crate::model::mail::Findings;
 use crate::model::rulebook::NoRules;
 
@@ -150,4 +153,132 @@ fn a_mail_server_is_not_tested_and_a_fresh_one_mildly() {
         assert_eq!(said(&wire).iter().map(|alert| alert.severity).min(), worst);
         assert_ne!(wire.verdict(SERVER), Verdict::Infected);
     }
+}
+
+/// Flows to port 25 that the sensor could not read, though both sides said enough for a delivery (600 bytes).
+#[test]
+fn sessions_that_cannot_be_read_count_by_their_server_where_both_sides_spoke() {
+    let accused = |bytes: [u64; 2], port: u16, app_proto: &'static str| {
+        let mut wire = wire();
+        for n in 1..=4 {
+            let flow = wire.connect(HOST, &server(n), port);
+            for _ in 0..2 {
+                let end = FlowEnd {
+                    packets: [10, 10],
+                    bytes,
+                    last: wire.now,
+                    app_proto,
+                    reason: EndReason::Finished,
+                    tcp_flags: [0x1b; 2],
+                    wire_bytes: 2_000,
+                };
+                wire.feed(Some(&flow), EventKind::FlowEnd(Box::new(end)), &Findings::default());
+            }
+        }
+        said(&wire).first().map(|alert| figure(&alert.evidence[0], "first_contacts").clone())
+    };
+    assert_eq!(accused([600, 600], 25, "failed"), Some(Figure::Count(4)), "each once, however often it is told");
+    assert_eq!(accused([599, 5_000], 25, "failed"), None);
+    assert_eq!(accused([5_000, 599], 25, "failed"), None);
+    assert_eq!(accused([600, 600], 25, "smtp"), None, "what was read was counted by its messages");
+    assert_eq!(accused([600, 600], 587, "failed"), None);
+}
+
+#[test]
+fn submission_servers_that_are_down_say_nothing_of_whom_a_host_mails() {
+    let mut wire = wire();
+    wire.connect(HOST, OUTSIDE, 587);
+    for n in 1..=100 {
+        for (to, port) in [(server(n), 587), (server(n), 465), (format!("10.0.1.{n}"), 25)] {
+            let flow = wire.flow(HOST, &to, port);
+            wire.feed(Some(&flow), EventKind::Connect(ConnectOutcome::Refused), &Findings::default());
+        }
+    }
+    assert!(said(&wire).is_empty());
+}
+
+#[test]
+fn a_message_that_only_some_recipients_got_is_a_refusal() {
+    let mut wire = wire();
+    for n in 1..=4 {
+        let flow = wire.connect(HOST, OUTSIDE, 25);
+        let reply = Reply { code: 550, text: "5.1.1 no such user".into() };
+        let envelope = Envelope {
+            mail_from: "a@example.net".into(),
+            rcpt_to: vec!["friend@example.org".into()],
+            rcpt_rejected: vec![Rejected { address: format!("gone{n}@example.org"), reply }],
+            ..Envelope::default()
+        };
+        let smtp = SmtpEvent { envelope: Some(envelope), outcome: Outcome::Accepted, ..SmtpEvent::default() };
+        wire.feed(Some(&flow), EventKind::Smtp(Box::new(smtp)), &Findings::default());
+    }
+    assert_eq!(*figure(&said(&wire)[0].evidence[0], "refused"), Figure::Count(4));
+}
+
+#[test]
+fn a_relay_that_takes_mail_for_all_and_breaks_off_is_no_failure() {
+    let mut wire = wire();
+    for n in 1..=100 {
+        let flow = wire.connect(HOST, OUTSIDE, 25);
+        wire.letter(&flow, &[&format!("r{}@d.example", n % 2)], Outcome::Aborted);
+        wire.wait(60);
+    }
+    assert!(said(&wire).is_empty());
+}
+
+/// With a short memory an incident closes within the hour in which an alert is not repeated.
+#[test]
+fn a_relapse_is_told_anew_and_dated_from_then_though_a_test_was_under_way() {
+    let mut detect = crate::model::settings::DetectSettings::default();
+    detect.verdict.half_life_seconds = 60;
+    let mut wire = Wire::with(CorrelatorSettings { detect, ..CorrelatorSettings::default() }, Arc::new(NoRules));
+    let mail = |wire: &mut Wire, servers: std::ops::RangeInclusive<u8>| {
+        for n in servers {
+            let flow = wire.connect(HOST, &server(n), 25);
+            wire.encrypted(&flow);
+        }
+    };
+    mail(&mut wire, 1..=10);
+    assert_eq!(said(&wire).len(), 2);
+    for _ in 0..2 {
+        wire.wait(1_000);
+        wire.tick(1_000);
+    }
+    assert!(wire.incidents().pop().unwrap().closed);
+    let again = wire.now;
+    mail(&mut wire, 11..=12);
+    assert_eq!(said(&wire).len(), 3, "two strangers before the incident closed, and two after");
+    assert_eq!(wire.incidents().pop().unwrap().first_seen, again);
+}
+
+#[test]
+fn where_no_recipient_is_seen_the_server_stands_for_the_domain() {
+    let first_contacts = |servers: [u8; 4]| {
+        let mut wire = wire();
+        for n in servers {
+            let flow = wire.connect(HOST, &server(n), 25);
+            wire.letter(&flow, &[], Outcome::Accepted);
+        }
+        said(&wire).first().map(|alert| figure(&alert.evidence[0], "first_contacts").clone())
+    };
+    assert_eq!(first_contacts([1, 2, 3, 4]), Some(Figure::Count(4)));
+    assert_eq!(first_contacts([1, 1, 1, 1]), None);
+}
+
+#[test]
+fn to_be_turned_away_before_a_transaction_is_a_refusal_once_a_server() {
+    let refused = |code: u16, port: u16, servers: [u8; 4]| {
+        let mut wire = wire();
+        for n in servers {
+            let flow = wire.connect(HOST, &server(n), port);
+            let reply = Some(Reply { code, text: "blocked".into() });
+            let smtp = SmtpEvent { reply, ..SmtpEvent::default() };
+            wire.feed(Some(&flow), EventKind::Smtp(Box::new(smtp)), &Findings::default());
+        }
+        said(&wire).first().map(|alert| figure(&alert.evidence[0], "refused").clone())
+    };
+    assert_eq!(refused(554, 25, [1, 2, 3, 4]), Some(Figure::Count(4)));
+    assert_eq!(refused(554, 25, [1, 1, 1, 1]), None);
+    assert_eq!(refused(250, 25, [1, 2, 3, 4]), None, "it was let in");
+    assert_eq!(refused(554, 587, [1, 2, 3, 4]), None, "its provider's affair");
 }

@@ -157,3 +157,59 @@ fn parts_that_threads_saw_are_added_up() {
     flood(&mut wire, "10.0.0.77", TARGET, 5_000, 0);
     assert!(wire.correlator.stats().hosts <= 2, "a flood alone makes no state");
 }
+
+/// With a short memory an incident closes within the hour in which an alert is not repeated.
+#[test]
+fn a_flood_after_the_incident_closed_is_told_anew() {
+    let mut detect = crate::model::settings::DetectSettings::default();
+    detect.verdict.half_life_seconds = 60;
+    let mut wire = Wire::with(CorrelatorSettings { detect, ..CorrelatorSettings::default() }, Arc::new(NoRules));
+    for round in 1..=2 {
+        (1..=3).for_each(|domain| drop(wire.deliver(HOST, RESOLVER, domain, false)));
+        flood(&mut wire, HOST, TARGET, 100, 0);
+        flood(&mut wire, HOST, TARGET, 100, 0);
+        assert_eq!(told(&wire).len(), round);
+        wire.wait(1_500);
+        wire.tick(1_000);
+        assert!(wire.incidents().pop().unwrap().closed);
+    }
+}
+
+#[test]
+fn a_target_is_known_by_its_name_over_ipv6_as_well() {
+    let mut wire = Wire::new();
+    let target = "2001:db8::80";
+    let address = DnsData::Aaaa(target.parse().unwrap());
+    wire.ask(HOST, RESOLVER, "www.darkprofits.com", 28, Some(address), false);
+    flood(&mut wire, HOST, target, 100, 0);
+    assert_eq!(*figure(&told(&wire)[0].evidence[0], "name"), Figure::Text("www.darkprofits.com".into()));
+    assert_eq!(told(&wire)[0].severity, Severity::High);
+}
+
+/// One thread alone tells of each window by itself; within a minute they are one flood.
+#[test]
+fn windows_of_one_flood_are_added_up_and_a_pause_ends_it() {
+    for (pause, count) in [(50, 1), (70, 0)] {
+        let mut wire = Wire::with(CorrelatorSettings::default(), Arc::new(NoRules));
+        flag(&mut wire, HOST);
+        flood(&mut wire, HOST, TARGET, 99, 0);
+        wire.wait(pause);
+        flood(&mut wire, HOST, TARGET, 99, 0);
+        assert_eq!(told(&wire).len(), count, "{pause} s");
+    }
+}
+
+#[test]
+fn names_and_targets_of_a_flagged_host_are_accounted_for() {
+    let mut wire = Wire::with(CorrelatorSettings::default(), Arc::new(NoRules));
+    flag(&mut wire, HOST);
+    let before = wire.correlator.stats().entries;
+    for n in 1..=100 {
+        let address = DnsData::A([203, 0, 114, n].into());
+        wire.ask(HOST, RESOLVER, &format!("v{n}.example"), 1, Some(address), false);
+        flood(&mut wire, HOST, &format!("203.0.114.{n}"), 1, 0);
+    }
+    let more = wire.correlator.stats().entries - before;
+    let targets = crate::model::limits::FLOOD_TARGETS.min(100) as u64;
+    assert!((100 + targets..110 + targets).contains(&more), "100 names, {targets} targets: {more}");
+}

@@ -72,3 +72,79 @@ fn resolvers_and_mail_servers_ask_for_others() {
     (1..=20).for_each(|n| guess(&mut server, n));
     assert_eq!((worst(&resolver), worst(&server)), (None, None));
 }
+
+#[test]
+fn only_mail_to_a_guessed_address_proves_it() {
+    let mut wire = wire();
+    (1..=5).for_each(|n| guess(&mut wire, n));
+    wire.connect(HOST, "203.0.5.25", 587);
+    wire.connect(HOST, "203.0.99.25", 25);
+    assert_ne!(worst(&wire), Some(Severity::High));
+    wire.connect(HOST, "203.0.5.25", 25);
+    assert_eq!(worst(&wire), Some(Severity::High));
+}
+
+#[test]
+fn a_look_at_the_website_of_a_domain_excuses_no_guess() {
+    let mut wire = wire();
+    for n in 1..=5 {
+        wire.ask(HOST, RESOLVER, &format!("d{n}.example"), 1, None, false);
+        guess(&mut wire, n);
+    }
+    assert_eq!(worst(&wire), Some(Severity::Low));
+}
+
+#[test]
+fn guesses_are_dated_from_the_first_after_a_pause_of_an_hour() {
+    for (pause, first) in [(3_000, "mx.d1.example"), (4_000, "mx.d2.example")] {
+        let mut wire = wire();
+        guess(&mut wire, 1);
+        wire.wait(pause);
+        (2..=6).for_each(|n| guess(&mut wire, n));
+        let alert = wire.alerts().pop().unwrap();
+        let Figure::List(names) = figure(&alert.evidence[0], "names") else { panic!("{alert:?}") };
+        assert_eq!(names[0], first);
+    }
+}
+
+#[test]
+fn the_account_of_a_suspect_tells_its_guesses_as_they_stand_at_the_end() {
+    let mut wire = wire();
+    (1..=5).for_each(|n| guess(&mut wire, n));
+    wire.connect(HOST, "203.0.5.25", 25);
+    guess(&mut wire, 6);
+    let report = wire.correlator.report();
+    let account = report.hosts[0].evidence.iter().find(|evidence| evidence.source == "mx-guessing").unwrap();
+    assert_eq!(*figure(account, "questions"), Figure::Count(18));
+}
+
+#[test]
+fn a_guess_may_lead_to_an_ipv6_address() {
+    let mut wire = wire();
+    for n in 1..=5 {
+        let found = DnsData::Aaaa(format!("2001:db8:{n}::25").parse().unwrap());
+        wire.ask(HOST, RESOLVER, &format!("smtp.d{n}.example"), 28, Some(found), false);
+    }
+    wire.connect("fd00::5", "2001:db8:5::25", 25);
+    assert_ne!(worst(&wire), Some(Severity::High), "another host");
+    wire.connect(HOST, "2001:db8:5::25", 25);
+    assert_eq!(worst(&wire), Some(Severity::High));
+}
+
+#[test]
+fn questions_for_other_names_or_types_make_no_state() {
+    let mut wire = wire();
+    wire.ask(HOST, OUTSIDE_RESOLVER, "www.d.example", 1, None, false);
+    wire.ask(HOST, OUTSIDE_RESOLVER, "mail.d.example", 16, None, false);
+    assert_eq!(wire.correlator.stats().hosts, 0);
+    wire.ask(HOST, OUTSIDE_RESOLVER, "mail.d.example", 28, None, false);
+    assert_eq!(wire.correlator.stats().hosts, 1);
+}
+
+#[test]
+fn only_who_answers_is_a_resolver() {
+    let mut wire = wire();
+    wire.ask("10.0.0.99", HOST, "www.example.net", 1, None, false);
+    (1..=5).for_each(|n| guess(&mut wire, n));
+    assert_eq!(worst(&wire), Some(Severity::Low));
+}

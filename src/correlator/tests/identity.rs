@@ -158,3 +158,27 @@ fn an_address_that_changes_hands_brings_no_role_along() {
     assert_eq!(find(HOST).role, None);
     assert_eq!(find(HOST).other_addresses, [ip("fd00::25")]);
 }
+
+#[test]
+fn two_addresses_that_mailed_are_one_host_that_mails() {
+    for (second_mailed, mailing) in [(true, 1), (false, 1)] {
+        let mut wire = Wire::new();
+        open(&mut wire, (HOST, 5), (OUTSIDE, ROUTER));
+        if second_mailed {
+            open(&mut wire, (HOST6, 5), ("2001:db8::25", ROUTER));
+            assert_eq!(wire.correlator.report().mailing_hosts, 2, "nothing ties them yet");
+        } else {
+            wire.ask(HOST6, "2001:db8::53", "d.example", crate::model::event::QTYPE_MX, None, false);
+            let flow = wire.flow(HOST6, "2001:db8::53", 53);
+            let mac = |last| Mac([2, 0, 0, 0, 0, last]);
+            wire.feed(Some(&flow), EventKind::Hardware([mac(5), mac(ROUTER)]), &Findings::default());
+        }
+        for last in 101..=103 {
+            open(&mut wire, (&format!("10.0.0.{last}"), last), (OUTSIDE, ROUTER));
+        }
+        open(&mut wire, (HOST, 5), ("203.0.99.25", ROUTER));
+        let report = wire.correlator.report();
+        assert!(report.hosts.iter().any(|host| host.other_addresses.len() == 1), "tied");
+        assert_eq!(report.mailing_hosts, 3 + mailing);
+    }
+}

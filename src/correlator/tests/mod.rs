@@ -37,6 +37,7 @@ fn an_infected_host_is_named_with_its_figures_and_closed_at_the_end() {
     let worm = wire.alerts()[1];
     assert_eq!((worm.sid, worm.rev, worm.remediation.as_str()), (100, 2, "Delete unopened; patch (MS03-014)."));
     assert_eq!(*figure(&worm.evidence[0], "position"), Figure::Text("sender".into()));
+    assert!(worm.evidence[0].text.contains("10.0.0.5, which is no mail server, sent"), "{}", worm.evidence[0].text);
     assert_eq!(*figure(&worm.evidence[0], "matched"), Figure::List(vec![r#"attachment.name "photos.zip""#.into()]));
     let first = wire.incidents()[0];
     assert_eq!((first.id, first.host, first.verdict, first.closed), (1, ip(HOST), Verdict::Infected, false));
@@ -49,6 +50,7 @@ fn an_infected_host_is_named_with_its_figures_and_closed_at_the_end() {
     assert_eq!(last.share_of_link, 0.25, "1,200 of the 4,800 bytes since its first mail");
     assert_eq!(last.role, None);
     assert_eq!(last.evidence[0].source, "mimail-c", "strongest first");
+    assert!(!last.evidence[0].text.contains("alerts since"), "it was one: {}", last.evidence[0].text);
     let steps: Vec<&str> = last.timeline.iter().map(|moment| moment.text.as_str()).collect();
     assert_eq!(
         steps,
@@ -196,6 +198,30 @@ fn three_domains_spread_over_a_day_are_low() {
     assert!(wire.alerts().iter().all(|alert| alert.severity == Severity::Low));
     assert_eq!(wire.verdict(HOST), Verdict::Clean);
     assert_eq!(wire.alerts().len(), 5, "one in an hour: at 0, 4,000, 8,000, 12,000 and 16,000 s");
+}
+
+/// Slower than three in a window, but as many in a day as nobody tries by hand.
+#[test]
+fn twelve_domains_within_a_day_are_high_however_slowly() {
+    for (pause, worst) in [(7_800, Severity::High), (7_900, Severity::Low)] {
+        let mut wire = Wire::new();
+        for n in 1..=12 {
+            assert!(wire.alerts().iter().all(|alert| alert.severity == Severity::Low), "{n}");
+            wire.wait(pause);
+            wire.deliver(HOST, OUTSIDE_RESOLVER, n, false);
+        }
+        // Eleven pauses: 85,800 s are less than a day, 86,900 s are more.
+        let last = wire.alerts().pop().unwrap();
+        let text = &last.evidence[0].text;
+        assert_eq!(last.severity, worst);
+        assert_eq!(text.contains(", 12 within a day (high from 12)"), worst == Severity::High, "{text}");
+    }
+    let mut fast = Wire::new();
+    (1..=12).for_each(|n| drop(fast.deliver(HOST, OUTSIDE_RESOLVER, n, false)));
+    fast.wait(3_600);
+    fast.deliver(HOST, OUTSIDE_RESOLVER, 13, false);
+    let text = fast.alerts().pop().unwrap().evidence[0].text.clone();
+    assert!(text.contains("13 within a day"), "the window is over, the day is not: {text}");
 }
 
 #[test]
@@ -413,7 +439,31 @@ fn what_is_handed_in_at_home_is_low_up_to_four_times_the_ceiling() {
         wire.alerts().iter().map(|alert| alert.severity).min()
     };
     assert_eq!([50, 51, 200].map(|count| worst(count, 587)), [None, Some(Severity::Low), Some(Severity::Low)]);
+    assert_eq!(worst(201, 587), Some(Severity::Medium), "more than a mail merge");
     assert_eq!(worst(51, 25), Some(Severity::Medium), "without a password");
+}
+
+/// By hand: median 20 and no spread, so a tenth of it is the deviation, and five of those are allowed: 30.
+#[test]
+fn as_much_as_its_bound_is_usual_and_one_message_more_is_not() {
+    for (count, told) in [(30, 0), (31, 1)] {
+        let mut wire = Wire::new();
+        windows(&mut wire, [20; 12]);
+        windows(&mut wire, [count]);
+        assert_eq!(wire.alerts().len(), told, "{count}");
+    }
+}
+
+#[test]
+fn a_window_past_its_ceiling_does_not_become_usual() {
+    let mut wire = Wire::new();
+    windows(&mut wire, [60; 6]);
+    windows(&mut wire, [5; 12]);
+    let before = wire.alerts().len();
+    windows(&mut wire, [30]);
+    assert_eq!(wire.alerts().len(), before + 1);
+    let text = &wire.alerts()[before].evidence[0].text;
+    assert!(text.contains("usual for this host are 5"), "{text}");
 }
 
 #[test]

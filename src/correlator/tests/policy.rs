@@ -70,3 +70,14 @@ fn what_was_counted_of_a_wish_that_stays_goes_on() {
     wire.deliver(HOST, OUTSIDE_RESOLVER, 2, false);
     assert!(wire.correlator.report().ignored[0].times > before);
 }
+
+#[test]
+fn another_rule_set_holds_for_what_comes() {
+    let mut wire = Wire::with(CorrelatorSettings::default(), Arc::new(crate::model::rulebook::NoRules));
+    let flow = wire.connect(HOST, OUTSIDE, 25);
+    wire.message(&flow, 1, vec![hit(WORM)]);
+    assert_eq!(wire.verdict(HOST), Verdict::Clean, "a hit that no rule describes");
+    wire.correlator.set_rules(Arc::new(Book));
+    wire.message(&flow, 1, vec![hit(WORM)]);
+    assert_eq!(wire.verdict(HOST), Verdict::Infected);
+}

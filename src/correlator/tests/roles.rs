@@ -2,7 +2,7 @@
 
 use super::wire::*;
 use crate::model::alert::{Figure, Severity, Verdict};
-use crate::model::event::{ConnectOutcome, EventKind, SmtpEvent};
+use crate::model::event::{ConnectOutcome, Envelope, EventKind, Outcome, Reply, SmtpEvent};
 use crate::model::mail::Findings;
 
 #[test]
@@ -146,4 +146,105 @@ fn a_scanner_that_only_looks_is_suspicious_at_most() {
         wire.feed(Some(&refused), EventKind::Connect(ConnectOutcome::Refused), &Findings::default());
     }
     assert_eq!(wire.verdict(HOST), Verdict::Infected, "one that mails is none");
+}
+
+/// The capture lost its greetings: that it took mail says the same (RFC 5321, section 4.2: 2xx and 3xx are success).
+#[test]
+fn a_server_whose_greetings_were_lost_is_known_by_what_it_goes_on_to_serve() {
+    let role = |code: u16, port: u16, tls: bool| {
+        let mut wire = Wire::new();
+        for n in 1..=3 {
+            let flow = wire.connect(&format!("192.0.{n}.1"), SERVER, port);
+            let envelope = Envelope { rcpt_to: vec!["a@example.net".into()], ..Envelope::default() };
+            let smtp = SmtpEvent {
+                envelope: (!tls).then_some(envelope),
+                tls,
+                outcome: Outcome::Accepted,
+                reply: (code > 0).then(|| Reply { code, text: String::new() }),
+                ..SmtpEvent::default()
+            };
+            wire.feed(Some(&flow), EventKind::Smtp(Box::new(smtp)), &Findings::default());
+            wire.end_with(&flow, 0, [4_000, 2_000]);
+            wire.wait(300);
+        }
+        wire.connect(SERVER, OUTSIDE, 25);
+        wire.correlator.report().hosts.iter().find(|host| host.host == ip(SERVER)).unwrap().role.clone()
+    };
+    let server = "mail server: took 3 messages from 3 networks outside";
+    assert!(role(250, 25, false).unwrap().starts_with(server));
+    assert!(role(0, 587, true).unwrap().starts_with(server), "it agreed to encrypt");
+    assert_eq!(role(550, 25, false), None, "it refused");
+    assert_eq!(role(250, 80, false), None, "no port of mail");
+}
+
+#[test]
+fn a_session_that_is_refused_or_on_another_port_makes_no_state_of_its_server() {
+    for (code, port) in [(554, 25), (220, 80)] {
+        let mut wire = Wire::new();
+        let flow = wire.flow(OUTSIDE, SERVER, port);
+        wire.feed(Some(&flow), EventKind::Greeting(Reply { code, text: String::new() }), &Findings::default());
+        let reply = Some(Reply { code, text: String::new() });
+        let smtp = SmtpEvent { reply, ..SmtpEvent::default() };
+        wire.feed(Some(&flow), EventKind::Smtp(Box::new(smtp)), &Findings::default());
+        assert_eq!(wire.correlator.stats().hosts, 0, "{code} on {port}");
+    }
+}
+
+#[test]
+fn a_scanner_that_leaves_where_it_is_let_in_is_low() {
+    let worst = |code: u16| {
+        let mut wire = Wire::new();
+        for network in 1..=60 {
+            let flow = wire.connect(HOST, &format!("203.0.{network}.25"), 25);
+            let reply = Some(Reply { code, text: String::new() });
+            let smtp = SmtpEvent { helo: Some("probe.example".into()), reply, ..SmtpEvent::default() };
+            wire.feed(Some(&flow), EventKind::Smtp(Box::new(smtp)), &Findings::default());
+            wire.wait(5);
+        }
+        wire.alerts().iter().filter(|alert| alert.rule == "direct-to-mx").map(|alert| alert.severity).min()
+    };
+    assert_eq!((worst(250), worst(554)), (Some(Severity::Low), Some(Severity::Medium)));
+}
+
+#[test]
+fn one_delivery_of_a_host_that_answers_as_a_mail_server_is_no_news() {
+    let mut wire = Wire::new();
+    let asked = wire.connect(OUTSIDE, HOST, 25);
+    wire.greet(&asked);
+    wire.deliver(HOST, OUTSIDE_RESOLVER, 1, false);
+    assert_eq!(wire.short(), []);
+    (2..=3).for_each(|n| drop(wire.deliver(HOST, OUTSIDE_RESOLVER, n, false)));
+    assert_eq!(wire.short(), [alert("direct-to-mx", Severity::High, HOST)], "a greeting alone earns nothing");
+}
+
+/// Manners alone do not excuse any number of messages: they could all be to one victim. Four times the ceiling is 200.
+#[test]
+fn good_manners_excuse_no_flood_of_mail() {
+    let worst = |count: usize, greets: bool| {
+        let mut wire = Wire::new();
+        if greets {
+            let asked = wire.connect(OUTSIDE, SERVER, 25);
+            wire.greet(&asked);
+        }
+        let flow = wire.connect(SERVER, OUTSIDE, 25);
+        for _ in 0..count {
+            let envelope = Envelope {
+                mail_from: "office@firm.example".into(),
+                rcpt_to: vec!["alarm@example.net".into()],
+                ..Envelope::default()
+            };
+            let smtp = SmtpEvent {
+                helo: Some("mx.firm.example".into()),
+                extended: true,
+                envelope: Some(envelope),
+                outcome: Outcome::Accepted,
+                ..SmtpEvent::default()
+            };
+            wire.feed(Some(&flow), EventKind::Smtp(Box::new(smtp)), &Findings::default());
+        }
+        wire.alerts().iter().filter(|alert| alert.rule == "mail-volume").map(|alert| alert.severity).min()
+    };
+    assert_eq!(worst(50, false), None);
+    assert_eq!([worst(200, false), worst(201, false)], [Some(Severity::Low), Some(Severity::Medium)]);
+    assert_eq!(worst(201, true), Some(Severity::Low), "others were seen to connect to it");
 }

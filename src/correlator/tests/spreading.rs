@@ -54,6 +54,24 @@ fn one_program_to_five_is_told_and_a_document_never_is() {
     assert!(said(&list, "self-propagation").is_empty(), "one message to many is how people send");
 }
 
+/// With a short memory an incident closes within the hour in which an alert is not repeated.
+#[test]
+fn a_program_that_goes_on_after_the_incident_closed_is_told_anew_from_the_start() {
+    let mut detect = crate::model::settings::DetectSettings::default();
+    detect.verdict.half_life_seconds = 60;
+    let mut wire = Wire::with(CorrelatorSettings { detect, ..CorrelatorSettings::default() }, Arc::new(NoRules));
+    for round in 1..=2 {
+        for number in 1..=5 {
+            assert_eq!(said(&wire, "self-propagation").len(), round - 1);
+            send(&mut wire, HOST, OUTSIDE, ("patch.exe", "pe", 1), &to(number));
+        }
+        assert_eq!(said(&wire, "self-propagation").len(), round);
+        wire.wait(1_500);
+        wire.tick(1_000);
+        assert!(wire.incidents().pop().unwrap().closed);
+    }
+}
+
 #[test]
 fn who_infected_whom_is_told_along_the_chain() {
     let second = "10.0.0.6";
@@ -183,4 +201,47 @@ fn a_machine_has_one_name_and_a_bots_template_many() {
     let alert = said(&wire, "smtp-dialect").pop().unwrap();
     assert_eq!(*figure(&alert.evidence[0], "names"), Figure::Count(3));
     assert!(alert.evidence[0].text.contains("gave itself several names"), "{alert:?}");
+}
+
+#[test]
+fn a_session_counts_once_however_many_messages_it_carries() {
+    let mut wire = wire();
+    let flow = wire.connect(HOST, OUTSIDE, 25);
+    for tx_id in 0..5 {
+        let helo = Some("pc".to_owned());
+        let dialect = Dialect(Dialect::EARLY_TALKER);
+        let smtp = SmtpEvent { helo, dialect, tx_id, unseen: [false; 2], ..SmtpEvent::default() };
+        wire.feed(Some(&flow), EventKind::Smtp(Box::new(smtp)), &Findings::default());
+    }
+    assert_eq!(worst(&wire), Some(Severity::Low), "one greeting may have been lost");
+}
+
+#[test]
+fn how_a_mail_server_speaks_is_its_own_affair() {
+    let mut wire = wire();
+    wire.serve(HOST, 3);
+    speak(&mut wire, OUTSIDE, 25, "ylmf-pc", Dialect::EARLY_TALKER);
+    assert_eq!(worst(&wire), None);
+}
+
+#[test]
+fn names_given_to_a_relay_or_a_provider_are_not_counted() {
+    let mut wire = wire();
+    for n in 0..9 {
+        speak(&mut wire, SERVER, 25, &format!("a{n}.example"), 0);
+        speak(&mut wire, OUTSIDE, 587, &format!("b{n}.example"), 0);
+    }
+    speak(&mut wire, OUTSIDE, 25, "c.example", 0);
+    assert_eq!(worst(&wire), None);
+}
+
+/// A capture that damages a name now and then: one session in ten may have another.
+#[test]
+fn three_names_among_many_sessions_under_one_are_no_template() {
+    let mut wire = wire();
+    for n in 0..60 {
+        let name = if n % 20 == 19 { format!("mx.{n}.example") } else { "mx.firm.example".into() };
+        speak(&mut wire, OUTSIDE, 25, &name, 0);
+    }
+    assert_eq!(worst(&wire), None);
 }

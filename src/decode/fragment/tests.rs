@@ -308,3 +308,23 @@ proptest! {
         prop_assert!(bench.stats.fragments_dropped + waiting <= taken);
     }
 }
+
+/// RFC 8200, section 4.5: the next header is that of the first fragment; those of others may differ, and are ignored.
+#[test]
+fn the_first_fragment_says_what_the_datagram_carries() {
+    for first_comes_last in [false, true] {
+        let mut bench = Bench::default();
+        let mut order = [(0_usize, true, 6_u8), (8, true, 17), (16, false, 58)];
+        if first_comes_last {
+            order.reverse();
+        }
+        let mut whole = None;
+        for (offset, more, protocol) in order {
+            let ip = IpFacts { src: key6(1).src, dst: key6(1).dst, vlans: Vlans::default(), ttl: protocol, bytes: 28 };
+            let fragment = Fragment { key: key6(1), ip, protocol, offset, more, bytes: &[7; 8] };
+            whole = bench.pool.insert(&fragment, bench.now, &mut bench.stats, &mut bench.anomalies).unwrap();
+        }
+        let whole = whole.unwrap();
+        assert_eq!((whole.protocol, whole.ip.ttl), (6, 6), "{first_comes_last}");
+    }
+}

@@ -118,3 +118,19 @@ fn in_a_tunnel_and_behind_extension_headers_the_innermost_counts() {
     let resumed = ipv6_fragment(5, 17, 0, false, &transport);
     assert_eq!(checksum_holds(101, &resumed, resumed.len()), Some(true));
 }
+
+/// What is longer than the packets of most wires was put together by hardware that had yet to finish its checksum.
+#[test]
+fn datagrams_longer_than_a_wires_packets_are_not_judged() {
+    for (payload, judged) in [(limits::WIRE_PACKET - 28, true), (limits::WIRE_PACKET - 27, false), (5_000, false)] {
+        let mut packet = Vec::new();
+        PacketBuilder::ethernet2([2; 6], [4; 6])
+            .ipv4([10, 0, 0, 1], [192, 0, 2, 53], 64)
+            .udp(1_025, 53)
+            .write(&mut packet, &vec![7; payload])
+            .unwrap();
+        assert_eq!(checksum_holds(1, &packet, packet.len()), judged.then_some(true), "{payload}");
+        packet[50] ^= 1;
+        assert_eq!(checksum_holds(1, &packet, packet.len()), judged.then_some(false), "{payload}");
+    }
+}

@@ -147,3 +147,54 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn as_many_hosts_and_entries_as_were_asked_for_are_kept() {
+    let mut table = HostTable::new(3, 100);
+    assert!(table.is_empty());
+    for number in 1..=3 {
+        assert!(act(&mut table, number, Verdict::Clean).is_empty());
+    }
+    assert!(!table.is_empty());
+    // A case takes an entry at the least, and without grounds no more.
+    let mut full = HostTable::new(9, 3);
+    for number in 1..=3 {
+        assert!(act(&mut full, number, Verdict::Suspicious).is_empty(), "{}", full.entries());
+    }
+    assert_eq!((full.entries(), act(&mut full, 4, Verdict::Suspicious)), (3, vec![addr(1)]));
+}
+
+#[test]
+fn among_hosts_of_one_worth_the_oldest_goes_whatever_it_remembers() {
+    let mut table = HostTable::new(9, 9_999);
+    let file = |table: &mut HostTable, number: u32, entries: usize| {
+        let place = table.open(addr(number), &[]);
+        table.unlink(place.0);
+        table.push(place.0, list(Worth::Quiet, Band::of(entries)), entries);
+    };
+    for (number, entries) in [(1, limits::HOST_LONG + 1), (2, 0), (3, limits::HOST_SHORT), (4, limits::HOST_LONG)] {
+        file(&mut table, number, entries);
+    }
+    let mut gone = Vec::new();
+    while table.give_up(Worth::Quiet, Band::Empty, NONE, &mut gone) {}
+    let gone: Vec<IpAddr> = gone.iter().map(|host| host.facts.addr).collect();
+    assert_eq!(gone, [1, 2, 3, 4].map(addr));
+}
+
+#[test]
+fn memory_is_that_of_its_hosts_and_of_what_they_remember() {
+    let mut table = HostTable::new(1_000, 1_000);
+    assert_eq!(table.memory(), 0);
+    for number in 0..100 {
+        act(&mut table, number, Verdict::Clean);
+    }
+    let (least, hosts) = (100 * (size_of::<Slot>() + size_of::<Host>()), table.memory());
+    assert!((least..2 * least).contains(&hosts), "{hosts} for {least} and an index");
+    act(&mut table, 0, Verdict::Infected);
+    assert_eq!(table.memory() - hosts, limits::HOST_ENTRY_COST, "a case without grounds is one entry");
+    // Places that are free take what their numbers take.
+    let place = table.find(addr(1)).unwrap();
+    let (before, list) = (table.memory(), table.free.capacity());
+    table.take(place);
+    assert_eq!(before - table.memory(), size_of::<Host>() - 4 * (table.free.capacity() - list));
+}

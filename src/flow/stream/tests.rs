@@ -1,5 +1,6 @@
 //! Streams fed by hand: segments in, what was delivered out.
 
+mod aside;
 mod linux;
 
 use super::*;

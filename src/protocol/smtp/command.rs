@@ -394,6 +394,9 @@ mod tests {
         assert_eq!(read("RCPT TO c@d.example"), Command::Unknown);
         assert_eq!(read("MAIL FROM: postmaster RET=HDRS AUTH=<>"), mail("postmaster", None));
         assert_eq!(read("MAIL FROM: A. Name <a@b.example> SIZE=7"), mail("a@b.example", Some(7)));
+        // RFC 5322, section 3.2.4: what is quoted has no meaning of its own.
+        assert_eq!(read("MAIL FROM: \"A <Sales> @ home\" <a@b.example>"), mail("a@b.example", None));
+        assert_eq!(read("MAIL FROM: \"A\" a=b <a@b.example>"), mail("\"A\"", None), "that is a parameter");
     }
 
     #[test]
@@ -415,6 +418,8 @@ mod tests {
         for refused in ["BDAT x", "BDAT", "BDAT 5 X", "BDAT 5 LAST 6", "BDAT -1"] {
             assert_eq!(read(refused), Command::Other, "{refused}");
         }
+        assert_eq!(read("XEXCH50 2136 2"), Command::Block { size: 2_136 });
+        assert_eq!((read("XEXCH50"), read("XEXCH50 x 2")), (Command::Other, Command::Other));
         assert_eq!(read("EHLO [192.0.2.1]"), Command::Hello { kind: Hello::Ehlo, name: "[192.0.2.1]".into() });
         assert_eq!(read("DATABASE"), Command::Unknown);
         assert_eq!(read("\u{0}"), Command::Unknown);
@@ -459,6 +464,18 @@ mod tests {
         }
         for other in ["", "GET / HTTP/1.1", "USER ftp", "EHLOX", "MAILBOX"] {
             assert!(!opens_smtp(other.as_bytes()), "{other}");
+        }
+    }
+
+    #[test]
+    fn servers_of_other_protocols_are_known_from_their_first_line() {
+        for line in
+            ["+OK POP3 ready", "* OK IMAP4rev1", "* PREAUTH hello", "SSH-2.0-x", "HTTP/1.1 400 Bad", ":irc.example 001"]
+        {
+            assert!(is_foreign_server(line.as_bytes()), "{line}");
+        }
+        for line in ["220 mx.example ESMTP", "220-mx.example", "554 no service", "OK", ""] {
+            assert!(!is_foreign_server(line.as_bytes()), "{line}");
         }
     }
 }

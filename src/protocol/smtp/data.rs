@@ -428,4 +428,15 @@ mod tests {
             prop_assert_eq!(after.unwrap(), b"QUIT");
         }
     }
+
+    #[test]
+    fn an_odd_end_is_none_once_much_has_followed_it() {
+        for (followed, undecided) in [(limits::SMTP_UNDECIDED, true), (limits::SMTP_UNDECIDED + 1, false)] {
+            let part = vec![b'x'; followed / 2];
+            let (message, after, reader) = read(&[b"a\n.\n", &part, &part, &vec![b'x'; followed % 2]]);
+            assert_eq!((message.len(), after), (3 + followed, None));
+            assert_eq!(reader.candidate.is_some(), undecided, "{followed}");
+            assert!(reader.odd_end().is_some(), "it is told all the same");
+        }
+    }
 }

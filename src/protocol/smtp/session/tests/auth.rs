@@ -268,3 +268,15 @@ fn an_empty_first_line_has_a_reply_of_its_own() {
     let events = silent(&mut t);
     assert_eq!((from(&events[0]), to(&events[0]), events[0].outcome), ("a@x", vec!["b@y"], Outcome::Accepted));
 }
+
+/// A reply of the server was lost, so AUTH is held as what may be a message: what the server repeats may be of it.
+#[test]
+fn a_refusal_of_what_is_held_behind_data_has_no_text() {
+    let mut t = Bench::new();
+    t.play("S: 220 mx ESMTP\nC: EHLO a\nS: 250 ok\nC: MAIL FROM:<a@x>");
+    t.gap(Side::Server, 8);
+    t.play("C: RCPT TO:<b@y>\nC: DATA");
+    t.client(b"AUTH PLAIN AGFsaWNlAGh1bnRlcjI=\r\n");
+    t.play("S: 550 not AGFsaWNlAGh1bnRlcjI=\nS: 550 not hunter2");
+    silent(&mut t);
+}

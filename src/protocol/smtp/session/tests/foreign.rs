@@ -118,3 +118,28 @@ fn tls_is_told_from_text_however_it_is_split() {
         }
     }
 }
+
+#[test]
+fn a_reply_without_an_address_is_no_null_sender() {
+    let senders = |reply: &str| {
+        let mut t = Bench::new();
+        t.client_unseen = true;
+        t.play(&format!(
+            "S: 220 mx\nS: 250 mx\nS: {reply}\nS: 250 2.1.5 <b@y>... Recipient ok\nS: 354 go\nS: 250 taken"
+        ));
+        t.close()[0].envelope.as_ref().map(|envelope| (envelope.mail_from_unseen, envelope.mail_from.clone()))
+    };
+    assert_eq!(senders("250 2.1.0 <>... Sender ok"), Some((false, String::new())), "RFC 5321, section 4.5.5");
+    assert_eq!(senders("250 2.1.0 <a@x>... Sender ok"), Some((false, "a@x".into())));
+    assert!(senders("250 2.1.0 ... Sender ok").unwrap().0);
+}
+
+/// Some servers refuse a sender only when a recipient is named: it is the transaction that is open.
+#[test]
+fn a_sender_refused_late_begins_no_other_transaction() {
+    let mut t = Bench::new();
+    t.client_unseen = true;
+    t.play("S: 220 mx\nS: 250 mx\nS: 250 2.1.0 <a@x>... Sender ok\nS: 550 5.7.1 <a@x>... Sender blocked\nS: 221 bye");
+    let events = t.close();
+    assert_eq!((events.len(), from(&events[0])), (1, "a@x"));
+}

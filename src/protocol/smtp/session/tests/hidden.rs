@@ -146,3 +146,13 @@ proptest! {
         prop_assert_eq!((events.len(), sni(&events[0]), subject_known(&events[0])), (1, Some("mx.example"), true));
     }
 }
+
+#[test]
+fn a_handshake_tells_by_itself_that_starttls_was_granted() {
+    // The reply was lost, and so was all that the server said since: the first bytes of TLS are no line.
+    let mut t = Bench::new();
+    t.play(OPENING).play("C: STARTTLS");
+    t.client(&[0x16, 3, 1]);
+    let events = t.close();
+    assert_eq!((events.len(), events[0].tls), (1, true));
+}

@@ -58,3 +58,34 @@ fn a_capture_that_starts_inside_a_message_waits_for_a_command() {
     assert_eq!(events.len(), 1);
     assert_eq!((from(&events[0]), to(&events[0])), ("c@x", vec!["d@y"]));
 }
+
+#[test]
+fn a_gap_within_a_block_of_exchange_takes_its_part_of_it() {
+    for (lost, next) in [(300, "c@x"), (0, "d@y")] {
+        let mut t = Bench::new();
+        t.play(OPENING).play("C: XEXCH50 60 2\nS: 354 go");
+        t.client(&[b'x'; 20]);
+        t.gap(Side::Client, 20);
+        if lost == 0 {
+            t.client(b"MAIL FROM:<c@x>\r\n.. ");
+            t.server(b"250 taken\r\n");
+        } else {
+            // More is lost than was left of it: whatever comes next is a command.
+            t.gap(Side::Client, lost);
+            t.client(b"\r\n");
+            t.server(b"250 taken\r\n");
+            t.play("C: MAIL FROM:<c@x>\nS: 250 ok");
+        }
+        t.play("C: MAIL FROM:<d@y>\nS: 250 ok");
+        assert_eq!(from(&t.close()[0]), next);
+    }
+}
+
+#[test]
+fn within_a_message_whose_beginning_was_lost_only_capitals_are_commands() {
+    for (line, events) in [("BDAT 4 LAST", 1), ("bdat 4 last", 0)] {
+        let mut t = Bench::on(true, true);
+        t.client(format!("as we said,\r\n{line}\r\nhi\r\n").as_bytes());
+        assert_eq!(t.close().len(), events, "{line}");
+    }
+}

@@ -77,3 +77,30 @@ fn replies_to_commands_that_left_the_queue_are_passed_over() {
         assert_eq!((from(event), event.outcome), (&*format!("{number}@x"), outcome));
     }
 }
+
+#[test]
+fn what_decides_is_what_refused_the_sender_unless_the_message_was_taken_all_the_same() {
+    let reply = |code: u16| Reply { code, text: String::new() };
+    let decided = |sender_refused: bool, decision: Option<u16>| {
+        let mut transaction = Transaction::new(Timestamp::default(), "a@x".into());
+        (transaction.sender_refused, transaction.refusal) = (sender_refused, Some(reply(550)));
+        transaction.decision = decision.map(reply);
+        transaction.deciding_reply().unwrap().code
+    };
+    assert_eq!([decided(true, None), decided(true, Some(503)), decided(true, Some(250))], [550, 550, 250]);
+    assert_eq!([decided(false, None), decided(false, Some(503))], [550, 503]);
+}
+
+#[test]
+fn what_a_server_keeps_of_a_transaction_is_its_sender_as_far_as_it_was_seen() {
+    for headless in [false, true] {
+        let mut transaction = Transaction::new(Timestamp::default(), "a@x".into());
+        transaction.headless = headless;
+        transaction.add_recipient("b@y".into());
+        let mut leftover = transaction.leftover();
+        assert!(leftover.is_empty(), "of that alone nothing is told");
+        let envelope = leftover.envelope();
+        assert_eq!((envelope.mail_from.as_str(), envelope.mail_from_unseen), ("a@x", headless));
+        assert!(envelope.rcpt_to.is_empty());
+    }
+}
