@@ -69,3 +69,16 @@ fn a_fragment_cut_by_the_capture_is_dropped() {
     assert_eq!(decoder.decode(101, &packet[..60], packet.len() as u32, NOW), Decoded::Nothing);
     assert_eq!((decoder.stats().fragments, decoder.stats().fragments_dropped), (1, 1));
 }
+
+#[test]
+fn a_decoder_keeps_as_many_datagrams_as_it_was_given_room_for() {
+    for (room, kept) in [(2, false), (3, true)] {
+        let mut decoder = Decoder::new().with_room_for(1 << 20, room);
+        for id in 1..=3 {
+            decode(&mut decoder, 101, &fragment(254, id, 0, true, &[7; 16]));
+        }
+        // The oldest made room, where there was none for three.
+        let whole = decode(&mut decoder, 101, &fragment(254, 1, 16, false, &[7; 8]));
+        assert_eq!(matches!(whole, Decoded::Other(_, 254)), kept, "{room}: {whole:?}");
+    }
+}

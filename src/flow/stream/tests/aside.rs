@@ -111,3 +111,14 @@ fn bytes_that_wait_stay_within_the_bound_of_their_stream() {
     assert_eq!(t.stats.gaps, 0, "the byte before them was not acknowledged: it is still to come");
     assert!(t.stats.invalid_segments > 0, "so the last of them went");
 }
+
+#[test]
+fn a_side_that_was_never_captured_is_no_hole() {
+    let mut t = Bench::starting_at([None, None]);
+    for (second, seq) in [(100, 70), (105, 72), (110, 74)] {
+        t.now = Timestamp::from_parts(second, 0);
+        // What it acknowledges of the other side grows all the while.
+        t.send(Side::Client, seq, 900 + seq, b"ab");
+    }
+    assert_eq!((t.log.0.as_slice(), t.stats.gaps), ([data(Side::Client, b"ababab")].as_slice(), 0));
+}

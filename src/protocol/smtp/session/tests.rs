@@ -9,6 +9,7 @@ mod foreign;
 mod hidden;
 mod hostile;
 mod losses;
+mod order;
 mod refused;
 mod steps;
 
