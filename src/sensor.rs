@@ -124,7 +124,9 @@ impl Sensor {
     pub fn packet(&mut self, packet: &Packet<'_>) {
         let core = &mut self.core;
         core.arrive(packet);
-        if core.next_tick.is_none_or(|due| packet.time >= due || due.since(packet.time) > 2 * TICK) {
+        // Time goes back when two packets say so: sources whose clocks differ must not bring a tick with each packet.
+        let latest = packet.time.max(core.at.before);
+        if core.next_tick.is_none_or(|due| packet.time >= due || due.since(latest) > 2 * TICK) {
             core.stats.decode = self.decoder.stats().clone();
             core.tick(packet.time);
         } else if core.to_sweep > 0 {
@@ -290,6 +292,9 @@ impl Core {
         let guess = || sender_is_client(segment, &self.mail_ports);
         let mut place =
             self.table.find_or_open(key, guess, low, self.at.clock(), |entry, why| self.ended.push((entry, why)));
+        if place.opened {
+            self.note_opening(place, segment);
+        }
         if self.is_set_aside(place, low, segment) {
             self.end_flows();
             return;
@@ -300,16 +305,12 @@ impl Core {
             let old = self.table.reopen(place, client_is_low, now);
             self.ended.push((old, EndReason::Replaced));
             place.opened = true;
+            self.note_opening(place, segment);
         }
         if !self.ended.is_empty() {
             self.end_flows();
         }
         let entry = self.table.get(place);
-        if place.opened {
-            self.stats.flow.tcp_opened += 1;
-            entry.vlans = segment.ip.vlans;
-            entry.midstream = segment.flags & SYN == 0;
-        }
         let side = entry.side(low);
         let is_copy = !place.opened && is_copied_syn(entry, segment, side, now);
         entry.syn_copied = is_copy;
@@ -359,6 +360,13 @@ impl Core {
         }
     }
 
+    fn note_opening(&mut self, place: Place, segment: &Segment<'_>) {
+        self.stats.flow.tcp_opened += 1;
+        let entry = self.table.get(place);
+        entry.vlans = segment.ip.vlans;
+        entry.midstream = segment.flags & SYN == 0;
+    }
+
     /// Tells how an attempt to open a mail connection ended, and over which hardware the answer came.
     fn connect(&mut self, place: Place, side: Side, flags: u8, hardware: impl Fn() -> Option<[Mac; 2]>) {
         let entry = self.table.get(place);
@@ -401,7 +409,7 @@ impl Core {
             };
             if self.stats.flow.streams >= self.settings.shares.streams as u64 {
                 // A stranger's packets, each of another flow, must not keep out those who converse.
-                let Some(unanswered) = self.table.evict_unanswered() else {
+                let Some(unanswered) = self.table.evict_unanswered(self.at.time) else {
                     self.stats.flow.streams_refused += 1;
                     return false;
                 };

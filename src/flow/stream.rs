@@ -127,9 +127,14 @@ impl Stream {
             hole.spoke = true;
         }
         if let Some(pointer) = part.urgent {
-            // It points behind the byte (RFC 6093, section 3).
-            half.announce_urgent(start + i64::from(pointer.saturating_sub(1)));
+            let [half, other] = self.pair(side);
+            // Of a segment that acknowledges what was not sent its receiver takes nothing.
+            if !other.seen || after <= other.own_word() {
+                // It points behind the byte (RFC 6093, section 3).
+                half.announce_urgent(start + i64::from(pointer.saturating_sub(1)));
+            }
         }
+        let half = &mut self.halves[side.index()];
         // One of bytes long past is dropped by its receiver (RFC 9293, section 3.10.7.4) and must not end it for us.
         if part.flags & FIN != 0 && half.fin.is_none() && end >= half.reach() as i64 {
             self.end_at(side, end as u64);
@@ -175,10 +180,12 @@ impl Stream {
         half.first_seq.is_none() || half.offset(seq).saturating_add(len as i64) > half.next as i64
     }
 
-    /// Whether a segment of `side` may be what is next: not ahead of a hole.
-    pub fn is_in_order(&self, side: Side, seq: u32) -> bool {
+    /// Whether a segment of `side` may be what its receiver expects: not ahead of a hole, and not wholly before what was
+    /// acknowledged (RFC 7323, section 4.3).
+    pub fn is_in_order(&self, side: Side, seq: u32, len: usize) -> bool {
         let half = &self.halves[side.index()];
-        half.first_seq.is_none() || half.offset(seq) <= half.next as i64
+        let start = half.offset(seq);
+        half.first_seq.is_none() || (start <= half.next as i64 && start.saturating_add(len as i64) >= half.acked as i64)
     }
 
     /// Whether the other side has sent what `side` acknowledges, as far as is known; a FIN may be part of it.

@@ -281,15 +281,18 @@ impl<T> FlowTable<T> {
     }
 
     /// Ends, to make room for what is attached, a flow with something attached of which one side alone was heard: of those
-    /// among the slots after the hand one of a single packet, else the longest idle.
-    pub fn evict_unanswered(&mut self) -> Option<Entry<T>> {
+    /// among the slots after the hand one of a single packet, else the longest idle of those that are quiet. Where one side
+    /// alone is captured all are so, and those under way must not drive each other out.
+    pub fn evict_unanswered(&mut self, now: Timestamp) -> Option<Entry<T>> {
         let mut least: Option<(bool, Timestamp, usize)> = None;
         for _ in 0..SAMPLE.min(self.slots.len()) {
             self.hand = if self.hand + 1 < self.slots.len() { self.hand + 1 } else { 0 };
             let entry = &self.slots[self.hand];
             let [client, server] = entry.packets;
-            if entry.occupied && entry.attached.is_some() && (client == 0 || server == 0) {
-                let worth = (client.max(server) > 1, entry.last, self.hand);
+            let single = client.saturating_add(server) <= 1;
+            let quiet = now.since(entry.last) > limits::TIMEOUT_NEW;
+            if entry.occupied && entry.attached.is_some() && (client == 0 || server == 0) && (single || quiet) {
+                let worth = (!single, entry.last, self.hand);
                 least = Some(least.map_or(worth, |least| least.min(worth)));
             }
         }

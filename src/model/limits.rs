@@ -110,11 +110,11 @@ pub const STREAM_HELD_SEGMENTS: usize = 1_024;
 pub const STREAMS_HELD_BYTES: usize = 64 << 20;
 /// The part of them that is made free where they are used up (1 / this), by the streams that hold most.
 pub const STREAM_RELIEF: u64 = 8;
-/// Bytes of segments with wrong checksums kept for one direction, should they turn out to have been received: a first
-/// window (RFC 6928 and what Windows and Linux offer). They count among `STREAMS_HELD_BYTES`.
-pub const STREAM_DOUBTED_BYTES: usize = 64 << 10;
+/// Bytes of segments that their receiver should drop, kept for one direction should they turn out to have been received:
+/// what may be on its way at once, on most links. They count among `STREAMS_HELD_BYTES`.
+pub const STREAM_DOUBTED_BYTES: usize = 256 << 10;
 /// ... and how many segments those may be.
-pub const STREAM_DOUBTED_SEGMENTS: usize = 64;
+pub const STREAM_DOUBTED_SEGMENTS: usize = 256;
 /// Streams followed in full at once.
 pub const STREAMS: usize = 65_536;
 /// A hole that the other side acknowledged is given up after this long: longer than any mirror port reorders.

@@ -258,7 +258,9 @@ impl<'a> Feed<'a> {
 
     /// Drops events that the correlator had no time for; `roomed` if they had taken their room already.
     fn give_up(&self, batch: Batch, roomed: bool) {
-        self.shared.dropped.fetch_add(batch.slots.len() as u64, Ordering::Relaxed);
+        let packets = batch.slots.iter().filter(|slot| matches!(slot, Slot::Kept(..))).count() as u64;
+        self.shared.packets_dropped.fetch_add(packets, Ordering::Relaxed);
+        self.shared.dropped.fetch_add(batch.slots.len() as u64 - packets, Ordering::Relaxed);
         if roomed {
             self.shared.event_room.give_back(batch.bytes);
         }

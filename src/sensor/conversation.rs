@@ -100,8 +100,9 @@ impl Conversation {
         if segment.flags & (SYN | RST | ACK) != ACK || !self.stream.is_founded(side, segment.ack) {
             return;
         }
-        // One that comes before its turn does not count yet: others may have been sent before it.
-        if self.stream.is_in_order(side, segment.seq) {
+        // One that comes before its turn does not count yet: others may have been sent before it. One that comes long
+        // after is dropped.
+        if self.stream.is_in_order(side, segment.seq, segment.payload.len()) {
             self.stamps.note(side, stamp.value);
         }
         self.stamps.note(side.other(), stamp.echo);

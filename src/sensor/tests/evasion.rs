@@ -211,6 +211,29 @@ fn behind_a_hole_the_segment_that_begins_first_wins() {
     }
 }
 
+/// The segment with its URG flag and an urgent pointer.
+fn urgent(like: &Forged, pointer: u16) -> Frame {
+    let mut frame = Forged { flags: like.flags | URG, ..like.clone() }.frame();
+    frame.data[52..54].copy_from_slice(&pointer.to_be_bytes());
+    let sum = u16::from_be_bytes([frame.data[50], frame.data[51]]);
+    // RFC 1624: the sum of the words grows by the pointer.
+    let (sum, carry) = (!sum).overflowing_add(pointer);
+    frame.data[50..52].copy_from_slice(&(!(sum + u16::from(carry))).to_be_bytes());
+    frame
+}
+
+/// What a segment says that acknowledges what was never sent counts for nothing, its urgent pointer included.
+#[test]
+fn an_urgent_pointer_of_a_segment_that_is_dropped_takes_no_byte() {
+    for pointer in [1, 4, 10] {
+        let frames = attacked(|frame| {
+            let like = Forged::rubbish(frame);
+            vec![urgent(&Forged { ack: like.ack.wrapping_add(100_000), ..like }, pointer), frame.clone()]
+        });
+        assert_reads_the_letter(&format!("{pointer}"), frames);
+    }
+}
+
 /// RFC 6093: the byte before the urgent pointer is out of band, and not read with the others.
 #[test]
 fn an_urgent_byte_is_not_read() {
@@ -227,31 +250,46 @@ fn an_urgent_byte_is_not_read() {
             let mut payload = like.payload.clone();
             payload.insert(at, b'x');
             sent[side] += 1;
-            let mut frame = Forged { seq, ack, payload, flags: like.flags | URG, ..like }.frame();
-            let pointer = (at as u16 + 1).to_be_bytes();
-            frame.data[52..54].copy_from_slice(&pointer);
-            let sum = u16::from_be_bytes([frame.data[50], frame.data[51]]);
-            // RFC 1624: the sum of the words grows by the pointer.
-            let (sum, carry) = (!sum).overflowing_add(at as u16 + 1);
-            frame.data[50..52].copy_from_slice(&(!(sum + u16::from(carry))).to_be_bytes());
-            frame
+            urgent(&Forged { seq, ack, payload, ..like }, at as u16 + 1)
         });
         let told = assert_reads_the_letter(&format!("{at}"), frames.collect());
         assert_eq!(told.stats.flow.bad_checksums, 0);
     }
 }
 
+/// The segment with timestamps.
+fn stamped(frame: &Frame, value: u32, echo: u32) -> Forged {
+    let like = Forged::like(frame);
+    let mut options = like.options.clone();
+    options.extend([1, 1, 8, 10]);
+    options.extend(value.to_be_bytes());
+    options.extend((100_000 + echo).to_be_bytes());
+    Forged { options, ..like }
+}
+
+/// A copy of what was acknowledged long ago is dropped, with whatever time it claims (RFC 9293, section 3.10.7.4): the
+/// clock of its sender is where it was.
+#[test]
+fn an_old_copy_from_the_future_makes_no_segment_an_old_one() {
+    let mut first = None;
+    let frames = mail(start(), PORTS[0], PORTS[1], 1).into_iter().enumerate().flat_map(|(n, frame)| {
+        let good = stamped(&frame, 100_000 + n as u32, (n as u32).saturating_sub(1));
+        if !is_client_data(&frame) {
+            return vec![good.frame()];
+        }
+        let old = first.get_or_insert_with(|| Forged { seq: good.seq, ..stamped(&frame, 9_000_000, n as u32) }).clone();
+        if old.seq == good.seq {
+            return vec![good.frame()];
+        }
+        vec![Forged { time: frame.time - 1, ack: good.ack, ..old }.frame(), good.frame()]
+    });
+    let told = assert_reads_the_letter("from the future", frames.collect());
+    assert_eq!(told.stats.flow.set_aside, 0);
+}
+
 /// PAWS (RFC 7323, section 5): a segment with an old timestamp is dropped.
 #[test]
 fn a_segment_with_an_old_timestamp_does_not_win() {
-    let stamped = |frame: &Frame, value: u32, echo: u32| {
-        let like = Forged::like(frame);
-        let mut options = like.options.clone();
-        options.extend([1, 1, 8, 10]);
-        options.extend(value.to_be_bytes());
-        options.extend((100_000 + echo).to_be_bytes());
-        Forged { options, ..like }
-    };
     let frames = mail(start(), PORTS[0], PORTS[1], 1).into_iter().enumerate().flat_map(|(n, frame)| {
         let value = 100_000 + n as u32;
         let echo = (n as u32).saturating_sub(1);
@@ -420,6 +458,31 @@ fn streams_that_nobody_answers_give_way() {
     let letters = told.mails().into_iter().filter(|mail| mail.message.is_some()).count();
     assert_eq!(letters, 1, "{:?}", told.stats.flow);
     assert_eq!((told.stats.flow.streams, told.stats.flow.tcp_opened), (0, told.stats.flow.ended.iter().sum()));
+}
+
+/// Where one side alone is captured nobody seems to be answered: sessions under way do not drive each other out.
+#[test]
+fn sessions_seen_from_one_side_keep_their_streams() {
+    let mut settings = SensorSettings::default();
+    settings.shares.streams = 50;
+    let sessions = (0..100).flat_map(|n| mail(start() + i64::from(n) * 10, 1_100 + n, 25, 1));
+    let mut frames: Vec<Frame> = sessions.filter(|frame| sent_by(frame) == CLIENT).collect();
+    frames.sort_by_key(|frame| frame.time);
+    let told = sense_with(settings, frames);
+    let letters = told.mails().into_iter().filter(|mail| mail.message.is_some()).count();
+    assert_eq!(letters, 50, "{:?}", told.stats.flow);
+}
+
+/// A FIN by itself may be dropped by whoever it is sent to, and is a flow all the same.
+#[test]
+fn a_flow_that_begins_with_what_is_set_aside_is_counted() {
+    let frames = (0..100).map(|n| {
+        let hand = Hand { from_client: true, ports: [10_000 + n, 25], seq: 1, ack: 1, flags: FIN, payload: b"" };
+        hand.at(start() + i64::from(n) * 1_000)
+    });
+    let told = sense(frames.collect::<Vec<_>>());
+    assert_eq!(told.stats.flow.tcp_opened, 100);
+    assert_eq!(told.stats.flow.ended.iter().sum::<u64>(), 100);
 }
 
 /// A stream that holds much out of order does not cost others their bytes.

@@ -372,3 +372,18 @@ fn the_events_of_a_flood_do_not_pile_up() {
         assert!(most <= 2 * crate::sensor::SWEEP + 16, "{most} events at once");
     }
 }
+
+/// Two interfaces in one file, one clock three seconds behind the other: time went back only once.
+#[test]
+fn clocks_that_differ_bring_no_tick_with_each_packet() {
+    let sessions = (0..20).flat_map(|n| mail(start() + i64::from(n) * SECOND / 2, 2_000 + n, 25, 1));
+    let mut frames: Vec<Frame> = sessions.collect();
+    frames.sort_by_key(|frame| frame.time);
+    for frame in frames.iter_mut().skip(1).step_by(2) {
+        frame.time -= 3 * SECOND;
+    }
+    let seconds = (frames[frames.len() - 2].time - frames[0].time) / SECOND;
+    let told = sense_as_is(SensorSettings::default(), &frames);
+    let ticks = told.pick(|kind| matches!(kind, EventKind::Tick(_)).then_some(())).len();
+    assert!(frames.len() > 200 && ticks as i64 <= seconds + 4, "{ticks} ticks of {} packets", frames.len());
+}

@@ -69,6 +69,21 @@ fn only_so_much_is_set_aside_and_nothing_that_is_past_or_far_off() {
     assert!(!Bench::starting_at([None, None]).set_aside(1_000, b"x"), "where its data begins is not known");
 }
 
+/// What should be dropped and was received all the same is read, as much of it as may be on its way at once.
+#[test]
+fn a_flight_of_segments_set_aside_is_read_when_it_was_received() {
+    let mut t = Bench::new();
+    t.client(1_000, b"a");
+    for number in 0..200_u32 {
+        assert!(t.set_aside(1_001 + number * 1_000, &[b'x'; 1_000]));
+    }
+    t.client(201_001, b"z");
+    t.send(Side::Server, 5_000, 201_002, b"");
+    let delivered: usize =
+        t.log.0.iter().map(|(_, said)| if let Said::Data(data) = said { data.len() } else { 0 }).sum();
+    assert_eq!((delivered, t.stats.gaps, t.stats.held_bytes), (200_002, 0, 0));
+}
+
 /// The capture cut a segment short, of which another copy begins further on.
 #[test]
 fn what_follows_a_cut_segment_goes_on_behind_it() {
