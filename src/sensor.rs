@@ -408,12 +408,14 @@ impl Core {
                 }
             };
             if self.stats.flow.streams >= self.settings.shares.streams as u64 {
-                // A stranger's packets, each of another flow, must not keep out those who converse.
-                let Some(unanswered) = self.table.evict_unanswered(self.at.time) else {
+                // A stranger's packets, each of another flow, must not keep out those who converse, nor must those who
+                // say a word a minute.
+                let beginning = !entry.midstream;
+                let Some(quiet) = self.table.evict_quiet(self.at.time, beginning) else {
                     self.stats.flow.streams_refused += 1;
                     return false;
                 };
-                self.end_flow(unanswered, EndReason::Evicted);
+                self.end_flow(quiet, EndReason::Evicted);
             }
             let entry = self.table.get(place);
             self.stats.flow.streams += 1;

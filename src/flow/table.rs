@@ -280,21 +280,27 @@ impl<T> FlowTable<T> {
         std::mem::replace(&mut self.slots[place.slot as usize], Entry::new(key, sender_is_low, now))
     }
 
-    /// Ends, to make room for what is attached, a flow with something attached of which one side alone was heard: of those
-    /// among the slots after the hand one of a single packet, else the longest idle of those that are quiet. Where one side
-    /// alone is captured all are so, and those under way must not drive each other out.
-    pub fn evict_unanswered(&mut self, now: Timestamp) -> Option<Entry<T>> {
-        let mut least: Option<(bool, Timestamp, usize)> = None;
+    /// Ends, to make room for what is attached, a flow with something attached: of those among the slots after the hand one of
+    /// a single packet, else the longest idle of those that are quiet, one of which one side alone was heard before others.
+    /// Those under way must not drive each other out. One of which both sides were heard gives way for a `beginning` alone:
+    /// or it would be back with its next packet, and drive out another.
+    pub fn evict_quiet(&mut self, now: Timestamp, beginning: bool) -> Option<Entry<T>> {
+        let mut least: Option<(u8, Timestamp, usize)> = None;
         for _ in 0..SAMPLE.min(self.slots.len()) {
             self.hand = if self.hand + 1 < self.slots.len() { self.hand + 1 } else { 0 };
             let entry = &self.slots[self.hand];
-            let [client, server] = entry.packets;
-            let single = client.saturating_add(server) <= 1;
-            let quiet = now.since(entry.last) > limits::TIMEOUT_NEW;
-            if entry.occupied && entry.attached.is_some() && (client == 0 || server == 0) && (single || quiet) {
-                let worth = (!single, entry.last, self.hand);
-                least = Some(least.map_or(worth, |least| least.min(worth)));
+            if !entry.occupied || entry.attached.is_none() {
+                continue;
             }
+            let quiet = now.since(entry.last) > limits::TIMEOUT_NEW;
+            let worth = match entry.packets {
+                [0, 1] | [1, 0] => 0,
+                [0, _] | [_, 0] if quiet => 1,
+                _ if quiet && beginning => 2,
+                _ => continue,
+            };
+            let worth = (worth, entry.last, self.hand);
+            least = Some(least.map_or(worth, |least| least.min(worth)));
         }
         self.remove(least?.2 as u32)
     }

@@ -461,6 +461,21 @@ fn streams_that_nobody_answers_give_way() {
     assert_eq!((told.stats.flow.streams, told.stats.flow.tcp_opened), (0, told.stats.flow.ended.iter().sum()));
 }
 
+/// Sessions that say a word a minute, and are answered, took all the room as well.
+#[test]
+fn streams_that_are_quiet_give_way() {
+    let mut settings = SensorSettings::default();
+    settings.shares.streams = 50;
+    let begun =
+        (0..60).flat_map(|n| mail(start() - 45 * SECOND + i64::from(n) * 10, 1_100 + n, 25, 1).into_iter().take(9));
+    let mut frames: Vec<Frame> = begun.collect();
+    frames.extend(mail(start(), PORTS[0], PORTS[1], 1));
+    let told = sense_with(settings, frames);
+    let letters = told.mails().into_iter().filter(|mail| mail.message.is_some()).count();
+    assert_eq!(letters, 1, "{:?}", told.stats.flow);
+    assert_eq!(told.stats.flow.ended[EndReason::Evicted as usize], 1);
+}
+
 /// Where one side alone is captured nobody seems to be answered: sessions under way do not drive each other out.
 #[test]
 fn sessions_seen_from_one_side_keep_their_streams() {
