@@ -81,6 +81,10 @@ struct Hand<'a> {
 
 impl Hand<'_> {
     fn at(&self, time: Nanos) -> Frame {
+        self.with_options(time, &[])
+    }
+
+    fn with_options(&self, time: Nanos, options: &[u8]) -> Frame {
         let [client, server] = ends(self.ports[0], self.ports[1]);
         let (from, to) = if self.from_client { (client, server) } else { (server, client) };
         let link = Link { src: from.mac, dst: to.mac, vlan: None };
@@ -92,7 +96,7 @@ impl Hand<'_> {
             ack: self.ack,
             flags: self.flags,
             window: 8_192,
-            options: &[],
+            options,
         };
         let mut data = Vec::new();
         wire::tcp(&mut data, &link, &ip, &header, self.payload);

@@ -45,22 +45,9 @@ impl Forged {
     }
 
     fn frame(&self) -> Frame {
-        let [client, server] = ends(PORTS[0], self.server_port);
-        let (from, to) = if self.from_client { (client, server) } else { (server, client) };
-        let link = Link { src: from.mac, dst: to.mac, vlan: None };
-        let ip = Ip { src: from.ip, dst: to.ip, ttl: 64, id: 7, df: true };
-        let header = Tcp {
-            src_port: from.port,
-            dst_port: to.port,
-            seq: self.seq,
-            ack: self.ack,
-            flags: self.flags,
-            window: 8_192,
-            options: &self.options,
-        };
-        let mut data = Vec::new();
-        wire::tcp(&mut data, &link, &ip, &header, &self.payload);
-        Frame { time: self.time, data }
+        let Self { from_client, seq, ack, flags, .. } = *self;
+        let hand = Hand { from_client, ports: [PORTS[0], self.server_port], seq, ack, flags, payload: &self.payload };
+        hand.with_options(self.time, &self.options)
     }
 }
 
