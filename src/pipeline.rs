@@ -9,7 +9,8 @@
 //! uninspected and is counted; batches that find the correlator busy are held up to a bound, then dropped and counted.
 //! Several live sources tell one story: their events are put in the order of packet time (`merge`).
 //!
-//! What a panic costs, since no code is free of defects: in an inspector one message, which is counted; in a live
+//! What a panic costs, since no code is free of defects: in an inspector one message, which is counted, and its thread,
+//! which is replaced; in a live
 //! source, the correlator or the audience the run, which ends as if stopped and says so in [`Run`], for whoever
 //! supervises the process to start it again; in the metrics server one answer.
 
@@ -25,6 +26,7 @@ mod room;
 mod tests;
 
 use std::net::TcpListener;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -155,10 +157,13 @@ pub fn run<S: Source + Send>(
         }
         // Without all its threads a run is given up, not run lame: the sources are not even begun.
         let complete = (0..workers).all(|worker| {
-            let jobs = jobs_out.clone();
-            let busy = shared.busy.get(worker);
-            let inspect = |inspector: &Inspector, rules: &RuleSet, event: &mut Event| inspector.inspect(rules, event);
-            start(scope, &format!("inspector {worker}"), move || inspect_all(&jobs, inspector, busy, inspect)).is_some()
+            let desk = Desk {
+                jobs: jobs_out.clone(),
+                planned: inspector,
+                busy: shared.busy.get(worker),
+                inspect: |inspector, rules, event| inspector.inspect(rules, event),
+            };
+            employ(scope, worker, desk)
         });
         let readers: Vec<_> = sources
             .into_iter()
@@ -304,25 +309,50 @@ struct Batch {
 /// What a place in the order and the channel to fill it take besides the message, roughly.
 const WAITING_OVERHEAD: usize = 2_048;
 
-/// Works on messages until no more can come. `inspect` is [`Inspector::inspect`] but in tests.
-fn inspect_all(
-    jobs: &Receiver<Job>,
-    planned: &Inspector,
-    busy: Option<&AtomicU64>,
-    inspect: impl Fn(&Inspector, &RuleSet, &mut Event) -> Findings,
-) {
-    for Job { mut event, force, reply, mut taken } in jobs {
+/// What an inspector's thread works with.
+#[derive(Clone)]
+struct Desk<'run> {
+    jobs: Receiver<Job>,
+    planned: &'run Inspector,
+    /// Nanoseconds it has worked.
+    busy: Option<&'run AtomicU64>,
+    /// [`Inspector::inspect`] but in tests.
+    inspect: fn(&Inspector, &RuleSet, &mut Event) -> Findings,
+}
+
+/// Starts an inspector's thread, if there can be one more. One that failed on a message ends, and another takes its place:
+/// whatever state libraries keep for each thread begins anew.
+fn employ<'scope>(scope: &'scope thread::Scope<'scope, '_>, number: usize, desk: Desk<'scope>) -> bool {
+    let work = move || {
+        while inspect_all(&desk).is_break() {
+            if employ(scope, number, desk.clone()) {
+                break;
+            }
+            // There can be no more threads: this one goes on.
+        }
+    };
+    start(scope, &format!("inspector {number}"), work).is_some()
+}
+
+/// Works on messages until no more can come, or one of them has shown a defect of ours. That must not cost its envelope,
+/// nor any other message.
+fn inspect_all(desk: &Desk<'_>) -> ControlFlow<()> {
+    for Job { mut event, force, reply, mut taken } in &desk.jobs {
         let began = Instant::now();
-        let inspector = force.policy.as_ref().map_or(planned, |policy| &policy.inspector);
-        // A defect in our handling of one hostile message must not cost its envelope, nor this thread.
-        let findings = catch_unwind(AssertUnwindSafe(|| inspect(inspector, &force.rules, &mut event))).ok();
-        if let Some(busy) = busy {
+        let inspector = force.policy.as_ref().map_or(desk.planned, |policy| &policy.inspector);
+        let findings = catch_unwind(AssertUnwindSafe(|| (desk.inspect)(inspector, &force.rules, &mut event))).ok();
+        if let Some(busy) = desk.busy {
             busy.fetch_add(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
+        let failed = findings.is_none();
         // What was opened is gone; what was found in it waits for its turn.
         taken.resize(event.weight() + findings.as_ref().map_or(0, Findings::weight) + WAITING_OVERHEAD);
         let _ = reply.send(Inspected { event, findings, taken });
+        if failed {
+            return ControlFlow::Break(());
+        }
     }
+    ControlFlow::Continue(())
 }
 
 /// A lock whose holder panicked guards a plain number or pointer, which is sound whatever happened.

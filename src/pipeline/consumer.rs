@@ -152,7 +152,7 @@ impl<'a> Consumer<'a> {
                     self.inspect.shed_failed += u64::from(findings.is_none());
                     (event, findings, Some(taken))
                 }
-                // Only if an inspector thread died, which `catch_unwind` rules out.
+                // Only if an inspector's thread died at work, which `catch_unwind` rules out.
                 Err(_) => {
                     self.inspect.shed_failed += 1;
                     return;
