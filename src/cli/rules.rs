@@ -37,7 +37,9 @@ fn check(paths: &[PathBuf]) -> Result<ExitCode, Failure> {
     if !faults.is_empty() {
         return Err(Failure::Failed(faults.join("\n")));
     }
-    print(format!("{} rules and {} tests: all good\n", set.rules().len(), set.tests().len()).as_bytes())
+    let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    let (rules, tests) = (count(set.rules().len(), "rule"), count(set.tests().len(), "test"));
+    print(format!("{rules} and {tests}: all good\n").as_bytes())
 }
 
 /// Holds one test against the rules; gives what it expected otherwise, with its place.

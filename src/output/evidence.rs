@@ -45,6 +45,8 @@ pub struct EvidenceStats {
     pub over_cap: u64,
     /// Packets that could not be written.
     pub failed: u64,
+    /// Packets remembered no longer, whose host may be suspected later on.
+    pub forgotten: u64,
 }
 
 impl EvidenceStats {
@@ -99,6 +101,7 @@ impl EvidenceWriter {
             && let Some((_, oldest)) = self.recent.pop_front()
         {
             self.recent_bytes -= footprint(&oldest);
+            self.stats.forgotten += 1;
         }
     }
 
@@ -472,7 +475,8 @@ mod tests {
         writer.flush();
         let written = fs::read(dir.path().join(NAME)).unwrap();
         assert_eq!((written.len(), written[24 + 16]), (24 + 12 * 17, b'9' + 11), "the newest ten, and two more");
-        assert_eq!((writer.stats().packets, writer.stats().over_cap), (12, 3));
+        let EvidenceStats { packets, over_cap, forgotten, .. } = writer.stats();
+        assert_eq!((packets, over_cap, forgotten), (12, 3, 30 + 5 - 10));
     }
 
     #[test]

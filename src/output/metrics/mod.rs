@@ -228,6 +228,7 @@ impl Metrics {
             ("written", last.packets, stats.packets),
             ("over_cap", last.over_cap, stats.over_cap),
             ("failed", last.failed, stats.failed),
+            ("forgotten", last.forgotten, stats.forgotten),
         ] {
             advance(&self.evidence.with_label_values(&[result]), before, after);
         }
