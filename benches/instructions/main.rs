@@ -1,7 +1,10 @@
 //! The same work for each stage, every time, to have its instructions counted: `benches/instructions.py` runs this under
 //! callgrind, one stage a run, and only what happens within [`measured`] is counted.
 //!
-//! Without a stage's name, as in test mode, all run once and nothing is counted.
+//! Without a stage's name, as in test mode, all run once and nothing is counted. `attack NAME FACTOR` is an attack on the
+//! sensor, `attacks` lists those there are.
+
+mod attacks;
 
 use std::hint::black_box;
 use std::io::Write;
@@ -9,6 +12,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use attacks::ATTACKS;
 use mailsnare::capture::Packet;
 use mailsnare::correlator::{Correlator, CorrelatorSettings};
 use mailsnare::decode::{Decoded, Decoder};
@@ -49,14 +53,30 @@ const STAGES: [(&str, Stage); 11] = [
 ];
 
 fn main() -> ExitCode {
-    let wanted = std::env::args().nth(1).filter(|word| !word.starts_with('-'));
-    let chosen = STAGES.iter().filter(|(name, _)| wanted.as_deref().is_none_or(|wanted| wanted == *name));
-    let mut none = true;
-    for (name, stage) in chosen {
-        none = false;
-        println!("{name} {}", stage());
+    let words: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => {
+            STAGES.iter().for_each(run);
+            assert_eq!(ATTACKS.len(), mailsnare_lab::attack::ALL.len(), "each attack is counted");
+            ATTACKS.iter().for_each(|(name, size)| println!("{name} {}", attacks::attack(name, size / 10 + 1)));
+        }
+        ["attacks"] => ATTACKS.iter().for_each(|(name, _)| println!("{name}")),
+        ["attack", name, factor] => {
+            let size = ATTACKS.iter().find(|(known, _)| *known == name).map(|(_, size)| size);
+            let (Some(size), Ok(factor)) = (size, factor.parse::<u64>()) else { return ExitCode::FAILURE };
+            println!("{}", attacks::attack(name, size * factor));
+        }
+        [name] => {
+            let Some(stage) = STAGES.iter().find(|(stage, _)| *stage == name) else { return ExitCode::FAILURE };
+            run(stage);
+        }
+        _ => return ExitCode::FAILURE,
     }
-    if none { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    ExitCode::SUCCESS
+}
+
+fn run((name, stage): &(&str, Stage)) {
+    println!("{name} {}", stage());
 }
 
 /// What callgrind counts. Its name is in the script.
