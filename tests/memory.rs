@@ -92,6 +92,17 @@ fn the_pools_tell_what_opened_messages_take() {
     seen.holds("inspection", 50 << 20);
 }
 
+/// Whatever comes one by one may come together.
+#[test]
+fn the_pools_tell_what_they_take_together() {
+    let seen = Filled::with(&["--memory", "4GiB"], together);
+    for (pool, least) in
+        [("flows", 15), ("messages", 25), ("hosts", 10), ("reassembly", 20), ("fragments", 25), ("dns", 20)]
+    {
+        seen.holds(pool, least << 20);
+    }
+}
+
 #[test]
 fn a_small_budget_is_kept_whatever_fills_it() {
     let options = ["--memory", "64MiB"];
@@ -100,6 +111,7 @@ fn a_small_budget_is_kept_whatever_fills_it() {
         ("messages", |sink| unfinished_mails(sink, 800, 30)),
         ("hosts", |sink| attack(sink, "spoofed-hosts", 10_000)),
         ("reassembly", |sink| holes(sink, 100, 100)),
+        ("all", together),
     ] {
         let Some(seen) = Filled::with(&options, fill).0 else { return };
         let budget = 64_u64 << 20;
@@ -313,6 +325,26 @@ fn attack(mut sink: &mut dyn Sink, name: &str, size: u64) -> u64 {
     Attack::named(name).unwrap().write(&mut sink, size, 1).unwrap().packets
 }
 
+/// Floods, mails, holes, fragments and answers at the same time.
+fn together(sink: &mut dyn Sink) -> u64 {
+    let mut all: Vec<Packet> = Vec::new();
+    attack(&mut all, "syn-flood", 120_000);
+    attack(&mut all, "spoofed-hosts", 20_000);
+    // As the others take.
+    let last = all.iter().map(|packet| packet.time).max().unwrap_or(START);
+    for packet in &mut all {
+        let share = i128::from(packet.time - START) * i128::from(6 * SECOND) / i128::from(last - START);
+        packet.time = START + share as Nanos;
+    }
+    unfinished_mails(&mut all, 800, 30);
+    holes(&mut all, 200, 100);
+    fragments(&mut all, 500, 44);
+    unfinished_answers(&mut all, 500, 40);
+    all.sort_by_key(|packet| packet.time);
+    all.iter().for_each(|packet| sink.packet(packet.time, &packet.data).unwrap());
+    all.len() as u64
+}
+
 /// Sessions amid their messages, of so many segments each.
 fn unfinished_mails(sink: &mut dyn Sink, sessions: u64, segments: u64) -> u64 {
     let line = [vec![b'x'; 1_398], b"\r\n".to_vec()].concat();
@@ -326,9 +358,11 @@ fn unfinished_mails(sink: &mut dyn Sink, sessions: u64, segments: u64) -> u64 {
 /// Sessions of whose message the first bytes never come.
 fn holes(sink: &mut dyn Sink, sessions: u64, segments: u64) -> u64 {
     let line = [vec![b'x'; 998], b"\r\n".to_vec()].concat();
+    // Others than those of `unfinished_mails`.
+    let others = |talk: Talk| Talk(talk.0 + 50_000);
     spread(sink, sessions, Talk::OPENING + segments, |talk, at, step| match step.checked_sub(Talk::OPENING) {
-        None => talk.open(at, step),
-        Some(segment) => talk.client(at, 1_000 + (segment * 1_000) as u32, ACK | PSH, &line),
+        None => others(talk).open(at, step),
+        Some(segment) => others(talk).client(at, 1_000 + (segment * 1_000) as u32, ACK | PSH, &line),
     })
 }
 

@@ -12,6 +12,7 @@ use sensor::Sensor;
 
 mod confinement;
 mod interfaces;
+mod memory;
 #[path = "../netns/mod.rs"]
 mod netns;
 mod on_call;
