@@ -11,7 +11,9 @@ writing EVE lines into a pipe that this script reads. Two tables come of it:
   second (--mbps, 0 for none). Of each `mimail-c` alert: the time its line was read less the time the kernel gave to the
   packet that ended the message. Nothing is hurried: lines leave the sensor as they do in service.
 - Throughput. Background alone, as fast as one tcpreplay can send it: packets sent (tcpreplay's count), read and dropped
-  (the sensor's own counters); they must add up.
+  (the sensor's own counters); they must add up. What a packet takes of the processor in the capture threads (the kernel's
+  count, schedstat), and the busiest of them by its share: threads that do not get into each other's way need no more for a
+  packet when there are more of them, so that as many as there are cores read as many times as much.
 
 Sender and sensor share the machine's cores, so the figures are worse than those of a sensor of its own. Needs root, Linux,
 Python 3.9, tcpreplay, iproute2, curl; some 250 MB of disk."""
@@ -54,7 +56,8 @@ def main():
                         print(delay(folder, background, threads, args.pps, mbps, args.rounds), flush=True)
                 print()
             if args.table != "delay":
-                heading("threads", "sent", "sent/s", "Mb/s", "read", "lost in the kernel", "unaccounted for")
+                heading("threads", "sent", "sent/s", "Mb/s", "read", "lost in the kernel", "unaccounted for",
+                        "CPU ns a packet", "of that the busiest thread")
                 for threads in args.threads:
                     print(throughput(folder, background, threads), flush=True)
         finally:
@@ -131,6 +134,13 @@ class Sensor:
             time.sleep(0.5)
         return read, lost
 
+    def capture_time(self):
+        """Nanoseconds that each capture thread has had a processor."""
+        tasks = f"/proc/{self.process.pid}/task"
+        whole = lambda task, name: open(os.path.join(tasks, task, name), encoding="ascii").read()
+        threads = [task for task in os.listdir(tasks) if whole(task, "comm").startswith("sensor ")]
+        return [int(whole(task, "schedstat").split()[0]) for task in threads]
+
     def stop(self):
         self.process.terminate()
         self.process.wait()
@@ -165,9 +175,10 @@ def throughput(folder, background, threads):
     find = lambda shape: float(re.search(shape, said).group(1))
     sent = int(find(r"Successful packets:\s+(\d+)"))
     read, lost = sensor.settle(sent)
+    spent = sensor.capture_time()
     sensor.stop()
     row = [str(threads), f"{sent:,}", f"{find(r'([0-9.]+) pps'):,.0f}", f"{find(r'([0-9.]+) Mbps'):,.0f}", f"{read:,}",
-           f"{lost:,}", f"{sent - read - lost:,}"]
+           f"{lost:,}", f"{sent - read - lost:,}", f"{sum(spent) / read:.0f}", f"{max(spent) / sum(spent):.0%}"]
     return "| " + " | ".join(row) + " |"
 
 
