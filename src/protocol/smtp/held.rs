@@ -57,9 +57,11 @@ impl Held {
         first_command(self.before_holes())
     }
 
-    /// Forgets the first line.
-    pub fn skip_line(&mut self) {
-        self.skip(memchr::memchr(b'\n', &self.bytes).map_or(self.bytes.len(), |end| end + 1));
+    /// Forgets the first line. False when its end is yet to come.
+    pub fn skip_line(&mut self) -> bool {
+        let end = memchr::memchr(b'\n', &self.bytes);
+        self.skip(end.map_or(self.bytes.len(), |end| end + 1));
+        end.is_some()
     }
 
     /// Forgets the first `skipped` bytes, and what was lost among them.
@@ -93,8 +95,10 @@ impl Held {
     }
 }
 
-/// The first line of what a client said, or what there is of it, as a command.
+/// The first line of what a client said, or what there is of it, as a command. Of a line past its bound the beginning
+/// counts, as when it is read.
 pub fn first_command(said: &[u8]) -> Command {
+    let said = said.get(..limits::SMTP_COMMAND_LINE).unwrap_or(said);
     let line = said.split(|&b| b == b'\n').next().unwrap_or_default();
     command::parse(line.trim_ascii_end(), &mut Dialect::default())
 }

@@ -146,6 +146,8 @@ enum Mode {
     Undecided(Question, Held),
     /// A credential, up to the next line end.
     Secret,
+    /// The rest of a line that is passed over.
+    Passed,
     /// The handshake of TLS.
     Tls(Box<Handshake>),
     /// What follows XEXCH50: no lines.
@@ -234,7 +236,7 @@ impl Session {
             Mode::Undecided(_, held) => held.held_bytes(),
             Mode::Data(reader, _) => reader.held_bytes(),
             Mode::Tls(handshake) => handshake.held_bytes(),
-            Mode::Command | Mode::Chunk { .. } | Mode::Secret | Mode::Block(_) | Mode::Opaque => 0,
+            Mode::Command | Mode::Chunk { .. } | Mode::Secret | Mode::Passed | Mode::Block(_) | Mode::Opaque => 0,
         };
         let replies = [&self.greeting, &self.last_reply].into_iter().flatten();
         let forwarded =

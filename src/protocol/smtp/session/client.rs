@@ -35,7 +35,8 @@ impl Session {
                         &[]
                     }
                 }
-                Mode::Secret => self.secret_bytes(rest),
+                Mode::Secret => self.skip_line(rest, Mode::Undecided(Question::Auth, Held::default())),
+                Mode::Passed => self.skip_line(rest, Mode::Command),
                 Mode::Tls(handshake) => {
                     handshake.push(Side::Client, rest);
                     &[]
@@ -339,11 +340,12 @@ impl Session {
         }
     }
 
-    fn secret_bytes<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+    /// Reads nothing up to the next line end, and goes on behind it as `next` says.
+    pub(super) fn skip_line<'a>(&mut self, bytes: &'a [u8], next: Mode) -> &'a [u8] {
         self.veiled = true;
         match memchr::memchr(b'\n', bytes) {
             Some(end) => {
-                self.mode = Mode::Undecided(Question::Auth, Held::default());
+                self.mode = next;
                 &bytes[end + 1..]
             }
             None => &[],
@@ -374,7 +376,8 @@ impl Session {
                 self.synced = false;
             }
             Mode::Block(remaining) if lost < *remaining => *remaining -= lost,
-            Mode::Block(_) => {
+            // The end of a line that is passed over may be in the hole.
+            Mode::Block(_) | Mode::Passed => {
                 self.mode = Mode::Command;
                 self.lines.lose();
                 self.synced = false;

@@ -66,8 +66,8 @@ impl Session {
             return self.held_is_tls(&held, cx);
         }
         let no_command = !held.bytes().is_empty() && held.first_command() == Command::Unknown;
-        if self.decide(question, no_command, cx) {
-            held.skip_line();
+        if self.decide(question, no_command, cx) && !held.skip_line() {
+            self.mode = Mode::Passed;
         }
         self.read_held(&held, cx);
     }
@@ -82,7 +82,7 @@ impl Session {
             return &[];
         }
         if self.decide(question, first_command(bytes) == Command::Unknown, cx) {
-            return memchr::memchr(b'\n', bytes).map_or(&[], |end| &bytes[end + 1..]);
+            self.mode = Mode::Passed;
         }
         bytes
     }

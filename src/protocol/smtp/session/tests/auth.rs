@@ -216,6 +216,25 @@ fn a_credential_ends_with_its_line_however_it_is_split() {
     }
 }
 
+/// A token (RFC 7628) may be longer than a command line may be. Where the challenge was lost its end is no command, wherever
+/// the segments end.
+#[test]
+fn the_end_of_a_long_credential_is_no_command() {
+    let credential = [vec![b'Q'; 5_000], b"MAIL FROM:<pass@word>\r\n".to_vec()].concat();
+    for cut in [1, 4_095, 4_096, 4_097, 4_098, 5_000, 5_010, credential.len()] {
+        let mut t = Bench::on(true, false);
+        t.play("S: 220 mx ESMTP\nC: EHLO a\nS: 250 ok\nC: AUTH XOAUTH2");
+        t.gap(Side::Server, 9);
+        let (before, after) = credential.split_at(cut);
+        t.client(before);
+        t.client(after);
+        t.play("C: MAIL FROM:<a@b>\nS: 250 ok");
+        let events = t.close();
+        let senders: Vec<_> = events.iter().filter_map(|event| event.envelope.as_ref()).map(|e| &e.mail_from).collect();
+        assert_eq!(senders, ["a@b"], "cut at {cut}");
+    }
+}
+
 /// RFC 4954, section 4: "After a successful AUTH command completes, a server MUST reject any further AUTH commands with a
 /// 503 reply."
 #[test]
