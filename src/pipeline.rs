@@ -10,9 +10,8 @@
 //! Several live sources tell one story: their events are put in the order of packet time (`merge`).
 //!
 //! What a panic costs, since no code is free of defects: in an inspector one message, which is counted, and its thread,
-//! which is replaced; in a live
-//! source, the correlator or the audience the run, which ends as if stopped and says so in [`Run`], for whoever
-//! supervises the process to start it again; in the metrics server one answer.
+//! which is replaced; in a live source, the correlator or the audience the run, which ends as if stopped and says so in
+//! [`Run`], for whoever supervises the process to start it again; in the metrics server one answer.
 
 mod consumer;
 pub mod courier;

@@ -52,7 +52,7 @@ fn cases() -> Vec<Case> {
         },
         Case {
             name: "slow-senders",
-            // Within the small budget more than there may be streams.
+            // Within the small budget more than there may be streams (4,096).
             sizes: [500, 6_000],
             // What was delivered is kept for comparison; a session and its flow are as much again.
             grows: 5_500 * 2 * limits::STREAM_TAIL,
@@ -131,8 +131,11 @@ fn hold(names: &[&str]) {
         assert!(frugal.names_the_infected_host(), "{name} with {BUDGET}: {:#?}", frugal.alerts);
         let most = (BUDGET.0 + limits::MEMORY_BASE) as usize / 1024;
         assert!(frugal.kib <= most, "{name}: {} KiB with {BUDGET}", frugal.kib);
-        let told = frugal.told(case.tells.0);
-        assert!(told >= case.tells.1, "{name}: {} is {told} with {BUDGET}: {}", case.tells.0, frugal.summary);
+        let met = BOUNDS_MET.iter().filter(|(attack, ..)| *attack == name).map(|(_, what, least)| (*what, *least));
+        for (what, least) in met.chain([case.tells]) {
+            let told = frugal.told(what);
+            assert!(told >= least, "{name}: {what} is {told} with {BUDGET}: {}", frugal.summary);
+        }
     }
 }
 
@@ -219,6 +222,8 @@ fn write_attack(attack: &Attack, size: u64, path: &Path) {
 
 /// A sixteenth of the usual one.
 const BUDGET: Memory = Memory(64 << 20);
+/// Bounds that are met only within it, and what tells of them: the twenty bytes of each session for which there is no stream.
+const BOUNDS_MET: [(&str, &str, u64); 1] = [("slow-senders", "/lost/segments_not_followed", (6_000 - 4_096) * 20)];
 /// What two runs of the same capture may differ by: threads get their work, and memory, at other moments.
 const NOISE: usize = 8 << 20;
 /// Well below what is promised for a million flows (512 MiB), which these tables do not hold: the entries of invented hosts

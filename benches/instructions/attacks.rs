@@ -1,6 +1,7 @@
 //! Attacks on the sensor, through all stages in one thread. What they cost must grow no faster than they do, also once
 //! their bound is met: the budget is the least there is, so that small ones meet it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use mailsnare::correlator::{Correlator, CorrelatorSettings, Said};
@@ -13,7 +14,7 @@ use mailsnare::model::settings::{InspectSettings, SensorSettings};
 use mailsnare::output::eve::{Origin, Renderer};
 use mailsnare::rules::RuleSet;
 use mailsnare::sensor::Sensor;
-use mailsnare_lab::attack::Attack;
+use mailsnare_lab::attack::{Attack, INFECTED};
 use mailsnare_lab::capture::Packet as Frame;
 
 use super::{measured, watch};
@@ -52,7 +53,7 @@ pub(super) fn attack(name: &str, size: u64) -> u64 {
     let settings = CorrelatorSettings { hosts, host_entries, ..CorrelatorSettings::default() };
     let mut correlator = Correlator::new(settings, Arc::clone(&rules) as _);
     let mut renderer = Renderer::new(EventFilter::default(), Origin::Replay(vec!["trace.pcap".into()]));
-    let (mut said, mut out, mut alerts) = (Vec::new(), Vec::new(), 0);
+    let (mut said, mut out, mut found) = (Vec::new(), Vec::new(), BTreeSet::new());
     measured(|| {
         let mut hear = |mut event: Event| {
             let findings = inspector.inspect(&rules, &mut event);
@@ -60,17 +61,19 @@ pub(super) fn attack(name: &str, size: u64) -> u64 {
             renderer.event(&event, Some(&findings), &[], &mut out);
             for said in said.drain(..) {
                 match said {
-                    Said::Alert(alert) => renderer.alert(&alert, Some((&event, Some(&findings))), &mut out),
+                    Said::Alert(alert) => {
+                        renderer.alert(&alert, Some((&event, Some(&findings))), &mut out);
+                        found.insert(alert.host);
+                    }
                     Said::Incident(incident) => renderer.incident(&incident, &mut out),
                 }
-                alerts += 1;
             }
             out.clear();
         };
         watch(&mut sensor, &frames, |events| events.into_iter().for_each(&mut hear));
     });
-    // The worm's mail is in each.
-    assert!(alerts > 0, "{name} {size}");
+    // The worm's mail is in each: not always told by its rule, since its session begins when no stream may be quiet.
+    assert!(found.contains(&Some(INFECTED.into())), "{name} {size}: {found:?}");
     frames.len() as u64
 }
 

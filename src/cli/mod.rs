@@ -32,7 +32,9 @@ pub fn main() -> ExitCode {
     panic::set_hook(Box::new(|info| {
         let thread = std::thread::current();
         let thread = thread.name().unwrap_or("without a name").to_owned();
-        complain(&format!("defect in the thread '{thread}': {info}"));
+        let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+        let why = unquoted(info.payload_as_str().unwrap_or_default());
+        complain(&format!("defect in the thread '{thread}' at {place}: {why}"));
     }));
     // A panic ends the process as any other failure does, so that whoever supervises it sees one kind only.
     let done = panic::catch_unwind(AssertUnwindSafe(|| run(command, log_level)));
@@ -119,6 +121,11 @@ fn complain(why: &str) {
     let _ = writeln!(io::stderr(), "mailsnare: {why}");
 }
 
+/// What a panic says, without what it quotes: text that could not be cut is whatever the wire said, a password perhaps.
+fn unquoted(message: &str) -> &str {
+    message.split('`').next().unwrap_or_default()
+}
+
 /// Writes to standard output; a reader that has seen enough (as `head`) is no failure.
 fn print(bytes: &[u8]) -> Result<ExitCode, Failure> {
     let mut out = io::stdout().lock();
@@ -131,3 +138,27 @@ fn print(bytes: &[u8]) -> Result<ExitCode, Failure> {
 }
 
 const WRONG_USAGE: u8 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the standard library words its panics.
+    #[test]
+    fn a_defect_is_told_without_what_the_wire_said() {
+        let secret = "hunter2-é";
+        let defects: [fn(&str) -> usize; 4] = [
+            |text| text[..8 + 1].len(),
+            |text| text[..90].len(),
+            |text| text[7..text.len() - 6].len(),
+            |text| text.parse::<u8>().map_err(|_| text.to_owned()).unwrap().into(),
+        ];
+        for defect in defects {
+            let payload = panic::catch_unwind(|| defect(secret)).unwrap_err();
+            let said = payload.downcast_ref::<String>().unwrap();
+            assert!(said.contains("hunter2"), "{said}: the test tests nothing");
+            assert!(!unquoted(said).contains("hunter2"), "{said}");
+        }
+        assert_eq!(unquoted("attempt to add with overflow"), "attempt to add with overflow");
+    }
+}

@@ -23,7 +23,7 @@ pub struct EvidenceWriter {
     dir: PathBuf,
     caps: Caps,
     /// Recent packets of all home hosts, oldest first, and the bytes they take.
-    recent: VecDeque<(Timestamp, KeptPacket)>,
+    recent: VecDeque<Remembered>,
     recent_bytes: usize,
     /// Captures of open incidents.
     open: BTreeMap<IpAddr, Vec<Trace>>,
@@ -45,7 +45,7 @@ pub struct EvidenceStats {
     pub over_cap: u64,
     /// Packets that could not be written.
     pub failed: u64,
-    /// Packets remembered no longer, whose host may be suspected later on.
+    /// Packets remembered no longer that no capture has wanted so far, though their host may be suspected later on.
     pub forgotten: u64,
 }
 
@@ -91,17 +91,17 @@ impl EvidenceWriter {
     /// Takes a packet of a home host. Of a host with several addresses `known_as` gives the one its incidents name.
     pub fn packet(&mut self, time: Timestamp, packet: &KeptPacket, known_as: impl Fn(IpAddr) -> IpAddr) {
         let [from, to] = parties(packet).map(known_as);
-        self.add(from, time, packet);
+        let mut wanted = self.add(from, time, packet);
         if to != from {
-            self.add(to, time, packet);
+            wanted |= self.add(to, time, packet);
         }
         self.recent_bytes += footprint(packet);
-        self.recent.push_back((time, packet.clone()));
+        self.recent.push_back(Remembered { time, packet: packet.clone(), wanted });
         while self.recent_bytes > self.caps.ring
-            && let Some((_, oldest)) = self.recent.pop_front()
+            && let Some(oldest) = self.recent.pop_front()
         {
-            self.recent_bytes -= footprint(&oldest);
-            self.stats.forgotten += 1;
+            self.recent_bytes -= footprint(&oldest.packet);
+            self.stats.forgotten += u64::from(!oldest.wanted);
         }
     }
 
@@ -151,16 +151,16 @@ impl EvidenceWriter {
         self.open.insert(host, vec![Trace::new(self.dir.join(name))]);
         let addresses: Vec<IpAddr> = incident.other_addresses.iter().map(IpAddr::to_canonical).chain([host]).collect();
         let is_its = |packet: &KeptPacket| parties(packet).iter().any(|party| addresses.contains(party));
-        let recent = std::mem::take(&mut self.recent);
-        for (time, packet) in recent.iter().filter(|(_, packet)| is_its(packet)) {
-            self.add(host, *time, packet);
+        let mut recent = std::mem::take(&mut self.recent);
+        for remembered in recent.iter_mut().filter(|remembered| is_its(&remembered.packet)) {
+            remembered.wanted |= self.add(host, remembered.time, &remembered.packet);
         }
         self.recent = recent;
     }
 
-    /// Adds a packet to the host's capture, where one is open.
-    fn add(&mut self, host: IpAddr, time: Timestamp, packet: &KeptPacket) {
-        let Some(mut traces) = self.open.remove(&host) else { return };
+    /// Adds a packet to the host's capture, where one is open: whether it is.
+    fn add(&mut self, host: IpAddr, time: Timestamp, packet: &KeptPacket) -> bool {
+        let Some(mut traces) = self.open.remove(&host) else { return false };
         let index = traces.iter().position(|trace| trace.link.is_none_or(|link| link == packet.link));
         let index = index.unwrap_or_else(|| {
             // A second link type: a file of its own beside the first.
@@ -173,6 +173,7 @@ impl EvidenceWriter {
             self.add_to(trace, second, time, packet);
         }
         self.open.insert(host, traces);
+        true
     }
 
     fn add_to(&mut self, trace: &mut Trace, second_link: Option<u32>, time: Timestamp, packet: &KeptPacket) {
@@ -228,6 +229,15 @@ impl EvidenceWriter {
 pub struct EvidenceError {
     dir: PathBuf,
     source: io::Error,
+}
+
+/// A recent packet.
+#[derive(Debug)]
+struct Remembered {
+    time: Timestamp,
+    packet: KeptPacket,
+    /// Whether a capture took it, or would have if there had been room.
+    wanted: bool,
 }
 
 /// Bytes: of packets remembered, of one file, of all.
@@ -301,7 +311,7 @@ fn parties(packet: &KeptPacket) -> [IpAddr; 2] {
 
 /// Memory a remembered packet takes, roughly.
 fn footprint(packet: &KeptPacket) -> usize {
-    packet.data.len() + size_of::<(Timestamp, KeptPacket)>()
+    packet.data.len() + size_of::<Remembered>()
 }
 
 /// `20031031T090525Z`.
@@ -476,7 +486,29 @@ mod tests {
         let written = fs::read(dir.path().join(NAME)).unwrap();
         assert_eq!((written.len(), written[24 + 16]), (24 + 12 * 17, b'9' + 11), "the newest ten, and two more");
         let EvidenceStats { packets, over_cap, forgotten, .. } = writer.stats();
-        assert_eq!((packets, over_cap, forgotten), (12, 3, 30 + 5 - 10));
+        // Of 30 the newest ten were remembered when the host was suspected; what came in their place is no loss.
+        assert_eq!((packets, over_cap, forgotten), (12, 3, 30 - 10));
+    }
+
+    #[test]
+    fn forgotten_are_packets_that_no_capture_has_wanted() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = EvidenceWriter::new(dir.path()).unwrap().remembering(4 * footprint(&packet(WORM, b"0")));
+        writer.incident(&incident(false));
+        for number in 0..8 {
+            put(&mut writer, at(number), &packet(WORM, b"w"));
+            put(&mut writer, at(number), &packet(OTHER, b"o"));
+        }
+        writer.incident(&incident(true));
+        writer.flush();
+        // Two packets of each are remembered still.
+        let EvidenceStats { packets, forgotten, .. } = writer.stats();
+        assert_eq!((packets, forgotten), (8, 8 - 2));
+        // What the capture took while it was open is not lost once its host is calm.
+        for number in 8..12 {
+            put(&mut writer, at(number), &packet(OTHER, b"o"));
+        }
+        assert_eq!(writer.stats().forgotten, 8 - 2 + 2);
     }
 
     #[test]

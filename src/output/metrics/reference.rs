@@ -64,7 +64,7 @@ const LABELS: &[(&str, &str)] = &[
     ),
     (
         "result",
-        "how it went: of files `written`, `known`, `too_large`, `over_total`, `failed`; of a reload `ok`, `failed`; of notifications `sent`, `failed` (an attempt), `dropped` (given up); of packets for evidence `written`, `over_cap`, `failed`, `forgotten` (before their host was suspected, which may never be), `shed`",
+        "how it went: of files `written`, `known`, `too_large`, `over_total`, `failed`; of a reload `ok`, `failed`; of notifications `sent`, `failed` (an attempt), `dropped` (given up); of packets for evidence `written`, `over_cap`, `failed`, `forgotten` (wanted by no incident so far; their host may be suspected later), `shed`",
     ),
     ("role", "of a host: `mail-server-declared`, `mail-server-learnt`, `mail-server-possible`, `resolver`, `ordinary`"),
     ("rule", "the stable name of the rule or detector"),
