@@ -410,16 +410,17 @@ impl Core {
             if self.stats.flow.streams >= self.settings.shares.streams as u64 {
                 // A stranger's packets, each of another flow, must not keep out those who converse, nor must those who
                 // say a word a minute.
-                let beginning = !entry.midstream;
-                let Some(quiet) = self.table.evict_quiet(self.at.time, beginning) else {
+                let beginning =
+                    !entry.midstream && entry.packets[0].saturating_add(entry.packets[1]) <= limits::STREAM_BEGINNING;
+                let Some(slow) = self.table.evict_slowest(self.at.time, beginning) else {
                     self.stats.flow.streams_refused += 1;
                     return false;
                 };
-                self.end_flow(quiet, EndReason::Evicted);
+                self.end_flow(slow, EndReason::Evicted);
             }
-            let entry = self.table.get(place);
             self.stats.flow.streams += 1;
-            entry.attached = Some(Box::new(Conversation::new(entry, app, Room::of(&self.settings.shares))));
+            let conversation = Conversation::new(self.table.get(place), app, Room::of(&self.settings.shares));
+            self.table.attach(place, Box::new(conversation));
         }
         true
     }

@@ -186,6 +186,10 @@ pub struct FlowTable<T> {
     capacity: usize,
     /// The slot the sweeping hand looks at next.
     hand: usize,
+    /// A bit for each slot: set where something was attached, cleared when it is met without.
+    followed: Vec<u64>,
+    /// The slot from which on the next to give way is looked for.
+    seeker: usize,
 }
 
 /// The time of a packet, and the time by which flows have grown old.
@@ -224,6 +228,8 @@ impl<T> FlowTable<T> {
             hasher: RandomState::default(),
             capacity: capacity.clamp(1, u32::MAX as usize),
             hand: 0,
+            followed: Vec::new(),
+            seeker: 0,
         }
     }
 
@@ -238,7 +244,8 @@ impl<T> FlowTable<T> {
 
     /// Bytes the table takes, attached boxes not counted, nor room that was set aside and never touched.
     pub fn memory(&self) -> usize {
-        self.slots.len() * size_of::<Entry<T>>() + self.index.allocation_size() + self.free.capacity() * 4
+        let small = self.free.capacity() * 4 + self.followed.capacity() * 8;
+        self.slots.len() * size_of::<Entry<T>>() + self.index.allocation_size() + small
     }
 
     /// Finds or opens the flow of a packet. `ended` is given each flow that had to end for it: its own past life
@@ -280,29 +287,65 @@ impl<T> FlowTable<T> {
         std::mem::replace(&mut self.slots[place.slot as usize], Entry::new(key, sender_is_low, now))
     }
 
-    /// Ends, to make room for what is attached, a flow with something attached: of those among the slots after the hand one of
-    /// a single packet, else the longest idle of those that are quiet, one of which one side alone was heard before others.
-    /// Those under way must not drive each other out. One of which both sides were heard gives way for a `beginning` alone:
-    /// or it would be back with its next packet, and drive out another.
-    pub fn evict_quiet(&mut self, now: Timestamp, beginning: bool) -> Option<Entry<T>> {
-        let mut least: Option<(u8, Timestamp, usize)> = None;
-        for _ in 0..SAMPLE.min(self.slots.len()) {
-            self.hand = if self.hand + 1 < self.slots.len() { self.hand + 1 } else { 0 };
-            let entry = &self.slots[self.hand];
-            if !entry.occupied || entry.attached.is_none() {
-                continue;
-            }
+    /// Attaches what the flow at a place needs besides.
+    pub fn attach(&mut self, place: Place, attached: Box<T>) {
+        let (word, bit) = (place.slot as usize / 64, place.slot % 64);
+        if self.followed.len() <= word {
+            self.followed.resize(word + 1, 0);
+        }
+        self.followed[word] |= 1 << bit;
+        self.get(place).attached = Some(attached);
+    }
+
+    /// Ends, to make room for what is attached, a flow with something attached: of the next [`SAMPLE`] of them one of a
+    /// single packet, else one that is closed, else one of which one side alone was heard and that is quiet. Those under way must not drive each
+    /// other out: one of which both sides were heard gives way for a `beginning` alone, or it would be back with its next
+    /// packet, and drive out another. It is the slowest since it began, so that whoever says a word a minute, however many
+    /// they are, keeps out nobody who has something to say.
+    pub fn evict_slowest(&mut self, now: Timestamp, beginning: bool) -> Option<Entry<T>> {
+        let mut least: Option<(u8, u64, Timestamp, usize)> = None;
+        let mut first = None;
+        for _ in 0..SAMPLE {
+            let Some(slot) = self.next_followed().filter(|slot| first != Some(*slot)) else { break };
+            first.get_or_insert(slot);
+            let entry = &self.slots[slot];
+            let age = now.since(entry.started).as_secs();
             let quiet = now.since(entry.last) > limits::TIMEOUT_NEW;
-            let worth = match entry.packets {
-                [0, 1] | [1, 0] => 0,
-                [0, _] | [_, 0] if quiet => 1,
-                _ if quiet && beginning => 2,
+            let (worth, pace) = match entry.packets {
+                [0, 1] | [1, 0] => (0, 0),
+                _ if entry.closed => (1, 0),
+                [0, _] | [_, 0] if quiet => (2, 0),
+                [0, _] | [_, 0] => continue,
+                _ if beginning && age >= limits::STREAM_GRACE.as_secs() => {
+                    (3, entry.bytes[0].saturating_add(entry.bytes[1]) / age.max(1))
+                }
                 _ => continue,
             };
-            let worth = (worth, entry.last, self.hand);
+            let worth = (worth, pace, entry.last, slot);
             least = Some(least.map_or(worth, |least| least.min(worth)));
         }
-        self.remove(least?.2 as u32)
+        self.remove(least?.3 as u32)
+    }
+
+    /// The next slot, from the seeker on and round, that has something attached.
+    fn next_followed(&mut self) -> Option<usize> {
+        // The word it begins in is looked at twice: from there on, and at last as a whole.
+        for _ in 0..=self.followed.len() {
+            let word = self.seeker / 64;
+            let bits = self.followed.get_mut(word)?;
+            let mut ahead = *bits & (u64::MAX << (self.seeker % 64));
+            while ahead != 0 {
+                let slot = word * 64 + ahead.trailing_zeros() as usize;
+                if self.slots.get(slot).is_some_and(|entry| entry.attached.is_some()) {
+                    self.seeker = (slot + 1) % (self.followed.len() * 64);
+                    return Some(slot);
+                }
+                ahead &= ahead - 1;
+                *bits &= !(1 << (slot % 64));
+            }
+            self.seeker = (word + 1) % self.followed.len() * 64;
+        }
+        None
     }
 
     /// Looks at the next `count` slots for flows that timed out.
@@ -467,6 +510,31 @@ mod tests {
         assert_eq!((entry.side(low), entry.side(back_low)), (Side::Client, Side::Server));
         entry.swap_sides();
         assert_eq!(entry.client().to_string(), "10.0.0.2:25");
+    }
+
+    /// Of a thousand flows ten are followed, and far apart.
+    #[test]
+    fn the_slowest_of_those_that_are_followed_gives_way_to_one_that_begins() {
+        let mut table = FlowTable::<u8>::new(10_000);
+        for port in 1..=1_000 {
+            let (place, _) = open(&mut table, port, at(0));
+            if port % 100 == 0 {
+                table.attach(place, Box::new(0));
+                for side in [Side::Client, Side::Server] {
+                    let bytes = if port == 700 { 30 } else { 3_000 };
+                    (0..2).for_each(|_| table.get(place).count(side, bytes, at(29)));
+                }
+            }
+        }
+        let mut evict = |seconds, beginning| Some(table.evict_slowest(at(seconds), beginning)?.client().port());
+        assert_eq!(evict(29, false), None, "for a packet of one that is under way none");
+        assert_eq!(evict(9, true), None, "all are young");
+        assert_eq!(evict(29, true), Some(700), "though it spoke just now");
+        // The others are alike, and each is met once.
+        let mut others: Vec<_> = std::iter::from_fn(|| evict(29, true)).collect();
+        others.sort_unstable();
+        assert_eq!(others, [100, 200, 300, 400, 500, 600, 800, 900, 1_000]);
+        assert_eq!((table.len(), table.followed.iter().map(|bits| bits.count_ones()).sum::<u32>()), (990, 0));
     }
 
     #[test]

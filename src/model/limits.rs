@@ -117,6 +117,11 @@ pub const STREAM_DOUBTED_BYTES: usize = 256 << 10;
 pub const STREAM_DOUBTED_SEGMENTS: usize = 256;
 /// Streams followed in full at once.
 pub const STREAMS: usize = 65_536;
+/// Where there are so many, none gives way to a session that begins for being slow before it is this old: most sessions are
+/// over by then, or have said enough.
+pub const STREAM_GRACE: Duration = Duration::from_secs(10);
+/// ... and for a session in its first packets alone: three that open it, the greeting, a hello, and some that came twice.
+pub const STREAM_BEGINNING: u32 = 8;
 /// A hole that the other side acknowledged is given up after this long: longer than any mirror port reorders.
 pub const GAP_PATIENCE: Duration = Duration::from_millis(1_000);
 /// ... or after this many more packets of the flow.

@@ -463,6 +463,28 @@ fn streams_that_are_quiet_give_way() {
     assert_eq!(told.stats.flow.ended[EndReason::Evicted as usize], 1);
 }
 
+/// They all speak at once, a moment before a session begins: none of them is quiet.
+#[test]
+fn streams_that_are_slow_give_way() {
+    let mut settings = SensorSettings::default();
+    settings.shares.streams = 50;
+    let begun = start() - 45 * SECOND;
+    let mut frames = Vec::new();
+    for n in 0..200_u16 {
+        let session = mail(begun + i64::from(n) * 10, 1_100 + n, 25, 1);
+        let last = session.iter().take(9).filter(|frame| sent_by(frame) == CLIENT).next_back().cloned();
+        frames.extend(session.into_iter().take(9));
+        // Its last words once more, which are as good as new ones to whoever counts packets.
+        frames.extend(last.map(|last| Frame { time: start() - 1_000, ..last }));
+    }
+    frames.extend(mail(start(), PORTS[0], PORTS[1], 1));
+    frames.sort_by_key(|frame| frame.time);
+    let told = sense_with(settings, frames);
+    let letters = told.mails().into_iter().filter(|mail| mail.message.is_some()).count();
+    assert_eq!(letters, 1, "{:?}", told.stats.flow);
+    assert_eq!(told.stats.flow.ended[EndReason::Evicted as usize], 1);
+}
+
 /// Where one side alone is captured nobody seems to be answered: sessions under way do not drive each other out.
 #[test]
 fn sessions_seen_from_one_side_keep_their_streams() {

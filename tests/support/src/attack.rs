@@ -48,7 +48,8 @@ impl Attack {
         let packets = self.packets;
         let wave = Wave { size: size.max(1), span: self.span, seed };
         merge.add(START, move || packets(wave));
-        let mailing = START + self.span / 3;
+        // Not at a full minute, when all slow senders say their word.
+        let mailing = START + self.span / 3 + self.span / 120;
         merge.add(mailing, move || infected(mailing, seed));
         let mut totals = Totals::default();
         for packet in merge {
