@@ -119,6 +119,39 @@ fn signals_that_a_parent_had_blocked_end_it_all_the_same() {
     drop(pipe);
 }
 
+/// A log that cannot be written is the end of the log alone.
+#[test]
+fn a_log_that_cannot_be_written_costs_no_run() {
+    for level in ["info", "trace"] {
+        let typed = ["replay", &sample("arrival"), "--metrics", "127.0.0.1:0", "--log-level", level];
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = Command::new(binary()).args(typed).stderr(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{level}");
+        assert!(String::from_utf8(output.stdout).unwrap().contains("Read: 2003"), "{level}");
+    }
+}
+
+/// Its last words must not wait for whoever holds it up.
+#[test]
+fn a_second_signal_ends_a_run_whose_messages_nobody_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    let cut = &fs::read(sample("arrival")).unwrap()[..3_000];
+    // More than a pipe takes.
+    for number in 0..900 {
+        fs::write(dir.path().join(format!("{number}{}.pcap", "x".repeat(150))), cut).unwrap();
+    }
+    let mut command = Command::new(binary());
+    command.args(["replay", "."]).current_dir(dir.path()).stdin(Stdio::null());
+    let mut held = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let signal = || Command::new("kill").args(["-TERM", &held.id().to_string()]).status().unwrap();
+    std::thread::sleep(Duration::from_millis(900));
+    signal();
+    std::thread::sleep(Duration::from_millis(600));
+    signal();
+    wait(&mut held);
+    assert_eq!(held.wait().unwrap().code(), Some(1));
+}
+
 // --- names --------------------------------------------------------------------------------------------------------
 
 /// Captures of an incident may have been named by who is behind it.

@@ -113,6 +113,8 @@ fn start_log(level: LogLevel) {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal() && !plain)
         .with_target(false)
+        // It would complain on standard error that standard error cannot be written to, which is a panic.
+        .log_internal_errors(false)
         .with_max_level(filter);
     // A second log in one process can only be a test's; the first one stays.
     let _ = log.try_init();

@@ -2,12 +2,14 @@
 //! a pipe that nobody reads from holds it up for ever. So a second one, a moment later, ends the process at once.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -46,7 +48,9 @@ impl Stop {
             let mut first = None;
             for _ in signals.forever() {
                 if is_second(&mut first, Instant::now()) {
-                    complain(STOPPED);
+                    if is_read(io::stderr()) {
+                        complain(STOPPED);
+                    }
                     process::exit(1);
                 }
             }
@@ -55,6 +59,11 @@ impl Stop {
         let started = thread::Builder::new().name("signals".to_owned()).spawn(work);
         started.map(|_| ()).map_err(no_thread)
     }
+}
+
+/// Whether there is room for a line right now: it may be that pipe that nobody reads.
+fn is_read(output: impl AsFd) -> bool {
+    poll(&mut [PollFd::new(&output, PollFlags::OUT)], Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
 /// Why a thread beside the run could not be started.
@@ -75,7 +84,7 @@ fn is_second(first: &mut Option<Instant>, now: Instant) -> bool {
 
 /// Some send each signal twice, to a process and to its group (timeout(1)); people take longer.
 const APART: Duration = Duration::from_millis(500);
-const MORE_THREADS: &str = "raise the limit on threads (ulimit -u, TasksMax= of systemd)";
+const MORE_THREADS: &str = "raise the limit on threads (ulimit -u, TasksMax= of systemd) or memory";
 const STOPPED: &str = "ended at once by a second signal: what was under way is lost, and there is no summary";
 
 #[cfg(test)]
