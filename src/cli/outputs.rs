@@ -52,6 +52,8 @@ pub struct Outputs {
     /// What was told of files and of packets that could not be written.
     files_unwritten: Unwritten,
     packets_unwritten: Unwritten,
+    /// The EVE file was deleted, and could not be begun anew yet, which was told.
+    deleted_told: bool,
     /// Of a replay: that others were not told of all that was to be told, as a sentence.
     untold: Option<String>,
     worst: Option<Severity>,
@@ -113,6 +115,7 @@ impl Outputs {
             notes: Notes::default(),
             files_unwritten: Unwritten::default(),
             packets_unwritten: Unwritten::default(),
+            deleted_told: false,
             untold: None,
             worst: None,
             counters: BTreeMap::new(),
@@ -278,6 +281,22 @@ impl Outputs {
         }
     }
 
+    /// Begins the EVE file anew when it was deleted, as by who makes room on a disk: into the old one lines would go for
+    /// months, and nobody could read them.
+    fn replace_deleted(&mut self) {
+        let Some(writer) = self.writer.as_mut().filter(|writer| self.live && writer.is_deleted()) else { return };
+        match writer.reopen() {
+            Ok(()) => {
+                tracing::warn!("the EVE file was deleted, and is begun anew; what was written meanwhile is lost");
+                self.deleted_told = false;
+            }
+            Err(error) if !std::mem::replace(&mut self.deleted_told, true) => {
+                tracing::error!("the EVE file was deleted, and its lines are lost until it is begun anew: {error}");
+            }
+            Err(_) => {}
+        }
+    }
+
     fn tell_unwritten(&mut self) {
         if !self.live {
             return;
@@ -332,6 +351,7 @@ impl Outputs {
             self.metrics.set_memory("evidence", evidence.memory() as u64);
         }
         self.tell_unwritten();
+        self.replace_deleted();
         self.metrics.update_inspect(view.inspect);
         self.told.tend(&self.metrics);
         self.metrics.update_correlate(&view.correlator.stats());

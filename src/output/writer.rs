@@ -7,7 +7,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -127,6 +127,11 @@ impl EveWriter {
         Ok(())
     }
 
+    /// Whether the file has no name any more: what is written to it, nobody will read. It can be opened anew.
+    pub fn is_deleted(&self) -> bool {
+        matches!(self.target, Target::File(_)) && self.sink.is_deleted()
+    }
+
     /// Lines that could not be written.
     pub fn lost_lines(&self) -> u64 {
         self.lost_lines
@@ -230,6 +235,11 @@ impl std::fmt::Display for Target {
 trait Sink: Write + Send + std::fmt::Debug {
     /// Takes the last `bytes` written back; false when this kind of sink cannot.
     fn take_back(&mut self, bytes: u64) -> io::Result<bool>;
+
+    /// Whether it is a file that was deleted.
+    fn is_deleted(&self) -> bool {
+        false
+    }
 }
 
 impl Sink for File {
@@ -242,6 +252,10 @@ impl Sink for File {
         // Standard output sent to a file has a position; left beyond the end it would make a hole.
         self.seek(SeekFrom::End(0))?;
         Ok(true)
+    }
+
+    fn is_deleted(&self) -> bool {
+        self.metadata().is_ok_and(|meta| meta.is_file() && meta.nlink() == 0)
     }
 }
 
@@ -511,6 +525,22 @@ mod tests {
         writer.write(b"{\"a\":1}\n").unwrap();
         writer.flush().unwrap();
         assert_eq!((&reader).read(&mut lines).unwrap(), 8);
+    }
+
+    #[test]
+    fn a_file_that_is_deleted_is_told_from_one_that_was_moved_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, old) = (dir.path().join("eve.json"), dir.path().join("eve.json.1"));
+        let mut writer = EveWriter::append(&path).unwrap();
+        fs::rename(&path, &old).unwrap();
+        assert!(!writer.is_deleted());
+        fs::remove_file(&old).unwrap();
+        assert!(writer.is_deleted());
+        writer.reopen().unwrap();
+        writer.write(b"{}\n").unwrap();
+        writer.flush().unwrap();
+        assert!(!writer.is_deleted());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{}\n");
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! EVE lines to a named pipe, whose reader may come late, go, and come back.
+//! Where EVE lines go while that goes away and comes back: a named pipe, a file.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
@@ -45,4 +45,19 @@ fn a_reader_that_is_away_holds_up_neither_the_end_nor_a_reload() {
     let last: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(last.last().unwrap()["event_type"], "stats");
     assert_eq!(sensor.end(), Some(1), "lines were lost: {}", sensor.log());
+}
+
+/// As by who makes room on a full disk: without a name nobody can read it.
+#[test]
+fn a_file_that_is_deleted_is_begun_anew() {
+    let wire = match Wire::lay() {
+        Ok(wire) => wire,
+        Err(why) => return skip(&why),
+    };
+    let sensor = Sensor::start(&wire, &[]);
+    fs::remove_file(&sensor.eve).unwrap();
+    sensor.wait_for_log("the EVE file was deleted, and is begun anew", 1);
+    send(&wire, &trace("arrival"));
+    let eve = sensor.stop();
+    assert!(eve.iter().any(|event| event["event_type"] == "smtp"), "{eve:?}");
 }
