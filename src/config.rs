@@ -9,6 +9,8 @@ mod read;
 mod told;
 mod value;
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +25,7 @@ pub use self::told::Alertmanager;
 pub use self::value::{Destination, Format, LogLevel, Metrics, events, network, unknown};
 use crate::model::alert::Severity;
 use crate::model::eve_type::{EventFilter, EventType};
+use crate::model::limits;
 use crate::model::memory::{Memory, Shares};
 use crate::model::net::HomeNet;
 use crate::model::settings::{DetectSettings, Ignore, InspectSettings, SensorSettings, SensorTable, SyslogTarget};
@@ -211,8 +214,7 @@ impl Layer {
     /// # Errors
     /// The file cannot be read, is not TOML, or holds an unknown key or an impossible value.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let text = contents(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
         Self::read(path, &text)
     }
 
@@ -308,6 +310,16 @@ pub enum ConfigError {
     /// Line and column count from 1; columns are characters.
     #[error("{path}:{line}:{column}: {what}", path = path.display())]
     Invalid { path: PathBuf, line: usize, column: usize, what: String },
+}
+
+/// A device has no end.
+fn contents(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(limits::CONFIG_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > limits::CONFIG_FILE_BYTES {
+        return Err(io::Error::other(format!("it has more than {} bytes", limits::CONFIG_FILE_BYTES)));
+    }
+    Ok(text)
 }
 
 /// Inspector threads: more than any one machine has cores to spare for.

@@ -126,6 +126,8 @@ pub struct Run<S> {
     pub report: Report,
     /// The sources, each with the error that ended it, if one did.
     pub sources: Vec<(S, Option<CaptureError>)>,
+    /// Not all threads could be started, of which the log was told: nothing was begun, or the run was stopped at once.
+    pub incomplete: bool,
     /// Sources whose thread failed, which is a defect of ours: what they had given by then is in the report.
     pub failed: usize,
     /// The correlator or the audience failed, which is a defect of ours too: the report is empty, and what was
@@ -151,19 +153,20 @@ pub fn run<S: Source + Send>(
     let over = &AtomicBool::new(false);
     let all = sources.len();
     thread::scope(|scope| {
-        if let Some(Server { listener, endpoints }) = server {
-            start(scope, "metrics", move || serve(&listener, over, endpoints));
-        }
         // Without all its threads a run is given up, not run lame: the sources are not even begun.
-        let complete = (0..workers).all(|worker| {
-            let desk = Desk {
-                jobs: jobs_out.clone(),
-                planned: inspector,
-                busy: shared.busy.get(worker),
-                inspect: |inspector, rules, event| inspector.inspect(rules, event),
-            };
-            employ(scope, worker, desk)
+        let served = server.is_none_or(|Server { listener, endpoints }| {
+            start(scope, "metrics", move || serve(&listener, over, endpoints)).is_some()
         });
+        let complete = served
+            && (0..workers).all(|worker| {
+                let desk = Desk {
+                    jobs: jobs_out.clone(),
+                    planned: inspector,
+                    busy: shared.busy.get(worker),
+                    inspect: |inspector, rules, event| inspector.inspect(rules, event),
+                };
+                employ(scope, worker, desk)
+            });
         let readers: Vec<_> = sources
             .into_iter()
             .zip(0..)
@@ -178,6 +181,7 @@ pub fn run<S: Source + Send>(
                 reader
             })
             .collect();
+        let begun = readers.len();
         // Held by the readers alone from here on: when they end, so do the inspectors and this thread's loop.
         drop((jobs_in, batches_in));
         let merged = (plan.pressure == Pressure::Shed && all > 1).then_some(plan.merge_patience);
@@ -192,7 +196,9 @@ pub fn run<S: Source + Send>(
         }
         let sources: Vec<_> = readers.into_iter().filter_map(|reader| reader.join().ok()).collect();
         over.store(true, Ordering::Relaxed);
-        Run { failed: all - sources.len(), broken: report.is_err(), report: report.unwrap_or_default(), sources }
+        let incomplete = begun < all;
+        let failed = begun - sources.len();
+        Run { incomplete, failed, broken: report.is_err(), report: report.unwrap_or_default(), sources }
     })
 }
 
@@ -203,9 +209,7 @@ fn start<'scope, T: Send + 'scope>(
     work: impl FnOnce() -> T + Send + 'scope,
 ) -> Option<thread::ScopedJoinHandle<'scope, T>> {
     let started = thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, work);
-    started
-        .inspect_err(|error| tracing::error!("cannot start the thread '{name}': {error}; raise the limit on threads"))
-        .ok()
+    started.inspect_err(|error| tracing::error!("cannot start the thread '{name}': {error}")).ok()
 }
 
 /// Serves metrics until the run is over, whatever one answer may run into.

@@ -78,9 +78,14 @@ fn kind(path: &Path) -> io::Result<Kind> {
     })
 }
 
-/// A path as people read it; not for opening it again.
+/// A path as people read it, on one line; not for opening it again.
 pub(super) fn name(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
+    let name = path.to_string_lossy();
+    if !name.contains(char::is_control) {
+        return name.into_owned();
+    }
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    name.chars().map(escaped).collect()
 }
 
 #[cfg(test)]
@@ -104,6 +109,12 @@ mod tests {
         let found: Vec<_> = listing.files.iter().map(|f| name(f.strip_prefix(root.path()).unwrap())).collect();
         assert_eq!(found, ["a.pcap", "b/c/linked.pcap", "b/c/n.pcap", "b/m.pcap", "z.pcap"]);
         assert_eq!(listing.skipped.len(), 2, "{:?}", listing.skipped);
+    }
+
+    #[test]
+    fn a_name_is_one_line_and_moves_no_cursor() {
+        let path = Path::new("day \u{1b}[2J\n/Zoë.pcap");
+        assert_eq!(name(path), "day \\u{1b}[2J\\n/Zoë.pcap");
     }
 
     #[test]

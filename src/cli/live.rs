@@ -12,7 +12,7 @@ use super::health::{Health, Pulse};
 use super::outputs::{self, Outputs};
 use super::reload::Reload;
 use super::service::Service;
-use super::stop::Stop;
+use super::stop::{Stop, too_few_threads};
 use super::{Failure, args, packs, print, replay, settings};
 use crate::capture::{CaptureError, Fanout, LiveOptions, SteadySource};
 use crate::config::{Config, Destination, Format, LogLevel};
@@ -84,6 +84,9 @@ pub fn run(typed: args::Live, log_level: Option<LogLevel>, settings: settings::L
     let run = pipeline::run(sources, plan, &rules, &stop, server, &mut attendant);
     health.pulse.end();
     attendant.stopping();
+    if run.incomplete {
+        return Err(too_few_threads());
+    }
     if run.broken {
         return Err(Failure::Failed(outputs::BROKEN.to_owned()));
     }

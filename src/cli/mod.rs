@@ -1,5 +1,6 @@
 //! The command line: what was typed ([`args`]), what it means ([`settings`]), and one file for each command.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -11,6 +12,7 @@ use crate::config::LogLevel;
 
 pub mod args;
 mod health;
+mod inherited;
 mod live;
 mod man;
 mod outputs;
@@ -22,6 +24,7 @@ mod service;
 pub mod settings;
 mod stop;
 mod told;
+mod unwritten;
 
 /// Parses the command line, runs one command, and returns its exit code (0, 1, 2 or 3).
 pub fn main() -> ExitCode {
@@ -37,7 +40,7 @@ pub fn main() -> ExitCode {
         complain(&format!("defect in the thread '{thread}' at {place}: {why}"));
     }));
     // A panic ends the process as any other failure does, so that whoever supervises it sees one kind only.
-    let done = panic::catch_unwind(AssertUnwindSafe(|| run(command, log_level)));
+    let done = panic::catch_unwind(AssertUnwindSafe(|| inherited::amend().and_then(|()| run(command, log_level))));
     match done.unwrap_or_else(|_| Err(Failure::Failed(outputs::BROKEN.to_owned()))) {
         Ok(code) => code,
         Err(Failure::Failed(why)) => {
@@ -112,13 +115,26 @@ fn start_log(level: LogLevel) {
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal() && !plain)
         .with_target(false)
+        // It would complain on standard error that standard error cannot be written to, which is a panic.
+        .log_internal_errors(false)
         .with_max_level(filter);
     // A second log in one process can only be a test's; the first one stays.
     let _ = log.try_init();
 }
 
 fn complain(why: &str) {
-    let _ = writeln!(io::stderr(), "mailsnare: {why}");
+    let _ = writeln!(io::stderr(), "mailsnare: {}", shown(why));
+}
+
+/// A sentence as a terminal may get it: the path in it may have been named by a stranger, to move the cursor or to set
+/// colours.
+fn shown(sentence: &str) -> Cow<'_, str> {
+    let moves = |c: char| c.is_control() && c != '\n';
+    if !sentence.contains(moves) {
+        return Cow::Borrowed(sentence);
+    }
+    let escaped = |c: char| if moves(c) { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(sentence.chars().map(escaped).collect())
 }
 
 /// What a panic says, without what it quotes: text that could not be cut is whatever the wire said, a password perhaps.

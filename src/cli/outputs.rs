@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::health::Pulse;
 use super::told::Told;
+use super::unwritten::Unwritten;
 use super::{Failure, complain};
 use crate::capture;
 use crate::config::{Config, Destination};
@@ -30,6 +31,7 @@ use crate::output::evidence::EvidenceWriter;
 use crate::output::extract::Extractor;
 use crate::output::metrics::Metrics;
 use crate::output::summary::Notes;
+use crate::output::textfile;
 use crate::output::writer::{EveWriter, WriteError};
 use crate::pipeline::{Audience, Plan, Pressure, Run, View};
 
@@ -47,6 +49,13 @@ pub struct Outputs {
     /// Live capture: lines are flushed at each pause, delays are measured.
     live: bool,
     notes: Notes,
+    /// What was told of files and of packets that could not be written.
+    files_unwritten: Unwritten,
+    packets_unwritten: Unwritten,
+    /// The EVE file was deleted, and could not be begun anew yet, which was told.
+    deleted_told: bool,
+    /// Of a replay: that others were not told of all that was to be told, as a sentence.
+    untold: Option<String>,
     worst: Option<Severity>,
     /// The newest counters of each source.
     counters: BTreeMap<u16, SensorStats>,
@@ -77,6 +86,7 @@ impl Outputs {
         }
         if let Some(path) = &config.metrics_textfile {
             no_capture(path, "--metrics-textfile")?;
+            textfile::check(path).map_err(|error| Failure::Failed(error.to_string()))?;
         }
         let pulse = Pulse::new(if live { &sources } else { &[] });
         let told = Told::open(config, &origin)?;
@@ -103,6 +113,10 @@ impl Outputs {
             sources,
             live,
             notes: Notes::default(),
+            files_unwritten: Unwritten::default(),
+            packets_unwritten: Unwritten::default(),
+            deleted_told: false,
+            untold: None,
             worst: None,
             counters: BTreeMap::new(),
             last_ticks: BTreeMap::new(),
@@ -134,7 +148,8 @@ impl Outputs {
         }
         self.write();
         self.flush();
-        self.told.finish(&self.metrics);
+        self.notes.untold = self.told.finish(&self.metrics);
+        self.untold = self.told.failure().filter(|_| !self.live);
         self.notes.eve_lost_lines = self.writer.as_ref().map_or(0, EveWriter::lost_lines);
         if let Some(evidence) = &mut self.evidence {
             evidence.flush();
@@ -168,7 +183,7 @@ impl Outputs {
         let eve = self.writer.as_ref().and_then(EveWriter::first_error);
         let extract = self.extractor.as_ref().and_then(Extractor::first_error);
         let evidence = self.evidence.as_ref().and_then(EvidenceWriter::first_error);
-        let written = [eve, extract, evidence].into_iter().flatten().map(str::to_owned);
+        let written = [eve, extract, evidence, self.untold.as_deref()].into_iter().flatten().map(str::to_owned);
         let defect = (run.failed > 0).then(|| SENSOR_FAILED.to_owned());
         let mut all: Vec<_> = sources.chain(written).chain(defect).collect();
         // All threads of an interface say the same.
@@ -266,6 +281,41 @@ impl Outputs {
         }
     }
 
+    /// Begins the EVE file anew when it was deleted, as by who makes room on a disk: into the old one lines would go for
+    /// months, and nobody could read them.
+    fn replace_deleted(&mut self) {
+        let Some(writer) = self.writer.as_mut().filter(|writer| self.live && writer.is_deleted()) else { return };
+        match writer.reopen() {
+            Ok(()) => {
+                tracing::warn!("the EVE file was deleted, and is begun anew; what was written meanwhile is lost");
+                self.deleted_told = false;
+            }
+            Err(error) if !std::mem::replace(&mut self.deleted_told, true) => {
+                tracing::error!("the EVE file was deleted, and its lines are lost until it is begun anew: {error}");
+            }
+            Err(_) => {}
+        }
+    }
+
+    fn tell_unwritten(&mut self) {
+        if !self.live {
+            return;
+        }
+        let now = Instant::now();
+        if let Some(extractor) = &self.extractor
+            && let (failed, Some(error)) = (extractor.stats().failed, extractor.last_error())
+            && self.files_unwritten.is_due(failed, now)
+        {
+            tracing::error!("{error}; files not extracted so far: {failed}");
+        }
+        if let Some(evidence) = &self.evidence
+            && let (failed, Some(error)) = (evidence.stats().failed, evidence.last_error())
+            && self.packets_unwritten.is_due(failed, now)
+        {
+            tracing::error!("{error}; packets not kept so far: {failed}");
+        }
+    }
+
     /// Opens the EVE file anew, after it was moved away. When that fails, the old one is written on.
     pub fn reopen(&mut self) {
         self.flush();
@@ -300,6 +350,8 @@ impl Outputs {
             self.metrics.update_evidence(&evidence.stats());
             self.metrics.set_memory("evidence", evidence.memory() as u64);
         }
+        self.tell_unwritten();
+        self.replace_deleted();
         self.metrics.update_inspect(view.inspect);
         self.told.tend(&self.metrics);
         self.metrics.update_correlate(&view.correlator.stats());

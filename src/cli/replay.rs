@@ -1,13 +1,13 @@
 //! `mailsnare replay`.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::health::Health;
 use super::outputs::{self, Outputs};
-use super::stop::Stop;
+use super::stop::{Stop, too_few_threads};
 use super::{Failure, complain, packs, print, settings};
 use crate::capture::{CaptureError, FindingKind, ReplayOptions, ReplaySource, Source, Step};
 use crate::config::{Destination, Format};
@@ -44,6 +44,9 @@ pub fn run(settings: &settings::Replay) -> Result<ExitCode, Failure> {
     health.pulse.start();
     let run = pipeline::run(vec![watched], plan, &rules, &stop, server, &mut outputs);
     health.pulse.end();
+    if run.incomplete {
+        return Err(too_few_threads());
+    }
     if run.broken {
         return Err(Failure::Failed(outputs::BROKEN.to_owned()));
     }
@@ -97,7 +100,7 @@ fn width(terminal: bool) -> Option<u16> {
 fn tell_findings(source: &ReplaySource) -> bool {
     for finding in source.findings() {
         let kind = if finding.kind == FindingKind::Damaged { "" } else { "warning: " };
-        let _ = writeln!(io::stderr(), "mailsnare: {kind}{finding}");
+        complain(&format!("{kind}{finding}"));
     }
     source.damaged()
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Failure;
+use super::stop::no_thread;
 use crate::config::{Alertmanager, Config};
 use crate::model::alert::{Alert, Incident};
 use crate::model::eve_type::{EventFilter, EventType};
@@ -52,15 +53,14 @@ impl Told {
     /// # Errors
     /// No thread can be had.
     pub fn begin(&mut self) -> Result<(), Failure> {
-        let failed = |error| Failure::Failed(format!("cannot start a thread: {error}"));
         if let Some(place) = self.alertmanager.take() {
             let mut poster = Poster::new(&place.0);
             let pager = Pager::new(self.sensor.clone());
-            self.courier = Some(Courier::start(pager, move |body| poster.post(body)).map_err(failed)?);
+            self.courier = Some(Courier::start(pager, move |body| poster.post(body)).map_err(no_thread)?);
         }
         if let Some((syslog, _)) = &mut self.syslog {
             if let Some(name) = syslog.name() {
-                let mut lookup = Lookup::start(move || name.find()).map_err(failed)?;
+                let mut lookup = Lookup::start(move || name.find()).map_err(no_thread)?;
                 syslog.find_by(Box::new(move || lookup.poll()));
             }
             syslog.tend();
@@ -107,14 +107,28 @@ impl Told {
         }
     }
 
-    /// Tells what is still to be told.
-    pub fn finish(&mut self, metrics: &Metrics) {
+    /// Tells what is still to be told; gives how much was not, in all.
+    pub fn finish(&mut self, metrics: &Metrics) -> u64 {
         self.tend(metrics);
+        let mut untold = self.syslog.as_ref().map_or(0, |(syslog, _)| syslog.stats().dropped);
         if let Some(courier) = self.courier.take() {
             let stats = courier.finish();
             metrics.update_notifications(ALERTMANAGER, &stats);
             metrics.set_queue(ALERTMANAGER, 0);
+            untold += stats.dropped;
         }
+        untold
+    }
+
+    /// That syslog did not take all it was to be told, as a sentence.
+    pub fn failure(&self) -> Option<String> {
+        let (syslog, _) = self.syslog.as_ref().filter(|(syslog, _)| syslog.stats().dropped > 0)?;
+        let (target, stats) = (syslog.target(), syslog.stats());
+        let all = stats.sent + stats.dropped;
+        Some(format!(
+            "syslog at {target} did not take {} of {all} messages; see that it listens there, and reads them in time",
+            stats.dropped
+        ))
     }
 }
 

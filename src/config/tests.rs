@@ -148,6 +148,8 @@ fn the_example_of_the_readme_holds() {
 fn a_file_that_is_not_there_is_named() {
     let error = Layer::load(Path::new("no/such.toml")).unwrap_err().to_string();
     assert!(error.starts_with("cannot read the configuration file no/such.toml: "), "{error}");
+    let error = Layer::load(Path::new("/dev/zero")).unwrap_err().to_string();
+    assert_eq!(error, "cannot read the configuration file /dev/zero: it has more than 1048576 bytes");
 }
 
 #[test]

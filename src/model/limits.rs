@@ -311,6 +311,8 @@ pub const SEVENZIP_KEY_ROUNDS: u8 = 19;
 
 // --- rules ------------------------------------------------------------------------------------------------------
 
+/// Bytes of the configuration file: many times what a large one has.
+pub const CONFIG_FILE_BYTES: u64 = 1 << 20;
 /// A rule file: thousands of hand-written rules fit; anything larger is not a rule file.
 pub const RULE_FILE_BYTES: u64 = 4 << 20;
 /// Conditions within conditions: more cannot be reviewed, and matching recurses this far at most.

@@ -31,6 +31,7 @@ pub struct EvidenceWriter {
     begun: BTreeSet<String>,
     stats: EvidenceStats,
     first_error: Option<String>,
+    last_error: Option<String>,
 }
 
 /// What became of the packets.
@@ -73,6 +74,7 @@ impl EvidenceWriter {
             begun: BTreeSet::new(),
             stats: EvidenceStats::default(),
             first_error: None,
+            last_error: None,
         })
     }
 
@@ -141,6 +143,11 @@ impl EvidenceWriter {
         self.first_error.as_deref()
     }
 
+    /// What went wrong last.
+    pub fn last_error(&self) -> Option<&str> {
+        self.last_error.as_deref()
+    }
+
     /// Begins with what is remembered of the host.
     fn begin(&mut self, host: IpAddr, incident: &Incident) {
         let mut name = format!("{}-{}", host.to_string().replace(':', "-"), compact(incident.first_seen));
@@ -204,6 +211,12 @@ impl EvidenceWriter {
         if trace.gathered.is_empty() {
             return;
         }
+        if trace.written > 0 && is_gone(&trace.path) {
+            // Moved away, or deleted to make room: what comes goes to a new file.
+            trace.written = 0;
+            trace.gathered.splice(0..0, file_header(trace.link.unwrap_or_default()));
+            self.stats.files += 1;
+        }
         match trace.append() {
             Ok(()) => {
                 self.stats.packets += trace.packets;
@@ -214,7 +227,9 @@ impl EvidenceWriter {
             Err(error) => {
                 self.stats.failed += trace.packets;
                 let path = trace.path.display();
-                self.first_error.get_or_insert_with(|| format!("cannot write evidence to {path}: {error}"));
+                let sentence = format!("cannot write evidence to {path}: {error}");
+                self.first_error.get_or_insert_with(|| sentence.clone());
+                self.last_error = Some(sentence);
                 // Without its header a file is none: it stays for the next try.
                 trace.gathered.truncate(if trace.written == 0 { FILE_HEADER } else { 0 });
             }
@@ -272,8 +287,11 @@ impl Trace {
     fn append(&self) -> io::Result<()> {
         let mut file = if self.written == 0 { create(&self.path)? } else { reopen(&self.path, self.written)? };
         let written = file.write_all(&self.gathered);
-        if written.is_err() {
-            file.set_len(self.written)?;
+        match &written {
+            Ok(()) => {}
+            // A file without its header is none.
+            Err(_) if self.written == 0 => fs::remove_file(&self.path)?,
+            Err(_) => file.set_len(self.written)?,
         }
         written
     }
@@ -298,6 +316,10 @@ fn reopen(path: &Path, length: u64) -> io::Result<File> {
         return Err(something_else());
     }
     OpenOptions::new().append(true).open(path)
+}
+
+fn is_gone(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 fn something_else() -> io::Error {
@@ -537,6 +559,32 @@ mod tests {
         put(&mut writer, at(2), &packet(WORM, b"two"));
         writer.flush();
         assert_eq!(fs::metadata(dir.path().join(NAME)).unwrap().len(), 24 + 16 + 3);
+    }
+
+    /// As who makes room on a full disk does.
+    #[test]
+    fn a_file_that_is_deleted_while_it_grows_is_begun_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = EvidenceWriter::new(dir.path()).unwrap();
+        writer.incident(&incident(false));
+        for data in [b"one", b"two"] {
+            put(&mut writer, at(1), &packet(WORM, data));
+            writer.flush();
+            let written = fs::read(dir.path().join(NAME)).unwrap();
+            assert_eq!((&written[..24], &written[40..]), (&file_header(1)[..], &data[..]));
+            fs::remove_file(dir.path().join(NAME)).unwrap();
+        }
+        assert_eq!((writer.stats().failed, writer.stats().packets, writer.stats().files), (0, 2, 2));
+        // Without its folder there is no place to go.
+        fs::remove_dir(dir.path()).unwrap();
+        put(&mut writer, at(2), &packet(WORM, b"lost"));
+        writer.flush();
+        assert!(writer.last_error().unwrap().ends_with("No such file or directory (os error 2)"));
+        fs::create_dir(dir.path()).unwrap();
+        put(&mut writer, at(3), &packet(WORM, b"four"));
+        writer.flush();
+        assert_eq!(fs::metadata(dir.path().join(NAME)).unwrap().len(), 24 + 16 + 4);
+        assert_eq!((writer.stats().failed, writer.stats().packets), (1, 3));
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub struct Extractor {
     total_cap: u64,
     stats: ExtractStats,
     first_error: Option<String>,
+    last_error: Option<String>,
 }
 
 /// What became of the files.
@@ -58,6 +59,7 @@ impl Extractor {
             total_cap: EXTRACT_TOTAL_BYTES,
             stats: ExtractStats::default(),
             first_error: None,
+            last_error: None,
         })
     }
 
@@ -93,7 +95,9 @@ impl Extractor {
             }
             Err(error) => {
                 self.stats.failed += 1;
-                self.first_error.get_or_insert_with(|| format!("cannot write {}: {error}", path.display()));
+                let sentence = format!("cannot write {}: {error}", path.display());
+                self.first_error.get_or_insert_with(|| sentence.clone());
+                self.last_error = Some(sentence);
                 false
             }
         }
@@ -107,6 +111,11 @@ impl Extractor {
     /// What went wrong first, as a sentence.
     pub fn first_error(&self) -> Option<&str> {
         self.first_error.as_deref()
+    }
+
+    /// What went wrong last.
+    pub fn last_error(&self) -> Option<&str> {
+        self.last_error.as_deref()
     }
 
     fn put(&self, path: &Path, content: &[u8]) -> io::Result<Stored> {

@@ -31,8 +31,16 @@ pub trait Endpoints {
 pub fn serve(listener: &TcpListener, stop: &AtomicBool, endpoints: &dyn Endpoints) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let mut connections = Vec::new();
+    let mut refusing = false;
     while !stop.load(Ordering::Relaxed) {
-        let mut moved = accept(listener, &mut connections);
+        let (mut moved, refused) = accept(listener, &mut connections);
+        if let Some(error) = &refused
+            && !refusing
+        {
+            tracing::warn!("metrics are not served for now: {error}; is the limit on open files too low?");
+        }
+        // While there are none, nobody was refused, nor taken in.
+        refusing = refused.is_some() || refusing && !moved;
         let now = Instant::now();
         connections.retain_mut(|connection| {
             let step = connection.step(now, endpoints);
@@ -46,13 +54,17 @@ pub fn serve(listener: &TcpListener, stop: &AtomicBool, endpoints: &dyn Endpoint
     Ok(())
 }
 
-/// Takes in who is waiting; true when anyone was.
-fn accept(listener: &TcpListener, connections: &mut Vec<Connection>) -> bool {
+/// Takes in who is waiting: whether anyone was, and why one who is cannot be.
+fn accept(listener: &TcpListener, connections: &mut Vec<Connection>) -> (bool, Option<io::Error>) {
     let mut any = false;
     // No more than there are places, so that a flood of connections cannot keep those already here from being served.
     for _ in 0..HTTP_CONNECTIONS {
-        // Out of descriptors and the like pass; there is nothing to do but to try again later.
-        let Ok((stream, _)) = listener.accept() else { break };
+        let stream = match listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) if PASSING.contains(&error.kind()) => break,
+            // Out of descriptors and the like pass, too; there is nothing to do but to try again later.
+            Err(error) => return (any, Some(error)),
+        };
         any = true;
         if stream.set_nonblocking(true).is_err() {
             continue;
@@ -62,8 +74,12 @@ fn accept(listener: &TcpListener, connections: &mut Vec<Connection>) -> bool {
         }
         connections.push(Connection::new(stream));
     }
-    any
+    (any, None)
 }
+
+/// Nobody waits, or whoever did has gone.
+const PASSING: [io::ErrorKind; 3] =
+    [io::ErrorKind::WouldBlock, io::ErrorKind::Interrupted, io::ErrorKind::ConnectionAborted];
 
 /// A connection, oldest first in their list.
 struct Connection {

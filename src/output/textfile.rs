@@ -5,12 +5,26 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+/// Whether [`replace`] could put a file there, as far as that shows beforehand.
+///
+/// # Errors
+/// Something that is no file has this name: a rename would do away with a device, as `/dev/null`, for all who use it.
+pub fn check(path: &Path) -> Result<(), TextfileError> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if !meta.is_file() => {
+            Err(TextfileError { path: path.to_owned(), source: io::Error::other("this is no file; it was left alone") })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Puts `bytes` in the place of the file: written beside it under another name, then renamed. All may read it, as
 /// node_exporter does under a user of its own.
 ///
 /// # Errors
-/// It cannot be written; what was there before stays.
+/// It cannot be written, or something else has its name; what was there before stays.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), TextfileError> {
+    check(path)?;
     let failed = |source| TextfileError { path: path.to_owned(), source };
     let name = path.file_name().ok_or_else(|| failed(io::Error::other("this names no file")))?;
     // The collector reads `*.prom` only.
@@ -61,5 +75,19 @@ mod tests {
         fs::create_dir(dir.path().join("m.prom")).unwrap();
         replace(&dir.path().join("m.prom"), b"x").unwrap_err();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file stays");
+    }
+
+    /// As `/dev/null` and `/dev/stdout` are, which root could do away with for the whole machine.
+    #[test]
+    fn what_is_no_file_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (socket, link) = (dir.path().join("socket"), dir.path().join("link"));
+        let _socket = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+        std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+        for path in [&socket, &link] {
+            let error = replace(path, b"x").unwrap_err().to_string();
+            assert!(error.contains("this is no file; it was left alone"), "{error}");
+            assert!(!fs::symlink_metadata(path).unwrap().is_file());
+        }
     }
 }

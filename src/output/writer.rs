@@ -7,9 +7,12 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use libc::O_NONBLOCK;
+use rustix::io::{Errno, ioctl_fionbio};
 
 use crate::model::limits::{EVE_BUFFER, EVE_TAIL};
 
@@ -40,7 +43,7 @@ enum Target {
 impl EveWriter {
     /// A fresh file for a replay: what was in it is gone.
     pub fn create(path: &Path) -> Result<Self, WriteError> {
-        let file = open(path)?;
+        let file = open_first(path)?;
         if is_regular(&file) {
             file.set_len(0).map_err(|source| cannot("empty", path, source))?;
         }
@@ -50,7 +53,7 @@ impl EveWriter {
     /// A file to go on with (live capture). A last line that was cut off, as by a crash, is taken away first:
     /// see [`EveWriter::repaired_bytes`].
     pub fn append(path: &Path) -> Result<Self, WriteError> {
-        let (file, repaired) = open_repaired(path)?;
+        let (file, repaired) = repaired(open_first(path)?, path)?;
         Ok(Self::new(Target::File(path.to_owned()), Box::new(file), repaired))
     }
 
@@ -115,13 +118,18 @@ impl EveWriter {
     pub fn reopen(&mut self) -> Result<(), WriteError> {
         self.flush()?;
         if let Target::File(path) = &self.target {
-            let (file, repaired) = open_repaired(path)?;
+            let (file, repaired) = repaired(open(path)?, path)?;
             self.lost_lines += u64::from(!self.owed.is_empty());
             self.owed.clear();
             self.sink = Box::new(file);
             self.repaired += repaired;
         }
         Ok(())
+    }
+
+    /// Whether the file has no name any more: what is written to it, nobody will read. It can be opened anew.
+    pub fn is_deleted(&self) -> bool {
+        matches!(self.target, Target::File(_)) && self.sink.is_deleted()
     }
 
     /// Lines that could not be written.
@@ -197,8 +205,15 @@ pub struct WriteError {
 
 /// What would make writing possible.
 fn remedy(error: &io::Error) -> &'static str {
+    match Errno::from_io_error(error) {
+        Some(Errno::MFILE | Errno::NFILE) => return "raise the limit on open files",
+        Some(Errno::NXIO) => return "start its reader",
+        _ => {}
+    }
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => "free space there",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free space there",
+        io::ErrorKind::FileTooLarge => "raise the limit on the size of files",
+        io::ErrorKind::InvalidFilename => "give it a shorter name",
         io::ErrorKind::NotFound => "make its folder first",
         io::ErrorKind::IsADirectory => "name a file in it",
         io::ErrorKind::BrokenPipe => "start its reader",
@@ -220,6 +235,11 @@ impl std::fmt::Display for Target {
 trait Sink: Write + Send + std::fmt::Debug {
     /// Takes the last `bytes` written back; false when this kind of sink cannot.
     fn take_back(&mut self, bytes: u64) -> io::Result<bool>;
+
+    /// Whether it is a file that was deleted.
+    fn is_deleted(&self) -> bool {
+        false
+    }
 }
 
 impl Sink for File {
@@ -233,11 +253,33 @@ impl Sink for File {
         self.seek(SeekFrom::End(0))?;
         Ok(true)
     }
+
+    fn is_deleted(&self) -> bool {
+        self.metadata().is_ok_and(|meta| meta.is_file() && meta.nlink() == 0)
+    }
 }
 
-/// Opens for appending, which keeps lines in order also when another program cuts the file.
+/// The same as [`open`] at the start of a run, which may wait: for whoever is to read a named pipe.
+fn open_first(path: &Path) -> Result<File, WriteError> {
+    match open(path) {
+        Err(error) if nobody_reads(&error.source) && is_pipe(path) => {
+            tracing::info!("waiting for a reader of {}", path.display());
+            OpenOptions::new().append(true).open(path).map_err(|source| cannot("open", path, source))
+        }
+        opened => opened,
+    }
+}
+
+/// Opens for appending, which keeps lines in order also when another program cuts the file. Waits for nobody: a named pipe
+/// that nobody reads is an error.
 fn open(path: &Path) -> Result<File, WriteError> {
-    // Only what can be read is looked at for a cut-off line; a device or pipe is often for writing alone.
+    if is_pipe(path) {
+        let pipe = OpenOptions::new().append(true).custom_flags(O_NONBLOCK).open(path);
+        // Once it is open it is waited for: of a replay no line is to be lost because its reader takes a breath.
+        let pipe = pipe.and_then(|pipe| ioctl_fionbio(&pipe, false).map(|()| pipe).map_err(io::Error::from));
+        return pipe.map_err(|source| cannot("open", path, source));
+    }
+    // Only what can be read is looked at for a cut-off line; a device is often for writing alone.
     let regular = std::fs::metadata(path).map_or(true, |meta| meta.is_file());
     let mut options = OpenOptions::new();
     // Mail is private: not for everyone on the machine to read.
@@ -245,9 +287,8 @@ fn open(path: &Path) -> Result<File, WriteError> {
     options.open(path).map_err(|source| cannot("open", path, source))
 }
 
-/// Opens a file to go on with, and gives the bytes of a cut-off line that were taken away.
-fn open_repaired(path: &Path) -> Result<(File, u64), WriteError> {
-    let mut file = open(path)?;
+/// Gives the file to go on with, and the bytes of a cut-off line that were taken away from it.
+fn repaired(mut file: File, path: &Path) -> Result<(File, u64), WriteError> {
     let repaired = if is_regular(&file) { repair(&mut file) } else { Ok(0) };
     repaired.map(|repaired| (file, repaired)).map_err(|source| cannot("repair", path, source))
 }
@@ -311,6 +352,14 @@ fn write_most(sink: &mut dyn Sink, bytes: &[u8]) -> (usize, io::Result<()>) {
         }
     }
     (written, Ok(()))
+}
+
+fn is_pipe(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|meta| meta.file_type().is_fifo())
+}
+
+fn nobody_reads(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::NXIO)
 }
 
 fn is_regular(file: &File) -> bool {
@@ -454,6 +503,44 @@ mod tests {
         writer.write(b"{}\n").unwrap();
         writer.flush().unwrap();
         assert_eq!(fs::read_to_string(moved.join("eve.json")).unwrap(), "{}\n");
+    }
+
+    /// After SIGHUP, with the sensor's last stage waiting for nobody.
+    #[test]
+    fn a_pipe_that_nobody_reads_is_not_waited_for_when_it_is_opened_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let reader = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(&path).unwrap();
+        let mut writer = EveWriter::append(&path).unwrap();
+        writer.write(b"{}\n").unwrap();
+        writer.reopen().unwrap();
+        let mut lines = [0; 9];
+        assert_eq!((&reader).read(&mut lines).unwrap(), 3);
+        drop(reader);
+        let error = writer.reopen().unwrap_err().to_string();
+        assert!(error.starts_with("cannot open the EVE file ") && error.contains("; start its reader, or "), "{error}");
+        // Whoever reads it next gets what comes then.
+        let reader = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(&path).unwrap();
+        writer.write(b"{\"a\":1}\n").unwrap();
+        writer.flush().unwrap();
+        assert_eq!((&reader).read(&mut lines).unwrap(), 8);
+    }
+
+    #[test]
+    fn a_file_that_is_deleted_is_told_from_one_that_was_moved_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, old) = (dir.path().join("eve.json"), dir.path().join("eve.json.1"));
+        let mut writer = EveWriter::append(&path).unwrap();
+        fs::rename(&path, &old).unwrap();
+        assert!(!writer.is_deleted());
+        fs::remove_file(&old).unwrap();
+        assert!(writer.is_deleted());
+        writer.reopen().unwrap();
+        writer.write(b"{}\n").unwrap();
+        writer.flush().unwrap();
+        assert!(!writer.is_deleted());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{}\n");
     }
 
     #[test]

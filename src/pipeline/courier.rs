@@ -1,6 +1,7 @@
 //! A thread beside the run that carries incidents to Alertmanager, however slow that is: nothing in the pipeline waits
 //! for it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -19,6 +20,8 @@ use crate::output::notify::alertmanager::{Answer, Pager};
 #[derive(Debug)]
 pub struct Courier {
     incidents: Sender<Incident>,
+    /// The same channel's far end, for what is left in it.
+    untaken: Receiver<Incident>,
     /// Closed when the thread has ended.
     ended: Receiver<()>,
     shared: Arc<Shared>,
@@ -41,12 +44,12 @@ impl Courier {
         let (incidents, taken) = bounded(limits::ALERTMANAGER_QUEUE);
         let (ends, ended) = bounded(0);
         let shared = Arc::new(Shared::default());
-        let theirs = Arc::clone(&shared);
+        let (theirs, untaken) = (Arc::clone(&shared), taken.clone());
         thread::Builder::new().name("alertmanager".into()).spawn(move || {
             carry(pager, post, &taken, &theirs);
             drop::<Sender<()>>(ends);
         })?;
-        Ok(Self { incidents, ended, shared })
+        Ok(Self { incidents, untaken, ended, shared })
     }
 
     /// Tells an incident, or counts it as dropped.
@@ -70,12 +73,17 @@ impl Courier {
     /// The end of the run: waits, within [`limits::ALERT_LAST`], until what is due has been posted. What is open stays
     /// open at Alertmanager, and ends there by itself unless another run takes it up.
     pub fn finish(self) -> NotifyStats {
-        let Self { incidents, ended, shared } = self;
+        self.finish_within(limits::ALERT_LAST + Duration::from_secs(1))
+    }
+
+    fn finish_within(self, patience: Duration) -> NotifyStats {
+        let Self { incidents, untaken, ended, shared } = self;
         drop(incidents);
         // A post that hangs is left behind: the process is about to end.
-        let _ = ended.recv_timeout(limits::ALERT_LAST + Duration::from_secs(1));
+        let _ = ended.recv_timeout(patience);
         let (stats, waiting) = *lock(&shared.told);
-        NotifyStats { dropped: stats.dropped + waiting as u64 + shared.overrun.load(Ordering::Relaxed), ..stats }
+        let left = (waiting + untaken.len()) as u64;
+        NotifyStats { dropped: stats.dropped + left + shared.overrun.load(Ordering::Relaxed), ..stats }
     }
 }
 
@@ -97,7 +105,10 @@ fn carry(mut pager: Pager, mut post: impl FnMut(&[u8]) -> Answer, incidents: &Re
             Some(last) => thread::sleep(wait.min(last.saturating_duration_since(now))),
         }
         if let Some(due) = pager.post(Instant::now(), wall()) {
-            let answer = post(&due.body);
+            // Before a post that may hang for as long as the run has left.
+            *lock(&shared.told) = (pager.stats(), pager.waiting(Instant::now()));
+            // A panic, as of a library that can have no more threads for now, must not leave nobody to tell of what comes.
+            let answer = catch_unwind(AssertUnwindSafe(|| post(&due.body))).unwrap_or(Answer::Failed);
             pager.answered(&due, answer, Instant::now());
         }
         let now = Instant::now();
@@ -115,3 +126,67 @@ fn wall() -> Timestamp {
 
 /// How long to sleep when there is nothing to do.
 const IDLE: Duration = Duration::from_secs(3_600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::alert::Verdict;
+
+    /// As a library does that can have no thread to look up a name.
+    #[test]
+    fn a_post_that_panics_is_tried_again() {
+        let (mut posts, count) = (0, Arc::new(AtomicU64::new(0)));
+        let counted = Arc::clone(&count);
+        let post = move |_: &[u8]| {
+            posts += 1;
+            assert_ne!(posts, 1, "a defect, made for the test");
+            counted.fetch_add(1, Ordering::Relaxed);
+            Answer::Taken
+        };
+        let courier = Courier::start(Pager::new("tap-1".to_owned()), post).unwrap();
+        courier.tell(&incident());
+        let stats = courier.finish();
+        assert_eq!((count.load(Ordering::Relaxed), stats.sent, stats.failed, stats.dropped), (1, 1, 1, 0));
+    }
+
+    /// Alertmanager took the connection and says nothing: what it was to be told of is no secret.
+    #[test]
+    fn what_a_post_that_hangs_leaves_behind_is_counted() {
+        let (began, begins) = bounded(1);
+        let (lasts, last) = bounded::<()>(0);
+        let post = move |_: &[u8]| {
+            let _ = began.send(());
+            let _ = last.recv();
+            Answer::Failed
+        };
+        let courier = Courier::start(Pager::new("tap-1".to_owned()), post).unwrap();
+        courier.tell(&incident());
+        begins.recv().unwrap();
+        courier.tell(&Incident { host: [10, 0, 0, 6].into(), ..incident() });
+        let stats = courier.finish_within(Duration::from_millis(50));
+        assert_eq!((stats.sent, stats.dropped), (0, 2));
+        drop(lasts);
+    }
+
+    fn incident() -> Incident {
+        Incident {
+            time: Timestamp::default(),
+            id: 1,
+            host: [10, 0, 0, 5].into(),
+            other_addresses: Vec::new(),
+            verdict: Verdict::Infected,
+            score: 0.0,
+            role: None,
+            first_seen: Timestamp::default(),
+            last_seen: Timestamp::default(),
+            messages: 0,
+            recipients: 0,
+            mail_bytes: 0,
+            mx_lookups: 0,
+            share_of_link: 0.0,
+            evidence: Vec::new(),
+            timeline: Vec::new(),
+            closed: false,
+        }
+    }
+}

@@ -16,6 +16,7 @@ mod memory;
 #[path = "../netns/mod.rs"]
 mod netns;
 mod on_call;
+mod pipes;
 #[path = "../netns/on_call.rs"]
 mod programs;
 mod receiver;

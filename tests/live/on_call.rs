@@ -100,14 +100,18 @@ fn a_full_disk_costs_lines_and_nothing_else() {
     };
     let disk = Disk::mount(wire.dir(), "128k");
     let eve = disk.0.join("eve.json");
-    let sensor = Sensor::start(&wire, &["--eve", eve.to_str().unwrap()]);
+    let evidence = disk.0.join("evidence");
+    let options = ["--eve", eve.to_str().unwrap(), "--evidence", evidence.to_str().unwrap()];
+    let sensor = Sensor::start(&wire, &options);
     let metric = |name: &str| value(&sensor.metrics(), name);
     let infections = || metric("mailsnare_alerts_total{rule=\"mimail-c\",severity=\"critical\"}");
 
     play(&wire);
     assert!(wait_until(PATIENCE, || metric("mailsnare_eve_lines_lost_total") > 100.0), "{}", sensor.log());
     assert!(wait_until(PATIENCE, || infections() >= 187.0), "{} alerts", infections());
-    assert!(sensor.log().contains("No space left on device"), "{}", sensor.log());
+    sensor.wait_for_log(&format!("cannot write to the EVE file {}: No space left on device", eve.display()), 1);
+    sensor.wait_for_log(&format!("cannot write evidence to {}", evidence.display()), 1);
+    sensor.wait_for_log("; packets not kept so far: ", 1);
     assert_whole_lines(&eve);
 
     // There is room again: what comes from now on is written. Of the same packets once more, that is what is said over

@@ -101,6 +101,11 @@ impl Syslog {
         }
     }
 
+    /// Where messages go.
+    pub fn target(&self) -> &SyslogTarget {
+        &self.target
+    }
+
     /// How the target's name is looked up.
     pub fn find_by(&mut self, find: Find) {
         self.find = Some(find);

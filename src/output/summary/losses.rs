@@ -141,6 +141,12 @@ pub fn losses(report: &Report, notes: &Notes) -> Vec<Loss> {
             "packet not kept as evidence",
             "packets not kept as evidence",
         ),
+        loss(
+            "notifications_dropped",
+            notes.untold,
+            "alert or incident that syslog or Alertmanager was not told of",
+            "alerts and incidents that syslog or Alertmanager were not told of",
+        ),
     ]
 }
 

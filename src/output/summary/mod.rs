@@ -36,6 +36,8 @@ pub struct Notes {
     pub eve_lost_lines: u64,
     pub extract: ExtractStats,
     pub evidence: EvidenceStats,
+    /// Alerts and incidents that others were to be told of and were not.
+    pub untold: u64,
 }
 
 impl Notes {
