@@ -472,7 +472,7 @@ fn streams_that_are_slow_give_way() {
     let mut frames = Vec::new();
     for n in 0..200_u16 {
         let session = mail(begun + i64::from(n) * 10, 1_100 + n, 25, 1);
-        let last = session.iter().take(9).filter(|frame| sent_by(frame) == CLIENT).next_back().cloned();
+        let last = session.iter().take(9).rfind(|frame| sent_by(frame) == CLIENT).cloned();
         frames.extend(session.into_iter().take(9));
         // Its last words once more, which are as good as new ones to whoever counts packets.
         frames.extend(last.map(|last| Frame { time: start() - 1_000, ..last }));
