@@ -460,6 +460,9 @@ pub const EVIDENCE_RING: usize = 64 << 20;
 pub const EVIDENCE_FILE_BYTES: u64 = 64 << 20;
 /// All captures of one run with `--evidence`.
 pub const EVIDENCE_TOTAL_BYTES: u64 = 4 << 30;
+/// Captures of which a run remembers that it wrote them: incidents of years, unless a worm is about. An older one could be
+/// replaced by another that is dated to the same second, of the same host.
+pub const EVIDENCE_NAMES: usize = 65_536;
 /// Bytes of one capture gathered before they are written.
 pub const EVIDENCE_BUFFER: usize = 64 << 10;
 /// Bytes kept of a packet that is encrypted: the headers, also in a tunnel.

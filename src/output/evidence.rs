@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::model::alert::{Incident, Verdict};
 use crate::model::event::KeptPacket;
-use crate::model::limits::{EVIDENCE_BUFFER, EVIDENCE_FILE_BYTES, EVIDENCE_RING, EVIDENCE_TOTAL_BYTES};
+use crate::model::limits::{EVIDENCE_BUFFER, EVIDENCE_FILE_BYTES, EVIDENCE_NAMES, EVIDENCE_RING, EVIDENCE_TOTAL_BYTES};
 use crate::model::time::Timestamp;
 
 /// Writes the packets behind incidents.
@@ -27,8 +27,9 @@ pub struct EvidenceWriter {
     recent_bytes: usize,
     /// Captures of open incidents.
     open: BTreeMap<IpAddr, Vec<Trace>>,
-    /// Names given in this run; a capture with one of them is not replaced.
-    begun: BTreeSet<String>,
+    /// What names were given in this run, the latest of them: since when, in seconds, and whose. A capture with one of
+    /// them is not replaced.
+    begun: BTreeSet<(i64, IpAddr)>,
     stats: EvidenceStats,
     first_error: Option<String>,
     last_error: Option<String>,
@@ -151,7 +152,11 @@ impl EvidenceWriter {
     /// Begins with what is remembered of the host.
     fn begin(&mut self, host: IpAddr, incident: &Incident) {
         let mut name = format!("{}-{}", host.to_string().replace(':', "-"), compact(incident.first_seen));
-        if !self.begun.insert(name.clone()) {
+        let is_new = self.begun.insert((incident.first_seen.seconds(), host));
+        if self.begun.len() > EVIDENCE_NAMES {
+            self.begun.pop_first();
+        }
+        if !is_new {
             // The clock went back, or what the host did before counts again: another incident of this run has that name.
             name = format!("{name}-{}", incident.id);
         }

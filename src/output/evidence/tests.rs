@@ -97,6 +97,18 @@ fn an_incident_that_is_dated_as_one_before_does_not_replace_its_capture() {
 }
 
 #[test]
+fn of_the_captures_written_the_latest_are_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = EvidenceWriter::new(dir.path()).unwrap();
+    for seconds in 0..EVIDENCE_NAMES as i64 + 10 {
+        let first_seen = Timestamp::from_parts(seconds, 0);
+        writer.incident(&Incident { first_seen, ..incident(false) });
+        writer.incident(&Incident { first_seen, ..incident(true) });
+    }
+    assert_eq!((writer.begun.len(), writer.begun.first()), (EVIDENCE_NAMES, Some(&(10, WORM.into()))));
+}
+
+#[test]
 fn another_link_type_has_a_file_of_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let mut writer = EvidenceWriter::new(dir.path()).unwrap();
