@@ -297,32 +297,35 @@ impl<T> FlowTable<T> {
         self.get(place).attached = Some(attached);
     }
 
-    /// Ends, to make room for what is attached, a flow with something attached: of the next [`SAMPLE`] of them one of a
-    /// single packet, else one that is closed, else one of which one side alone was heard and that is quiet. Those under way must not drive each
-    /// other out: one of which both sides were heard gives way for a `beginning` alone, or it would be back with its next
-    /// packet, and drive out another. It is the slowest since it began, so that whoever says a word a minute, however many
-    /// they are, keeps out nobody who has something to say.
+    /// Ends, to make room for what is attached, a flow with something attached: of the next of them one of a single packet,
+    /// else one that is closed, else one of which one side alone was heard and that is quiet. Those under way must not drive
+    /// each other out: they give way for a `beginning` alone, or they would be back with their next packet, and drive out
+    /// others. It is the slowest since it began, so that whoever says a word a minute, however many they are and whether or
+    /// not anybody answers, keeps out nobody who has something to say.
     pub fn evict_slowest(&mut self, now: Timestamp, beginning: bool) -> Option<Entry<T>> {
         let mut least: Option<(u8, u64, Timestamp, usize)> = None;
         let mut first = None;
-        for _ in 0..SAMPLE {
+        // Each one looked at costs a cache miss, and whoever is refused asks again with each packet.
+        for looked in 1..=if beginning { SAMPLE } else { ENOUGH } {
             let Some(slot) = self.next_followed().filter(|slot| first != Some(*slot)) else { break };
             first.get_or_insert(slot);
             let entry = &self.slots[slot];
             let age = now.since(entry.started).as_secs();
             let quiet = now.since(entry.last) > limits::TIMEOUT_NEW;
             let (worth, pace) = match entry.packets {
-                [0, 1] | [1, 0] => (0, 0),
-                _ if entry.closed => (1, 0),
-                [0, _] | [_, 0] if quiet => (2, 0),
-                [0, _] | [_, 0] => continue,
+                [0, 1] | [1, 0] => (LONE, 0),
+                _ if entry.closed => (LONE + 1, 0),
+                [0, _] | [_, 0] if quiet => (LONE + 2, 0),
                 _ if beginning && age >= limits::STREAM_GRACE.as_secs() => {
-                    (3, entry.bytes[0].saturating_add(entry.bytes[1]) / age.max(1))
+                    (LONE + 3, entry.bytes[0].saturating_add(entry.bytes[1]) / age.max(1))
                 }
                 _ => continue,
             };
             let worth = (worth, pace, entry.last, slot);
             least = Some(least.map_or(worth, |least| least.min(worth)));
+            if looked >= ENOUGH && least.is_some_and(|(worth, ..)| worth == LONE) {
+                break;
+            }
         }
         self.remove(least?.3 as u32)
     }
@@ -472,6 +475,8 @@ const SAMPLE: usize = 64;
 const ENOUGH: usize = 8;
 /// What a flow is worth that nobody answered; only a closed one is worth less.
 const UNANSWERED: u8 = 1;
+/// What a followed flow is worth that is a single packet; none is worth less.
+const LONE: u8 = 0;
 
 #[cfg(test)]
 mod tests {

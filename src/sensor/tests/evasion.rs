@@ -485,6 +485,51 @@ fn streams_that_are_slow_give_way() {
     assert_eq!(told.stats.flow.ended[EndReason::Evicted as usize], 1);
 }
 
+/// Nobody answers them, as nobody answers forged packets, and each repeats a word before it would be quiet: a megabit a
+/// second is enough for all streams there are.
+#[test]
+fn streams_of_one_side_that_are_slow_give_way() {
+    let mut settings = SensorSettings::default();
+    settings.shares.streams = 50;
+    let mut frames = Vec::new();
+    for n in 0..50_u16 {
+        for (seconds, seq, flags, payload) in
+            [(45, 0, SYN, &b""[..]), (45, 1, ACK, b"EHLO x\r\n"), (20, 1, ACK, b"EHLO x\r\n")]
+        {
+            let hand = Hand { from_client: true, ports: [10_000 + n, 25], seq, ack: 1, flags, payload };
+            frames.push(hand.at(start() - seconds * SECOND + i64::from(n) * 10 + i64::from(seq)));
+        }
+    }
+    frames.extend(mail(start(), PORTS[0], PORTS[1], 1));
+    frames.sort_by_key(|frame| frame.time);
+    let told = sense_with(settings, frames);
+    let letters = told.mails().into_iter().filter(|mail| mail.message.is_some()).count();
+    assert_eq!(letters, 1, "{:?}", told.stats.flow);
+}
+
+/// Where one side alone is captured a session that gave way comes back amid itself, and drives out nobody in its turn.
+#[test]
+fn slow_sessions_seen_from_one_side_do_not_drive_each_other_out() {
+    let mut settings = SensorSettings::default();
+    settings.shares.streams = 50;
+    let slow = |n: u16, begun: Nanos| {
+        let mut frames = mail(begun, 1_100 + n, 25, 1);
+        frames.retain(|frame| sent_by(frame) == CLIENT);
+        for (frame, number) in frames.iter_mut().zip(0..) {
+            frame.time = begun + i64::from(number) * 12 * SECOND + i64::from(n) * 10;
+        }
+        frames
+    };
+    // Of 50 that are under way ten give way to as many that begin later.
+    let mut frames: Vec<_> = (0..50).flat_map(|n| slow(n, start())).collect();
+    frames.extend((50..60).flat_map(|n| slow(n, start() + 50 * SECOND)));
+    frames.sort_by_key(|frame| frame.time);
+    let told = sense_with(settings, frames);
+    let ended = |reason: EndReason| told.stats.flow.ended[reason as usize];
+    assert_eq!((ended(EndReason::Evicted), ended(EndReason::Finished)), (10, 50), "{:?}", told.stats.flow);
+    assert!(told.stats.flow.streams_refused >= 10);
+}
+
 /// Where one side alone is captured nobody seems to be answered: sessions under way do not drive each other out.
 #[test]
 fn sessions_seen_from_one_side_keep_their_streams() {
