@@ -120,6 +120,9 @@ pub const STREAMS: usize = 65_536;
 /// Where there are so many, none gives way to a session that begins for being slow before it is this old: most sessions are
 /// over by then, or have said enough.
 pub const STREAM_GRACE: Duration = Duration::from_secs(10);
+/// ... nor when it took this many bytes a second or more since it began, headers included: or a flood of sessions that begin,
+/// none of them old enough, would drive out all others. To keep out who begins now takes 134 Mb/s.
+pub const STREAM_SLOW: u64 = 256;
 /// ... and for a session in its first packets alone: three that open it, the greeting, a hello, and some that came twice.
 pub const STREAM_BEGINNING: u32 = 8;
 /// A hole that the other side acknowledged is given up after this long: longer than any mirror port reorders.

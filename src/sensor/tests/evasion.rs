@@ -530,6 +530,39 @@ fn slow_sessions_seen_from_one_side_do_not_drive_each_other_out() {
     assert!(told.stats.flow.streams_refused >= 10);
 }
 
+/// As many connections as there may be streams, each opened with a few packets that anyone can forge, and none of them old
+/// enough to give way: those that say something keep their streams.
+#[test]
+fn a_flood_of_sessions_that_begin_drives_out_none_that_has_something_to_say() {
+    let letters = |n: u16| {
+        let letters = (0..40).map(|_| letter()).collect();
+        let mut frames = conversation(start(), 1_100 + n, 25, 1).play(&script(&session(letters))).packets;
+        let step = 40 * SECOND / frames.len() as Nanos;
+        frames.iter_mut().zip(0..).for_each(|(frame, number)| frame.time = start() + number * step + i64::from(n));
+        frames
+    };
+    for answered in [false, true] {
+        let mut settings = SensorSettings::default();
+        settings.shares.streams = 50;
+        let mut frames: Vec<_> = (0..20).flat_map(letters).collect();
+        for n in 0..500_u16 {
+            let opening =
+                [(true, 0, 0, SYN, &b""[..]), (false, 0, 1, SYN | ACK, b""), (true, 1, 1, ACK, b"EHLO x\r\n")];
+            for ((from_client, seq, ack, flags, payload), step) in opening.into_iter().zip(0..) {
+                if from_client || answered {
+                    let hand = Hand { from_client, ports: [10_000 + n, 25], seq, ack, flags, payload };
+                    frames.push(hand.at(start() + 20 * SECOND + i64::from(n) * 1_000_000 + step));
+                }
+            }
+        }
+        frames.sort_by_key(|frame| frame.time);
+        let told = sense_with(settings, frames);
+        let whole = told.mails().into_iter().filter(|mail| mail.message.is_some()).count();
+        let stats = &told.stats.flow;
+        assert_eq!((whole, stats.ended[EndReason::Evicted as usize], stats.gaps), (800, 0, 0), "{answered}: {stats:?}");
+    }
+}
+
 /// Where one side alone is captured nobody seems to be answered: sessions under way do not drive each other out.
 #[test]
 fn sessions_seen_from_one_side_keep_their_streams() {
