@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::io::ioctl_fionread;
 use serde_json::Value;
 
 // --- limits -------------------------------------------------------------------------------------------------------
@@ -100,7 +101,7 @@ fn metrics_that_cannot_be_served_for_want_of_files_are_told() {
 #[test]
 fn signals_that_a_parent_had_blocked_end_it_all_the_same() {
     let mut held = Command::new("env")
-        .args(["--block-signal=INT,TERM,HUP", binary(), "replay", "-", "--format", "json"])
+        .args(["--block-signal=INT,TERM,HUP", binary(), "replay", "-", "--format", "json", "--metrics", "127.0.0.1:0"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -109,12 +110,15 @@ fn signals_that_a_parent_had_blocked_end_it_all_the_same() {
     let trace = fs::read(sample("arrival")).unwrap();
     let mut pipe = held.stdin.take().unwrap();
     pipe.write_all(&trace).unwrap();
-    std::thread::sleep(Duration::from_millis(300));
+    // It heeds signals by the time it says where metrics are.
+    let mut log = BufReader::new(held.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(log.any(|line| line.contains("http://")), "it has ended");
     Command::new("kill").args(["-TERM", &held.id().to_string()]).status().unwrap();
     wait(&mut held);
     let output = held.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert!(stderr(&output).starts_with("mailsnare: stopped before the end"), "{}", stderr(&output));
+    let told: Vec<_> = log.collect();
+    assert_eq!(output.status.code(), Some(0), "{told:?}");
+    assert!(told.iter().any(|line| line.starts_with("mailsnare: stopped before the end")), "{told:?}");
     serde_json::from_slice::<Value>(&output.stdout).unwrap();
     drop(pipe);
 }
@@ -143,11 +147,20 @@ fn a_second_signal_ends_a_run_whose_messages_nobody_reads() {
     let mut command = Command::new(binary());
     command.args(["replay", "."]).current_dir(dir.path()).stdin(Stdio::null());
     let mut held = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let signal = || Command::new("kill").args(["-TERM", &held.id().to_string()]).status().unwrap();
-    std::thread::sleep(Duration::from_millis(900));
-    signal();
-    std::thread::sleep(Duration::from_millis(600));
-    signal();
+    let log = held.stderr.take().unwrap();
+    let mut waiting = 0;
+    // Nothing moves any more: the pipe is full, and the next message waits.
+    while waiting == 0 || waiting != ioctl_fionread(&log).unwrap() {
+        assert!(held.try_wait().unwrap().is_none(), "it has ended");
+        waiting = ioctl_fionread(&log).unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    // Two that follow each other at once are taken for one, and a busy machine delivers them so.
+    let began = Instant::now();
+    while held.try_wait().unwrap().is_none() && began.elapsed() < Duration::from_secs(10) {
+        Command::new("kill").args(["-TERM", &held.id().to_string()]).status().unwrap();
+        std::thread::sleep(Duration::from_millis(700));
+    }
     wait(&mut held);
     assert_eq!(held.wait().unwrap().code(), Some(1));
 }
