@@ -139,7 +139,7 @@ fn shown(sentence: &str) -> Cow<'_, str> {
 
 /// What a panic says, without what it quotes: text that could not be cut is whatever the wire said, a password perhaps.
 fn unquoted(message: &str) -> &str {
-    message.split('`').next().unwrap_or_default()
+    message.split(['`', '\'']).next().unwrap_or_default()
 }
 
 /// Writes to standard output; a reader that has seen enough (as `head`) is no failure.

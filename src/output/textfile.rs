@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// Something that is no file has this name: a rename would do away with a device, as `/dev/null`, for all who use it.
 pub fn check(path: &Path) -> Result<(), TextfileError> {
-    match fs::symlink_metadata(path) {
+    // A link to a file gives way to a file, as it always did.
+    match fs::metadata(path) {
         Ok(meta) if !meta.is_file() => {
             Err(TextfileError { path: path.to_owned(), source: io::Error::other("this is no file; it was left alone") })
         }
@@ -89,5 +90,10 @@ mod tests {
             assert!(error.contains("this is no file; it was left alone"), "{error}");
             assert!(!fs::symlink_metadata(path).unwrap().is_file());
         }
+        let (elsewhere, to_a_file) = (dir.path().join("elsewhere"), dir.path().join("m.prom"));
+        fs::write(&elsewhere, "old").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &to_a_file).unwrap();
+        replace(&to_a_file, b"new").unwrap();
+        assert_eq!((fs::read(&to_a_file).unwrap(), fs::read(&elsewhere).unwrap()), (b"new".to_vec(), b"old".to_vec()));
     }
 }
