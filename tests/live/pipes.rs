@@ -1,7 +1,8 @@
 //! Where EVE lines go while that goes away and comes back: a named pipe, a file.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use serde_json::Value;
@@ -28,7 +29,7 @@ fn a_reader_that_is_away_holds_up_neither_the_end_nor_a_reload() {
 
     let mut sensor = Sensor::begin(&wire, program, &options, |command| command);
     sensor.wait_for_log("waiting for a reader of ", 1);
-    let reader = File::open(&pipe).unwrap();
+    let reader = open(&pipe);
     sensor.wait_for_answer("/readyz", "200", "");
     drop(reader);
     sensor.signal("HUP");
@@ -39,7 +40,7 @@ fn a_reader_that_is_away_holds_up_neither_the_end_nor_a_reload() {
     sensor.wait_for_answer("/healthz", "200", "ok");
 
     // One that comes back gets what is said from then on, in whole lines.
-    let reader = File::open(&pipe).unwrap();
+    let reader = open(&pipe);
     sensor.signal("TERM");
     let lines: Vec<_> = BufReader::new(reader).lines().map(Result::unwrap).collect();
     let last: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -60,4 +61,11 @@ fn a_file_that_is_deleted_is_begun_anew() {
     send(&wire, &trace("arrival"));
     let eve = sensor.stop();
     assert!(eve.iter().any(|event| event["event_type"] == "smtp"), "{eve:?}");
+}
+
+/// The reading end, also when nobody writes (any more): what is read then has an end at once.
+fn open(pipe: &Path) -> File {
+    let reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(pipe).unwrap();
+    rustix::io::ioctl_fionbio(&reader, false).unwrap();
+    reader
 }
