@@ -7,13 +7,14 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufWriter, ErrorKind};
-use std::path::Path;
 use std::process::Command;
 
 use mailsnare::model::limits;
 use mailsnare::model::memory::Memory;
 use mailsnare_lab::attack::{ALL, Attack, INFECTED};
+use mailsnare_lab::bulk::Totals;
 use mailsnare_lab::capture::{PcapFormat, PcapWriter};
+use mailsnare_lab::clock::SECOND;
 use serde_json::Value;
 
 /// What an attack is held to.
@@ -112,6 +113,18 @@ fn bombs_stay_bounded_and_hide_nothing() {
     hold(&["flat-bomb", "nested-bomb", "overlapping-bomb"]);
 }
 
+/// They speak once a minute, all at once: wherever between two words the worm mails, it is seen. There may be 2,048 streams.
+#[test]
+fn more_slow_senders_than_streams_hide_the_worm_at_no_moment() {
+    let slow = Attack::named("slow-senders").unwrap();
+    for seconds in [380, 410, 420, 421, 430, 450] {
+        let write = |writer: &mut Trace| slow.write_around(writer, 2_200, 1, seconds * SECOND).unwrap();
+        let Some(seen) = replay("slow-senders", Some(Memory::least(1)), write) else { return };
+        assert!(seen.names_the_infected_host(), "at {seconds} s: {:#?}", seen.alerts);
+        assert!(seen.told("/lost/segments_not_followed") > 0, "{}", seen.summary);
+    }
+}
+
 fn hold(names: &[&str]) {
     for case in cases().iter().filter(|case| names.contains(&case.name)) {
         let [Some(smaller), Some(larger)] = case.sizes.map(|size| run(case.name, size, None)) else { return };
@@ -169,10 +182,16 @@ impl Seen {
 
 /// Replays an attack, within a budget where one is given; none where its memory cannot be measured.
 fn run(name: &str, size: u64, budget: Option<Memory>) -> Option<Seen> {
+    replay(name, budget, |writer| Attack::named(name).unwrap().write(writer, size, 1).unwrap())
+}
+
+fn replay(name: &str, budget: Option<Memory>, write: impl FnOnce(&mut Trace) -> Totals) -> Option<Seen> {
     let folder = tempfile::tempdir().unwrap();
     let place = |name: &str| folder.path().join(name);
     let (trace, config, eve, peak) = (place("trace.pcap"), place("config.toml"), place("eve.json"), place("peak"));
-    write_attack(Attack::named(name).unwrap(), size, &trace);
+    let mut writer = PcapWriter::new(BufWriter::new(File::create(&trace).unwrap()), PcapFormat::default()).unwrap();
+    write(&mut writer);
+    writer.finish().unwrap();
     fs::write(&config, format!("[sensor]\nflows = {FLOWS}\n")).unwrap();
     let mut command = Command::new("/usr/bin/time");
     command
@@ -213,12 +232,7 @@ fn run(name: &str, size: u64, budget: Option<Memory>) -> Option<Seen> {
     Some(seen)
 }
 
-fn write_attack(attack: &Attack, size: u64, path: &Path) {
-    let file = BufWriter::new(File::create(path).unwrap());
-    let mut writer = PcapWriter::new(file, PcapFormat::default()).unwrap();
-    attack.write(&mut writer, size, 1).unwrap();
-    writer.finish().unwrap();
-}
+type Trace = PcapWriter<BufWriter<File>>;
 
 /// A sixteenth of the usual one.
 const BUDGET: Memory = Memory(64 << 20);

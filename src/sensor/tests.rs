@@ -3,6 +3,7 @@
 
 mod account;
 mod checksums;
+mod crowds;
 mod ends;
 mod evasion;
 mod floods;

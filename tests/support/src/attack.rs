@@ -44,12 +44,17 @@ impl Attack {
 
     /// Writes an attack of this size, the worm's mail in its midst.
     pub fn write(&self, sink: &mut impl Sink, size: u64, seed: u64) -> io::Result<Totals> {
+        // Not at a full minute, when all slow senders say their word.
+        self.write_around(sink, size, seed, self.span / 3 + self.span / 120)
+    }
+
+    /// The same with the worm's mail so long after the attack began.
+    pub fn write_around(&self, sink: &mut impl Sink, size: u64, seed: u64, after: Nanos) -> io::Result<Totals> {
         let mut merge = Merge::new();
         let packets = self.packets;
         let wave = Wave { size: size.max(1), span: self.span, seed };
         merge.add(START, move || packets(wave));
-        // Not at a full minute, when all slow senders say their word.
-        let mailing = START + self.span / 3 + self.span / 120;
+        let mailing = START + after;
         merge.add(mailing, move || infected(mailing, seed));
         let mut totals = Totals::default();
         for packet in merge {

@@ -341,7 +341,7 @@ impl Session {
     }
 
     /// Reads nothing up to the next line end, and goes on behind it as `next` says.
-    pub(super) fn skip_line<'a>(&mut self, bytes: &'a [u8], next: Mode) -> &'a [u8] {
+    fn skip_line<'a>(&mut self, bytes: &'a [u8], next: Mode) -> &'a [u8] {
         self.veiled = true;
         match memchr::memchr(b'\n', bytes) {
             Some(end) => {
