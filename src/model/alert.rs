@@ -165,6 +165,32 @@ pub struct Moment {
 }
 
 #[cfg(test)]
+impl Incident {
+    /// One of which little more is known than whose it is, for tests.
+    pub fn of(host: IpAddr) -> Self {
+        Self {
+            time: Timestamp::default(),
+            id: 1,
+            host,
+            other_addresses: Vec::new(),
+            verdict: Verdict::Infected,
+            score: 0.0,
+            role: None,
+            first_seen: Timestamp::default(),
+            last_seen: Timestamp::default(),
+            messages: 0,
+            recipients: 0,
+            mail_bytes: 0,
+            mx_lookups: 0,
+            share_of_link: 0.0,
+            evidence: Vec::new(),
+            timeline: Vec::new(),
+            closed: false,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

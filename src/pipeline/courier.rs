@@ -130,7 +130,6 @@ const IDLE: Duration = Duration::from_secs(3_600);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::alert::Verdict;
 
     /// As a library does that can have no thread to look up a name.
     #[test]
@@ -144,7 +143,7 @@ mod tests {
             Answer::Taken
         };
         let courier = Courier::start(Pager::new("tap-1".to_owned()), post).unwrap();
-        courier.tell(&incident());
+        courier.tell(&Incident::of([10, 0, 0, 5].into()));
         let stats = courier.finish();
         assert_eq!((count.load(Ordering::Relaxed), stats.sent, stats.failed, stats.dropped), (1, 1, 1, 0));
     }
@@ -160,33 +159,11 @@ mod tests {
             Answer::Failed
         };
         let courier = Courier::start(Pager::new("tap-1".to_owned()), post).unwrap();
-        courier.tell(&incident());
+        courier.tell(&Incident::of([10, 0, 0, 5].into()));
         begins.recv().unwrap();
-        courier.tell(&Incident { host: [10, 0, 0, 6].into(), ..incident() });
+        courier.tell(&Incident::of([10, 0, 0, 6].into()));
         let stats = courier.finish_within(Duration::from_millis(50));
         assert_eq!((stats.sent, stats.dropped), (0, 2));
         drop(lasts);
-    }
-
-    fn incident() -> Incident {
-        Incident {
-            time: Timestamp::default(),
-            id: 1,
-            host: [10, 0, 0, 5].into(),
-            other_addresses: Vec::new(),
-            verdict: Verdict::Infected,
-            score: 0.0,
-            role: None,
-            first_seen: Timestamp::default(),
-            last_seen: Timestamp::default(),
-            messages: 0,
-            recipients: 0,
-            mail_bytes: 0,
-            mx_lookups: 0,
-            share_of_link: 0.0,
-            evidence: Vec::new(),
-            timeline: Vec::new(),
-            closed: false,
-        }
     }
 }

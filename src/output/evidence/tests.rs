@@ -240,22 +240,9 @@ fn at(second: i64) -> Timestamp {
 
 fn incident(closed: bool) -> Incident {
     Incident {
-        time: at(0),
-        id: 1,
-        host: WORM.into(),
-        other_addresses: Vec::new(),
         verdict: Verdict::Suspicious,
-        score: 0.0,
-        role: None,
         first_seen: Timestamp::from_parts(SINCE, 0),
-        last_seen: at(0),
-        messages: 0,
-        recipients: 0,
-        mail_bytes: 0,
-        mx_lookups: 0,
-        share_of_link: 0.0,
-        evidence: Vec::new(),
-        timeline: Vec::new(),
         closed,
+        ..Incident::of(WORM.into())
     }
 }
